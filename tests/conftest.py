@@ -1,0 +1,32 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - third-party code may draw from the global state
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Golden numbers and manifests that are committed."""
+    return REPOSITORY / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Research media beside the checkout; tests that need it are marked ``shared``."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "clips").is_dir():
+        pytest.skip(f"{folder} is not here")
+    return folder
