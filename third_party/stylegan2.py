@@ -1,0 +1,156 @@
+"""Parts of StyleGAN2 (arXiv 1912.04958) that several networks here are built from.
+
+GFPGAN's "clean" variant and E-Net replace StyleGAN2's FIR resampling by bilinear resampling and
+its activation gain by a plain factor; GPEN keeps the original ones (``third_party/gpen``). All
+share the modulation itself. Parameter names are those of the published checkpoints.
+
+Legend: ``B`` batch, ``C`` input channels, ``O`` output channels, ``D`` style size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEAKY_SLOPE = 0.2
+_EPS = 1e-8
+
+
+def resize_bilinear(x: Tensor, factor: float) -> Tensor:
+    """Scale ``[B, C, H, W]`` by a factor; pixel centres aligned, no antialiasing."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def demodulation(weight: Tensor, style: Tensor) -> Tensor:
+    """Factor that gives each output channel unit expected variance (paper equation 3).
+
+    Always in float32: the sum of squares over thousands of taps loses too much in bfloat16.
+
+    Args:
+        weight: ``[O, C, k, k]``.
+        style: ``[B, C]`` per-channel scale of the input.
+
+    Returns:
+        float32 ``[B, O, 1, 1]``.
+    """
+    with torch.autocast(weight.device.type, enabled=False):
+        tap_energy = weight.float().square().sum(dim=(2, 3))
+        energy = F.linear(style.float().square(), tap_energy)
+        return torch.rsqrt(energy + _EPS)[:, :, None, None]
+
+
+class PixelNorm(nn.Module):
+    """Scale each row of ``[B, D]`` to unit mean square."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised rows ``[B, D]``."""
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + _EPS)
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose input channels are scaled by an affine map of a style vector.
+
+    The scale is applied to the activations and the demodulation to the result, which equals
+    modulating the weight of every sample but keeps one dense convolution for the whole batch.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        style_dim: int,
+        demodulate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.demodulate = demodulate
+        self.padding = kernel_size // 2
+        self.modulation = nn.Linear(style_dim, in_channels)
+        nn.init.kaiming_normal_(self.modulation.weight, nonlinearity="linear")
+        nn.init.ones_(self.modulation.bias)
+        fan_in = in_channels * kernel_size**2
+        shape = (1, out_channels, in_channels, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(fan_in))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; ``[B, O, H, W]``."""
+        scale = self.modulation(style)
+        weight = self.weight[0]
+        out = F.conv2d(x * scale[:, :, None, None].to(x.dtype), weight, padding=self.padding)
+        if self.demodulate:
+            out = out * demodulation(weight, scale).to(out.dtype)
+        return out
+
+
+class StyleConv(nn.Module):
+    """Modulated 3x3 convolution, gain sqrt(2), noise, bias, leaky ReLU 0.2.
+
+    With ``upsample`` the input is doubled bilinearly first.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, upsample: bool = False
+    ) -> None:
+        super().__init__()
+        self.upsample = upsample
+        self.modulated_conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim)
+        self.weight = nn.Parameter(torch.zeros(1))  # strength of the noise
+        self.bias = nn.Parameter(torch.zeros(1, out_channels, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Run the layer.
+
+        Args:
+            x: ``[B, C, H, W]``.
+            style: ``[B, D]``.
+            noise: unit-variance map broadcastable to ``[B, 1, H', W']`` of the output, or
+                ``None`` for none. Upstream draws it anew at every call, which makes video flicker;
+                here the caller decides.
+
+        Returns:
+            ``[B, O, H', W']``, where ``H' = 2H`` with ``upsample``.
+        """
+        if self.upsample:
+            x = resize_bilinear(x, 2)
+        out = self.modulated_conv(x, style) * math.sqrt(2)
+        if noise is not None:
+            out = out + (self.weight * noise).to(out.dtype)
+        return F.leaky_relu(out + self.bias.to(out.dtype), LEAKY_SLOPE)
+
+
+class ToRGB(nn.Module):
+    """Read colours from features and add them to the doubled picture of the level below."""
+
+    def __init__(self, in_channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.modulated_conv = ModulatedConv2d(in_channels, 3, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return ``[B, 3, H, W]``; ``skip`` is the picture ``[B, 3, H/2, W/2]`` so far."""
+        out = self.modulated_conv(x, style) + self.bias
+        return out if skip is None else out + resize_bilinear(skip, 2)
+
+
+class ResBlock(nn.Module):
+    """Residual block that halves (``scale=0.5``) or doubles (``scale=2``) bilinearly.
+
+    Main path conv3, leaky, resize, conv3, leaky; shortcut resize, 1x1 without bias; their sum
+    is not activated.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv1 = nn.Conv2d(in_channels, in_channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``[B, O, H * scale, W * scale]`` of ``[B, C, H, W]``."""
+        out = resize_bilinear(F.leaky_relu(self.conv1(x), LEAKY_SLOPE), self.scale)
+        out = F.leaky_relu(self.conv2(out), LEAKY_SLOPE)
+        return out + self.skip(resize_bilinear(x, self.scale))
