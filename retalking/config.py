@@ -1,0 +1,199 @@
+"""Load a YAML file into a typed, frozen configuration, and say precisely what is wrong with it.
+
+Values live in YAML only; types and ranges live in the schema only. A file may begin with
+``base: other.yaml`` (relative to itself) and then lists only what differs from that file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from retalking.errors import ConfigError
+
+Key = tuple[str, ...]
+"""A nested key, ``("loss", "sync")`` for ``loss.sync``."""
+
+
+class Schema(BaseModel):
+    """Base of every configuration schema: unknown keys refused, values frozen, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+AnySchema = TypeVar("AnySchema", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``1e-4`` as a number and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+# YAML 1.1 wants a dot and a signed exponent in a float, so PyYAML leaves "1e-4" a string.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_config(schema: type[AnySchema], path: Path, overrides: Sequence[str] = ()) -> AnySchema:
+    """Read, override and validate a configuration.
+
+    Args:
+        schema: pydantic model with ``extra="forbid"``, normally a ``Schema``.
+        path: YAML file.
+        overrides: ``a.b=value`` entries of ``--set``; the value is read as YAML.
+
+    Raises:
+        ConfigError: one line per fault, each with file and line (or the override), the key, what
+            was got and expected, and for an unknown key the closest valid ones.
+    """
+    origins: dict[Key, str] = {}
+    values = _read(Path(path), origins, ())
+    for override in overrides:
+        _override(values, override, origins)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(schema, dict(fault), origins, Path(path)) for fault in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def dump_config(config: BaseModel) -> str:
+    """Return the configuration as YAML that ``load_config`` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _read(path: Path, origins: dict[Key, str], including: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in including:
+        raise ConfigError(f"{path}: includes itself through 'base'")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a UTF-8 text file") from None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        values = {} if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: got a {type(values).__name__}, expected keys and values")
+    base = values.pop("base", None)
+    inherited: dict[str, Any] = {}
+    if base is not None:
+        inherited = _read(path.parent / str(base), origins, (*including, path.resolve()))
+    origins.update((key, f"{path}:{line}") for key, line in _key_lines(root))
+    return _merge(inherited, values)
+
+
+def _key_lines(node: yaml.Node | None, parent: Key = ()) -> Iterable[tuple[Key, int]]:
+    """Yield every key of a YAML tree with its line, counted from one."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*parent, key.value), key.start_mark.line + 1
+            yield from _key_lines(value, (*parent, key.value))
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merge(merged[name], value) if nested else value
+    return merged
+
+
+def _override(values: dict[str, Any], override: str, origins: dict[Key, str]) -> None:
+    name, equals, text = override.partition("=")
+    key = tuple(name.strip().split("."))
+    if not equals or not all(key):
+        raise ConfigError(f"--set {override}: expected KEY=VALUE, such as loop.seed=1")
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+    target = values
+    for part in key[:-1]:
+        if not isinstance(target.get(part), dict):
+            target[part] = {}
+        target = target[part]
+    target[key[-1]] = value
+    origins[key] = f"--set {override}"
+
+
+def _explain(
+    schema: type[BaseModel], fault: dict[str, Any], origins: dict[Key, str], path: Path
+) -> str:
+    """Put one pydantic fault into one line."""
+    key = tuple(str(part) for part in fault["loc"])
+    known = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in origins), ())
+    where = origins.get(known, str(path))
+    name = ".".join(key) or "the whole file"
+    if fault["type"] == "extra_forbidden":
+        close = _closest(schema, key)
+        return f"{where}: {name}: unknown key; {close}"
+    if fault["type"] == "missing":
+        return f"{where}: {name}: missing; add it to {path} or pass --set {name}=VALUE"
+    return f"{where}: {name}: got {fault['input']!r}; {fault['msg']}"
+
+
+def _closest(schema: type[BaseModel], key: Key) -> str:
+    fields = sorted(_section(schema, key[:-1]))
+    close = difflib.get_close_matches(key[-1], fields, n=3, cutoff=0.5)
+    parent = ".".join(key[:-1])
+    listed = ", ".join(f"{parent}.{field}" if parent else field for field in close or fields)
+    return f"closest: {listed}" if close else f"valid here: {listed or 'nothing'}"
+
+
+def _section(schema: type[BaseModel], key: Key) -> Iterable[str]:
+    """Return the field names that are valid under ``key``."""
+    current: type[BaseModel] | None = schema
+    for part in key:
+        field = current.model_fields.get(part) if current else None
+        current = _model_in(field.annotation) if field else None
+    return current.model_fields if current else ()
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model behind ``Model``, ``Model | None`` or ``Annotated[Model, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        found = (_model_in(argument) for argument in typing.get_args(annotation))
+        return next((model for model in found if model), None)
+    return None
