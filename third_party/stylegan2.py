@@ -42,6 +42,38 @@ def demodulation(weight: Tensor, style: Tensor) -> Tensor:
         return torch.rsqrt(energy + _EPS)[:, :, None, None]
 
 
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, transposed: bool = False
+) -> Tensor:
+    """Convolve with a weight whose input channels are scaled sample by sample.
+
+    The scale is applied to the activations and the demodulation to the result, which equals
+    modulating the weight of every sample but keeps one dense convolution for the whole batch.
+
+    Args:
+        x: ``[B, C, H, W]``.
+        weight: ``[O, C, k, k]``, k odd.
+        style: ``[B, C]``.
+        demodulate: divide by the expected deviation of each output channel.
+        transposed: transposed convolution of stride 2 without padding.
+
+    Returns:
+        ``[B, O, H, W]``, or ``[B, O, 2H - 2 + k, 2W - 2 + k]`` with ``transposed``.
+    """
+    scaled = x * style[:, :, None, None].to(x.dtype)
+    if transposed:
+        out = F.conv_transpose2d(scaled, weight.transpose(0, 1), stride=2)
+    else:
+        out = F.conv2d(scaled, weight, padding=weight.shape[-1] // 2)
+    return out * demodulation(weight, style).to(out.dtype) if demodulate else out
+
+
+def synthesis_channels(size_px: int, channel_multiplier: float, narrow: float) -> int:
+    """Feature channels of a StyleGAN2 generator at a picture side of ``size_px``."""
+    full = 512 if size_px <= 32 else (1 << 14) / size_px * channel_multiplier
+    return int(full * narrow)
+
+
 class PixelNorm(nn.Module):
     """Scale each row of ``[B, D]`` to unit mean square."""
 
@@ -51,11 +83,7 @@ class PixelNorm(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """Convolution whose input channels are scaled by an affine map of a style vector.
-
-    The scale is applied to the activations and the demodulation to the result, which equals
-    modulating the weight of every sample but keeps one dense convolution for the whole batch.
-    """
+    """Convolution whose input channels are scaled by an affine map of a style vector."""
 
     def __init__(
         self,
@@ -67,7 +95,6 @@ class ModulatedConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.demodulate = demodulate
-        self.padding = kernel_size // 2
         self.modulation = nn.Linear(style_dim, in_channels)
         nn.init.kaiming_normal_(self.modulation.weight, nonlinearity="linear")
         nn.init.ones_(self.modulation.bias)
@@ -77,12 +104,9 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; ``[B, O, H, W]``."""
-        scale = self.modulation(style)
-        weight = self.weight[0]
-        out = F.conv2d(x * scale[:, :, None, None].to(x.dtype), weight, padding=self.padding)
-        if self.demodulate:
-            out = out * demodulation(weight, scale).to(out.dtype)
-        return out
+        return modulated_conv2d(
+            x, self.weight[0], self.modulation(style), demodulate=self.demodulate
+        )
 
 
 class StyleConv(nn.Module):

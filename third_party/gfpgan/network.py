@@ -1,0 +1,198 @@
+"""GFPGAN v1 in its "clean" form (arXiv 2101.04061), as released in version 1.3.
+
+A U-Net reads a degraded face and yields one latent per style layer plus, at each resolution, a
+scale and a shift that modulate half of the channels of a StyleGAN2 decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from third_party.stylegan2 import (
+    LEAKY_SLOPE,
+    PixelNorm,
+    ResBlock,
+    StyleConv,
+    ToRGB,
+    synthesis_channels,
+)
+
+
+@dataclass(frozen=True)
+class GFPGANConfig:
+    """Shape of the network; the defaults are those of ``GFPGANv1.3.pth``.
+
+    Attributes:
+        size_px: side of the square picture, a power of two, at least 8.
+        style_dim: length of one latent vector.
+        channel_multiplier: factor on the decoder's channels above 32 px.
+        narrow: factor on all channel counts; the U-Net has half of the decoder's.
+        num_mlp_layers: depth of the mapping network, which the checkpoint holds although the
+            restoration bypasses it (the U-Net predicts mapped latents).
+    """
+
+    size_px: int = 512
+    style_dim: int = 512
+    channel_multiplier: float = 2.0
+    narrow: float = 1.0
+    num_mlp_layers: int = 8
+
+    def __post_init__(self) -> None:
+        if self.size_px < 8 or self.size_px & (self.size_px - 1):
+            raise ValueError(f"size_px: got {self.size_px}, expected a power of two from 8 on")
+
+    @property
+    def log_size(self) -> int:
+        """Binary logarithm of ``size_px``."""
+        return self.size_px.bit_length() - 1
+
+    @property
+    def num_latents(self) -> int:
+        """Latents of the decoder: two per resolution from 4 px on."""
+        return 2 * self.log_size - 2
+
+    def decoder_channels(self, log_size: int) -> int:
+        """Channels of the StyleGAN2 decoder at ``2 ** log_size`` px."""
+        return synthesis_channels(1 << log_size, self.channel_multiplier, self.narrow)
+
+    def unet_channels(self, log_size: int) -> int:
+        """Channels of the U-Net at ``2 ** log_size`` px."""
+        return self.decoder_channels(log_size) // 2
+
+
+class StyleGAN2Decoder(nn.Module):
+    """StyleGAN2 synthesis network whose features the U-Net modulates on the way."""
+
+    def __init__(self, config: GFPGANConfig) -> None:
+        super().__init__()
+        dim = config.style_dim
+        mapping: list[nn.Module] = [PixelNorm()]
+        for _ in range(config.num_mlp_layers):
+            mapping += [nn.Linear(dim, dim), nn.LeakyReLU(LEAKY_SLOPE)]
+        self.style_mlp = nn.Sequential(*mapping)
+
+        channels = config.decoder_channels(2)
+        self.constant_input = nn.ParameterDict({"weight": torch.randn(1, channels, 4, 4)})
+        self.style_conv1 = StyleConv(channels, channels, dim)
+        self.to_rgb1 = ToRGB(channels, dim)
+        self.style_convs = nn.ModuleList()
+        self.to_rgbs = nn.ModuleList()
+        self.noises = nn.Module()
+        self.noises.register_buffer("noise0", torch.randn(1, 1, 4, 4))
+        for log_size in range(3, config.log_size + 1):
+            out_channels = config.decoder_channels(log_size)
+            self.style_convs.append(StyleConv(channels, out_channels, dim, upsample=True))
+            self.style_convs.append(StyleConv(out_channels, out_channels, dim))
+            self.to_rgbs.append(ToRGB(out_channels, dim))
+            for index in (2 * log_size - 5, 2 * log_size - 4):
+                noise = torch.randn(1, 1, 1 << log_size, 1 << log_size)
+                self.noises.register_buffer(f"noise{index}", noise)
+            channels = out_channels
+
+    def _noises(self, batch: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+        for stored in self.noises.buffers():
+            if generator is None:
+                yield stored
+            else:
+                shape = (batch, *stored.shape[1:])
+                drawn = torch.randn(shape, generator=generator, device=generator.device)
+                yield drawn.to(stored)
+
+    def forward(
+        self,
+        latents: Tensor,
+        conditions: list[tuple[Tensor, Tensor]],
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Synthesise a picture.
+
+        Args:
+            latents: ``[B, num_latents, D]``.
+            conditions: scale and shift ``[B, C/2, 2^k, 2^k]`` for k = 3, 4, ...
+            generator: source of fresh noise; ``None`` uses the stored noise maps.
+
+        Returns:
+            ``[B, 3, size, size]``, about [-1, 1], not clamped.
+        """
+        noises = self._noises(len(latents), generator)
+        x = self.constant_input["weight"].expand(len(latents), -1, -1, -1)
+        x = self.style_conv1(x, latents[:, 0], next(noises))
+        picture = self.to_rgb1(x, latents[:, 1])
+        levels = zip(
+            self.style_convs[::2], self.style_convs[1::2], self.to_rgbs, conditions, strict=True
+        )
+        for level, (conv_up, conv, to_rgb, (scale, shift)) in enumerate(levels):
+            first = 2 * level + 1  # this latent serves the rgb layer below and conv_up here
+            x = conv_up(x, latents[:, first], next(noises))
+            kept, modulated = x.chunk(2, dim=1)
+            x = torch.cat([kept, modulated * scale + shift], dim=1)
+            x = conv(x, latents[:, first + 1], next(noises))
+            picture = to_rgb(x, latents[:, first + 2], picture)
+        return picture
+
+
+class GFPGAN(nn.Module):
+    """Restore an aligned face (FFHQ template)."""
+
+    def __init__(self, config: GFPGANConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or GFPGANConfig()
+        down_levels = range(config.log_size, 2, -1)
+        up_levels = range(3, config.log_size + 1)
+        widths = {k: config.unet_channels(k) for k in range(2, config.log_size + 1)}
+
+        self.conv_body_first = nn.Conv2d(3, widths[config.log_size], 1)
+        self.conv_body_down = nn.ModuleList(
+            ResBlock(widths[k], widths[k - 1], scale=0.5) for k in down_levels
+        )
+        self.final_conv = nn.Conv2d(widths[2], widths[2], 3, padding=1)
+        self.conv_body_up = nn.ModuleList(
+            ResBlock(widths[k - 1], widths[k], scale=2) for k in up_levels
+        )
+        # Pictures of the U-Net for the paper's pyramid loss: in the checkpoint, unused to restore.
+        self.toRGB = nn.ModuleList(nn.Conv2d(widths[k], 3, 1) for k in up_levels)
+        self.final_linear = nn.Linear(widths[2] * 16, config.num_latents * config.style_dim)
+        self.stylegan_decoder = StyleGAN2Decoder(config)
+        self.condition_scale = nn.ModuleList(_condition(widths[k]) for k in up_levels)
+        self.condition_shift = nn.ModuleList(_condition(widths[k]) for k in up_levels)
+
+    def forward(self, faces: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Restore faces.
+
+        Args:
+            faces: RGB ``[B, 3, size, size]`` in [-1, 1].
+            generator: source of fresh noise, as upstream's default draws it at every call;
+                ``None`` takes the stored noise, so equal input gives equal output.
+
+        Returns:
+            RGB ``[B, 3, size, size]``, about [-1, 1], not clamped.
+        """
+        x = F.leaky_relu(self.conv_body_first(faces), LEAKY_SLOPE)
+        skips = []
+        for block in self.conv_body_down:
+            x = block(x)
+            skips.append(x)
+        x = F.leaky_relu(self.final_conv(x), LEAKY_SLOPE)
+        latents = self.final_linear(x.flatten(1))
+        latents = latents.unflatten(1, (self.config.num_latents, self.config.style_dim))
+
+        conditions = []
+        for block, to_scale, to_shift in zip(
+            self.conv_body_up, self.condition_scale, self.condition_shift, strict=True
+        ):
+            x = block(x + skips.pop())
+            conditions.append((to_scale(x), to_shift(x)))
+        return self.stylegan_decoder(latents, conditions, generator)
+
+
+def _condition(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.LeakyReLU(LEAKY_SLOPE),
+        nn.Conv2d(channels, channels, 3, padding=1),
+    )

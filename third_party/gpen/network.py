@@ -1,0 +1,176 @@
+"""GPEN-BFR generator (arXiv 2105.06070): an encoder around a StyleGAN2 generator.
+
+The encoder's deepest feature gives the style; every encoder feature also takes the place of
+StyleGAN2's noise, concatenated instead of added.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from third_party.gpen.layers import (
+    BiasActivation,
+    Blur,
+    EqualConv2d,
+    EqualLinear,
+    EqualModulatedConv2d,
+    Upsample,
+)
+from third_party.stylegan2 import PixelNorm, synthesis_channels
+
+
+@dataclass(frozen=True)
+class GPENConfig:
+    """Shape of the network; the defaults are those of ``GPEN-BFR-512.pth``.
+
+    Attributes:
+        size_px: side of the square picture, a power of two, at least 8.
+        style_dim: length of the style vector.
+        channel_multiplier: factor on the channels above 32 px.
+        narrow: factor on all channel counts.
+        num_mlp_layers: depth of the mapping network.
+        mlp_lr_multiplier: the factor at which the mapping network's weights are stored.
+    """
+
+    size_px: int = 512
+    style_dim: int = 512
+    channel_multiplier: float = 2.0
+    narrow: float = 1.0
+    num_mlp_layers: int = 8
+    mlp_lr_multiplier: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.size_px < 8 or self.size_px & (self.size_px - 1):
+            raise ValueError(f"size_px: got {self.size_px}, expected a power of two from 8 on")
+
+    def level_channels(self) -> list[int]:
+        """Channels at 4, 8, ..., ``size_px``."""
+        return [
+            synthesis_channels(1 << k, self.channel_multiplier, self.narrow)
+            for k in range(2, self.size_px.bit_length())
+        ]
+
+
+class NoiseConcat(nn.Module):
+    """Append a scaled encoder feature to the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, feature: Tensor) -> Tensor:
+        """Return ``[B, C + F, H, W]`` of ``[B, C, H, W]`` and ``[B, F, H, W]``."""
+        return torch.cat([x, (self.weight * feature).to(x.dtype)], dim=1)
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, encoder feature, bias, activation; doubles the channels."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, upsample: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv = EqualModulatedConv2d(in_channels, out_channels, 3, style_dim, upsample=upsample)
+        self.noise = NoiseConcat()
+        self.activate = BiasActivation(2 * out_channels)
+
+    def forward(self, x: Tensor, style: Tensor, feature: Tensor) -> Tensor:
+        """Run the layer; ``feature`` ``[B, out_channels, H, W]`` has the result's size."""
+        return self.activate(self.noise(self.conv(x, style), feature))
+
+
+class ToRGB(nn.Module):
+    """Read colours from features and add them to the doubled picture of the level below."""
+
+    def __init__(self, in_channels: int, style_dim: int, upsample: bool = True) -> None:
+        super().__init__()
+        self.conv = EqualModulatedConv2d(in_channels, 3, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.upsample = Upsample() if upsample else None
+
+    def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
+        """Return ``[B, 3, H, W]``; ``picture`` ``[B, 3, H/2, W/2]`` is what stands so far."""
+        out = self.conv(x, style) + self.bias
+        if self.upsample is None or picture is None:
+            return out
+        return out + self.upsample(picture)
+
+
+class StyleGAN2Generator(nn.Module):
+    """StyleGAN2 with encoder features in the place of noise."""
+
+    def __init__(self, config: GPENConfig) -> None:
+        super().__init__()
+        dim = config.style_dim
+        mapping = (
+            EqualLinear(dim, dim, lr_multiplier=config.mlp_lr_multiplier, activate=True)
+            for _ in range(config.num_mlp_layers)
+        )
+        self.style = nn.Sequential(PixelNorm(), *mapping)
+
+        widths = config.level_channels()
+        self.input = nn.ParameterDict({"input": torch.randn(1, widths[0], 4, 4)})
+        self.conv1 = StyledConv(widths[0], widths[0], dim)
+        self.to_rgb1 = ToRGB(2 * widths[0], dim, upsample=False)
+        self.convs = nn.ModuleList()
+        self.to_rgbs = nn.ModuleList()
+        for below, width in itertools.pairwise(widths):
+            self.convs.append(StyledConv(2 * below, width, dim, upsample=True))
+            self.convs.append(StyledConv(2 * width, width, dim))
+            self.to_rgbs.append(ToRGB(2 * width, dim))
+
+    def forward(self, z: Tensor, features: list[Tensor]) -> Tensor:
+        """Synthesise a picture from ``z`` ``[B, D]`` and features at 4, 8, ..., size px."""
+        style = self.style(z)
+        x = self.input["input"].expand(len(z), -1, -1, -1)
+        x = self.conv1(x, style, features[0])
+        picture = self.to_rgb1(x, style)
+        levels = zip(self.convs[::2], self.convs[1::2], self.to_rgbs, features[1:], strict=True)
+        for conv_up, conv, to_rgb, feature in levels:
+            x = conv(conv_up(x, style, feature), style, feature)
+            picture = to_rgb(x, style, picture)
+        return picture
+
+
+class GPEN(nn.Module):
+    """Restore an aligned face."""
+
+    def __init__(self, config: GPENConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or GPENConfig()
+        widths = config.level_channels()
+        self.generator = StyleGAN2Generator(config)
+        # Checkpoint names count from the full size down: ecd0 keeps it, every other one halves.
+        stem = nn.Sequential(EqualConv2d(3, widths[-1], 1), BiasActivation(widths[-1]))
+        self.ecd0 = nn.Sequential(stem)
+        self.num_stages = len(widths)
+        for index, (width, below) in enumerate(zip(widths[:0:-1], widths[-2::-1], strict=True), 1):
+            halve = nn.Sequential(
+                Blur(padding=2), EqualConv2d(width, below, 3, stride=2), BiasActivation(below)
+            )
+            self.add_module(f"ecd{index}", nn.Sequential(halve))
+        self.final_linear = nn.Sequential(
+            EqualLinear(widths[0] * 16, config.style_dim, activate=True)
+        )
+
+    def _encode(self, x: Tensor) -> Iterator[Tensor]:
+        for index in range(self.num_stages):
+            x = self.get_submodule(f"ecd{index}")(x)
+            yield x
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Restore faces.
+
+        Args:
+            faces: RGB ``[B, 3, size, size]`` in [-1, 1].
+
+        Returns:
+            RGB ``[B, 3, size, size]``, about [-1, 1], not clamped.
+        """
+        features = list(self._encode(faces))[::-1]
+        return self.generator(self.final_linear(features[0].flatten(1)), features)
