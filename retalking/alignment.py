@@ -1,16 +1,22 @@
 """Similarity transforms between faces and the templates that networks expect.
 
 A transform is a float64 ``[2, 3]`` matrix that takes pixel centres ``(x, y)`` of the source to the
-target, ready for ``cv2.warpAffine``. Leading ``...`` axes are batches.
+target, as ``cv2.warpAffine`` takes it. Leading ``...`` axes are batches.
 """
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
-from retalking.types import BoolArray, Float64Array, UInt8Array
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import grid_sample
+
+from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
+
+FloatType = TypeVar("FloatType", bound=np.floating)
+Picture = TypeVar("Picture", UInt8Array, FloatArray)
 
 FFHQ_POINTS_512: Float64Array = np.array(
     [
@@ -23,9 +29,9 @@ FFHQ_POINTS_512: Float64Array = np.array(
 )
 """Left eye, right eye, nose tip, mouth corners in GFPGAN's 512 px face."""
 
-# Average face of a 96 x 112 crop. GPEN makes it square (8 px left and right), pads by 25 % (28 px on
-# each side) and scales to 512 px.
-_CROP_96_112 = np.array(
+# Average face of a 96 x 112 crop. GPEN makes it square (8 px left and right), pads it by a quarter
+# (28 px on each side) and scales it to 512 px.
+_CROP_96_112: Float64Array = np.array(
     [
         (30.29459953, 51.69630051),
         (65.53179932, 51.50139999),
@@ -34,25 +40,24 @@ _CROP_96_112 = np.array(
         (62.72990036, 92.20410156),
     ]
 )
-GPEN_POINTS_512: Float64Array = ((*_CROP_96_112, 8 + 28, 28)) * 512 / (112 + 2 * 28)
+GPEN_POINTS_512: Float64Array = (_CROP_96_112 + np.array([8 + 28, 28])) * 512 / (112 + 2 * 28)
 """Left eye, right eye, nose tip, mouth corners in GPEN's 512 px face."""
 
 
-def five_points(landmarks_px: NDArray[np.floating]) -> Float64Array:
+def five_points(landmarks_px: NDArray[FloatType]) -> NDArray[FloatType]:
     """Reduce iBUG landmarks to eye centres, nose tip and mouth corners.
 
     An eye's centre is the mean of its two corners: lids move, corners do not.
 
     Args:
-        landmarks_px: ``[..., 68, 2]``.
+        landmarks_px: float ``[..., 68, 2]``.
 
     Returns:
-        float64 ``[..., 5, 2]``.
+        ``[..., 5, 2]`` of the same type.
     """
-    points = np.asarray(landmarks_px, dtype=np.float64)
-    left_eye = points[..., [36, 39], :].mean(axis=-2, keepdims=True)
-    right_eye = points[..., [42, 45], :].mean(axis=-2, keepdims=True)
-    return np.concatenate([left_eye, right_eye, points[..., [30, 48, 54], :]], axis=-2)
+    left_eye = landmarks_px[..., [36, 39], :].mean(axis=-2, keepdims=True)
+    right_eye = landmarks_px[..., [42, 45], :].mean(axis=-2, keepdims=True)
+    return np.concatenate([left_eye, right_eye, landmarks_px[..., [30, 48, 54], :]], axis=-2)
 
 
 def fit_similarity(
@@ -104,26 +109,47 @@ def transform_points(matrix: Float64Array, points_px: NDArray[np.floating]) -> F
 
 
 def warp_inside(
-    image: UInt8Array, matrix: Float64Array, size_px: tuple[int, int]
-) -> tuple[UInt8Array, BoolArray]:
-    """Warp an image and tell which result pixels lie within it.
+    image: Picture, matrix: Float64Array, size_px: tuple[int, int]
+) -> tuple[Picture, BoolArray]:
+    """Warp an image bilinearly and tell which result pixels lie within it.
 
-    Result pixels within the image's half-pixel rim repeat its edge instead of fading to black, so a
-    face cut at the frame border keeps its colours.
+    OpenCV's ``warpAffine`` rounds positions to 1/32 px, which makes slowly moving crops tremble at
+    strong edges; here they stay exact.
 
     Args:
-        image: uint8 ``[H, W, C]``.
+        image: uint8 or float32 ``[H, W, C]``.
         matrix: ``[2, 3]``, image to result.
         size_px: width and height of the result.
 
     Returns:
-        uint8 ``[height, width, C]``, edge pixels repeated outside, and bool ``[height, width]``.
+        ``[height, width, C]`` of the image's type, edge pixels repeated outside, uint8 rounded; and
+        bool ``[height, width]``.
     """
     height, width = image.shape[:2]
-    warped = cv2.warpAffine(
-        image, matrix, size_px, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    columns, rows = np.arange(size_px[0]), np.arange(size_px[1])[:, None]
+    x, y = (to_x * columns + to_y * rows + shift for to_x, to_y, shift in invert_affine(matrix))
+    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    # Only the part that is read is converted: a face is small in a 4K frame.
+    left, right = _read_range(x, width)
+    top, bottom = _read_range(y, height)
+    part = torch.from_numpy(image[top:bottom, left:right].astype(np.float32)).permute(2, 0, 1)
+    # grid_sample counts from -1 at the first pixel's outer edge to 1 at the last one's.
+    position = np.stack(
+        [(2 * (x - left) + 1) / (right - left) - 1, (2 * (y - top) + 1) / (bottom - top) - 1],
+        axis=-1,
+        dtype=np.float32,
+        casting="same_kind",
     )
-    grid = np.stack(np.meshgrid(np.arange(size_px[0]), np.arange(size_px[1])), axis=-1)
-    source = transform_points(invert_affine(matrix), grid.reshape(-1, 2).astype(np.float64)) + 0.5
-    inside = ((source >= 0) & (source < (width, height))).all(axis=-1)
-    return warped.astype(np.uint8, copy=False), inside.reshape(size_px[1], size_px[0])
+    warped = grid_sample(
+        part[None], torch.from_numpy(position)[None], padding_mode="border", align_corners=False
+    )
+    pixels = warped[0].permute(1, 2, 0).numpy()
+    if image.dtype == np.uint8:
+        pixels = np.rint(pixels)
+    return pixels.astype(image.dtype), inside
+
+
+def _read_range(position: Float64Array, size_px: int) -> tuple[int, int]:
+    """First and end index of the pixels that bilinear reading at the positions touches."""
+    ends = np.clip([np.floor(position.min()), np.ceil(position.max())], 0, size_px - 1)
+    return int(ends[0]), int(ends[1]) + 1

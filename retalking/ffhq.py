@@ -1,7 +1,7 @@
 """The FFHQ crop: an upright square around eyes and mouth.
 
-The square is called a quad: its corners upper left, lower left, lower right, upper right as ``(x, y)``
-pixel centres. Cutting it out is a similarity transform, so crop and paste keep sub-pixel accuracy.
+The square is called a quad: upper left, lower left, lower right and upper right corner, ``(x, y)``
+in pixels. Cutting it out is a similarity transform, so crop and paste keep sub-pixel accuracy.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from retalking.alignment import fit_similarity, warp_inside
-from retalking.types import Float64Array, IntArray, UInt8Array
+from retalking.alignment import Picture, fit_similarity, warp_inside
+from retalking.types import Float64Array, IntArray
 
 
 def ffhq_quad(landmarks_px: NDArray[np.number]) -> Float64Array:
@@ -54,16 +54,16 @@ def quad_to_affine(quad_px: Float64Array, size_px: int) -> Float64Array:
     return fit_similarity(quad_px, corners)
 
 
-def crop_quad(image: UInt8Array, quad_px: Float64Array, size_px: int) -> UInt8Array:
+def crop_quad(image: Picture, quad_px: Float64Array, size_px: int) -> Picture:
     """Cut one quad out of an image; what lies outside the image is black.
 
     Args:
-        image: uint8 ``[H, W, 3]``.
+        image: uint8 or float32 ``[H, W, 3]``.
         quad_px: ``[4, 2]``.
         size_px: side of the crop.
 
     Returns:
-        uint8 ``[size_px, size_px, 3]``.
+        ``[size_px, size_px, 3]``; uint8 is rounded.
     """
     crop, inside = warp_inside(image, quad_to_affine(quad_px, size_px), (size_px, size_px))
     crop[~inside] = 0

@@ -1,8 +1,8 @@
 """Log-mel spectrogram and the 0.2 s windows that L-Net and E-Net listen to.
 
-``S`` counts the columns of a spectrogram (80 per second), ``T`` the frames of a chunk. It is computed
-once over the whole audio and read by time stamp, so neither the frame rate nor the length of the
-video can shift a window.
+``S`` counts the columns of a spectrogram (80 per second), ``T`` the frames of a chunk. Windows are
+cut from the spectrogram of the whole audio by time stamp, so neither the frame rate nor the length
+of the video can shift them.
 """
 
 from __future__ import annotations

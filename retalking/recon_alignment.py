@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from retalking.alignment import five_points
-from retalking.types import Float64Array, UInt8Array
+from retalking.types import Float64Array, FloatArray, UInt8Array
 
 CROP_PX = 224
 _FACE_PX = 102.0  # size of a face in the crop
@@ -28,6 +28,13 @@ POINTS_3D: Float64Array = np.array(
 )
 
 
+def flip_up(landmarks_px: NDArray[np.floating], height_px: int) -> FloatArray:
+    """Let ``y`` count upwards from the image's last row: float32 ``[..., 68, 2]``."""
+    flipped = np.array(landmarks_px, dtype=np.float32)
+    flipped[..., 1] = height_px - 1 - flipped[..., 1]
+    return flipped
+
+
 def fit_recon_crop(landmarks_px: NDArray[np.floating], height_px: int) -> Float64Array:
     """Fit the crop to landmarks: linear least squares of an affine camera onto the 3-D points.
 
@@ -39,8 +46,7 @@ def fit_recon_crop(landmarks_px: NDArray[np.floating], height_px: int) -> Float6
         float64 ``[T, 3]``: scale of the image; x and y (upwards) of the face's centre before
         scaling, in pixels. This is what ``FaceCoefficients.crop`` holds.
     """
-    points = five_points(landmarks_px)
-    points[..., 1] = height_px - 1 - points[..., 1]
+    points = five_points(flip_up(landmarks_px, height_px))
     homogeneous = np.concatenate([POINTS_3D, np.ones((len(POINTS_3D), 1))], axis=1)
     camera = np.linalg.pinv(homogeneous) @ points  # [T, 4, 2]: a column per image axis
     face_size = np.linalg.norm(camera[:, :3], axis=1).mean(axis=-1)

@@ -1,0 +1,181 @@
+"""The pipeline's pure functions behind the names and conventions of the golden data.
+
+Every function takes and returns a dict of numpy arrays. Where upstream has a fault that Retalking
+does not keep (chunk rule, clamp by the width, division of the coordinates), the fault is restated
+here, on top of the library, so that the rest of the numbers still proves the library.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from retalking.alignment import (
+    FFHQ_POINTS_512,
+    GPEN_POINTS_512,
+    fit_similarity,
+    five_points,
+    invert_affine,
+    warp_inside,
+)
+from retalking.blending import laplacian_blend, paste_face
+from retalking.coefficients import coefficient_windows, crop_scale_ratio, window_indices
+from retalking.ffhq import crop_quad, ffhq_quad, quad_to_affine
+from retalking.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
+from retalking.recon_alignment import crop_for_recon, fit_recon_crop, flip_up
+from retalking.types import AudioClip, FaceCoefficients
+
+Arrays = dict[str, np.ndarray]
+
+
+def fn_mel(inputs: Arrays) -> Arrays:
+    filters = mel_filters()
+    return {
+        "mel": log_mel(AudioClip(inputs["wave"], SAMPLE_RATE_HZ)).mel,
+        "mel_short": log_mel(AudioClip(inputs["wave_short"], SAMPLE_RATE_HZ)).mel,
+        "mel_basis_rowsum": filters.sum(axis=1),
+        "mel_basis": filters,
+    }
+
+
+def fn_chunks(inputs: Arrays) -> Arrays:
+    """Windows by time stamp until one no longer fits, which becomes the last 16 columns."""
+    starts = {}
+    for k, (num_columns, frame_rate_hz) in enumerate(inputs["cases"]):
+        mel = MelSpectrogram(np.zeros((80, int(num_columns)), dtype=np.float32))
+        last = len(mel) - WINDOW_STEPS
+        times_s = np.arange(int(num_columns)) / frame_rate_hz
+        fitting = mel.starts(times_s)
+        fitting = fitting[fitting <= last]
+        starts[f"start_{k}"] = np.append(fitting, last)
+    return starts
+
+
+def _coefficients(rows: np.ndarray) -> FaceCoefficients:
+    """Split rows of 257 coefficients and 5 crop parameters (w, h, scale, tx, ty)."""
+    return FaceCoefficients(rows[:, 80:144], rows[:, 224:227], rows[:, 254:257], rows[:, 259:262])
+
+
+def fn_window(inputs: Arrays) -> Arrays:
+    rows = inputs["semantic"]
+    whole, short = _coefficients(rows), _coefficients(rows[:3])
+    shot, short_shot = np.zeros(len(rows), np.int64), np.zeros(3, np.int64)
+    outputs = {f"win_{i}": coefficient_windows(whole, [i], shot)[0] for i in (0, 5, 20, 39)}
+    return outputs | {
+        "win_20_ratio": coefficient_windows(whole, [20], shot, scale_ratio=1.125)[0],
+        "win_short": coefficient_windows(short, [1], short_shot)[0],
+        "index_20_of_40": window_indices([20], shot)[0],
+        "index_0_of_3": window_indices([0], short_shot)[0],
+    }
+
+
+def fn_ratio(inputs: Arrays) -> Arrays:
+    targets = _coefficients(inputs["targets"])
+    itself = _coefficients(inputs["targets"][7:8])
+    return {
+        "ratio": np.array([crop_scale_ratio(_coefficients(inputs["source"]), targets)]),
+        "ratio_self": np.array([crop_scale_ratio(itself, targets)]),
+    }
+
+
+def fn_align3d(inputs: Arrays) -> Arrays:
+    outputs = {}
+    for k in range(3):
+        image, landmarks = inputs[f"image_{k}"], inputs[f"lm68_{k}"]
+        height, width = image.shape[:2]
+        crop = fit_recon_crop(landmarks[None], height)[0]
+        outputs |= {
+            f"trans_params_{k}": np.array([width, height, *crop]),
+            f"face_{k}": crop_for_recon(image, crop),
+            f"lm5_{k}": five_points(flip_up(landmarks, height)),
+            f"pos_t_{k}": crop[1:],
+            f"pos_s_{k}": np.array(102 / crop[0]),
+        }
+    return outputs
+
+
+def fn_croper(inputs: Arrays) -> Arrays:
+    """Upstream's two nested crops, with the shrink and the clamp by the width."""
+    outputs = {}
+    for k, (height, width) in enumerate(inputs["frame_hw"]):
+        quad = ffhq_quad(inputs[f"lm68_{k}"])
+        side = np.linalg.norm(quad[2] - quad[1])
+        shrink = max(int(side / 1024), 1)
+        h, w = (round(n / shrink) for n in (height, width)) if shrink > 1 else (height, width)
+        quad, side = quad / shrink, side / shrink
+        border = max(int(np.rint(0.1 * side)), 3)
+        left, top = np.maximum(np.floor(quad.min(axis=0)).astype(int) - border, 0)
+        right, bottom = np.minimum(np.ceil(quad.max(axis=0)).astype(int) + border, (w, h))
+        inner = quad + 0.5 - (left, top)
+        lx, ly = np.maximum(inner.min(axis=0), 0)
+        rx, ry = np.minimum(inner.max(axis=0), (width, width))
+        x1, y1, x2, y2 = (int(n) for n in (lx, ly, rx, ry))
+        outputs |= {
+            f"crop_{k}": np.array([left, top, right, bottom]),
+            f"quad_{k}": np.array([lx, ly, rx, ry]),
+            f"box_{k}": np.array(
+                [top + y1, min(top + y2, height), left + x1, min(left + x2, width)]
+            ),
+            f"cropshape_{k}": np.array([min(bottom - top, y2) - y1, min(right - left, x2) - x1]),
+        }
+    return outputs
+
+
+def fn_ffhq(inputs: Arrays) -> Arrays:
+    outputs = {}
+    for k in range(2):
+        quad = ffhq_quad(inputs[f"lm68_{k}"])
+        to_crop = quad_to_affine(quad, 256)
+        # Pillow truncates where the library rounds.
+        crop = np.floor(crop_quad(inputs[f"image_{k}"].astype(np.float32), quad, 256))
+        pasted, inside = warp_inside(crop, invert_affine(to_crop), (256, 256))
+        linear, shift = to_crop[:, :2], to_crop[:, 2]
+        # Pillow counts from the corner of a pixel, OpenCV from its centre.
+        edge_shift = shift + 0.5 - linear @ (0.5, 0.5)
+        affine = np.concatenate([linear, edge_shift[:, None]], axis=1)
+        outputs |= {
+            f"quad_{k}": quad,
+            f"crop_{k}": crop.astype(np.uint8),
+            f"coef_{k}": np.append(affine.ravel(), (0, 0)),
+            f"paste_{k}": np.where(
+                inside[..., None], pasted.astype(np.uint8), inputs[f"background_{k}"]
+            ),
+            f"cxy_{k}": np.stack(
+                [quad.mean(axis=0), (quad[2] - quad[1]) / 2, (quad[1] - quad[0]) / 2]
+            ),
+        }
+    return outputs
+
+
+def fn_ffhqpaste(inputs: Arrays) -> Arrays:
+    """Upstream fits with least median of squares; the pipeline's five points have no outliers."""
+    image = inputs["image"]
+    affine = cv2.estimateAffinePartial2D(inputs["points"], FFHQ_POINTS_512, method=cv2.LMEDS)[0]
+    cropped = cv2.warpAffine(image, affine, (512, 512), borderValue=(135, 133, 132))
+    return {
+        "template": FFHQ_POINTS_512,
+        "affine": affine,
+        "inverse": invert_affine(affine),
+        "cropped": cropped,
+        "pasted": paste_face(image, 255 - cropped, affine).astype(np.uint8),
+    }
+
+
+def fn_gpenalign(inputs: Arrays) -> Arrays:
+    to_face = fit_similarity(inputs["points"], GPEN_POINTS_512)
+    return {
+        "reference_5pts": GPEN_POINTS_512,
+        "tfm": to_face,
+        "scale": np.sqrt(np.linalg.det(to_face[:, :2])),
+        "tfm_inv": invert_affine(to_face),
+        "face": cv2.warpAffine(inputs["image"], to_face, (512, 512)),
+    }
+
+
+def fn_blend(inputs: Arrays) -> Arrays:
+    first, second = inputs["image_a"], inputs["image_b"]
+    return {
+        f"{kind}_{levels}": laplacian_blend(first, second, inputs[f"mask_{kind}"], levels)
+        for kind in ("hard", "soft")
+        for levels in (6, 10)
+    }
