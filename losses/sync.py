@@ -1,0 +1,91 @@
+"""Agreement of lips and speech in the embedding space of the sync expert (paper Eq. 7 and 8)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+PROBABILITY_FLOOR = 1e-7
+"""Keeps the logarithm finite; half a unit of float32 below 1."""
+
+
+def sync_probability(video: Tensor, audio: Tensor, eps: float = 1e-8) -> Tensor:
+    """Return the cosine similarity of two embeddings, Eq. 8.
+
+    The expert ends in a ReLU, so the value lies in [0, 1] and serves as a probability.
+
+    Args:
+        video: ``[B, C]``.
+        audio: ``[B, C]``.
+        eps: floor of the product of norms (the "max" of Eq. 8).
+
+    Returns:
+        float32 ``[B]``.
+    """
+    video, audio = video.float(), audio.float()
+    norms = video.norm(dim=1) * audio.norm(dim=1)
+    return (video * audio).sum(1) / norms.clamp(min=eps)
+
+
+def sync_cross_entropy(probability: Tensor, in_sync: Tensor) -> Tensor:
+    """Binary cross entropy that trains the expert on aligned and shifted windows.
+
+    Args:
+        probability: ``[B]`` from ``sync_probability``.
+        in_sync: ``[B]``, 1 where the windows belong together, else 0.
+
+    Returns:
+        The mean over the batch; ln 2 = 0.69 for an expert that always says 0.5.
+    """
+    p = probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return -(in_sync * p.log() + (1 - in_sync) * (1 - p).log()).mean()
+
+
+def sync_loss(video: Tensor, audio: Tensor) -> Tensor:
+    """Mean of ``-log(P_sync)`` over the batch, Eq. 7: the generator wants every pair in sync."""
+    return -sync_probability(video, audio).clamp(min=PROBABILITY_FLOOR).log().mean()
+
+
+def stack_lower_halves(frames: Tensor) -> Tensor:
+    """Turn a window of faces into the expert's input, as Wav2Lip does.
+
+    Args:
+        frames: ``[B, T, 3, H, W]`` faces.
+
+    Returns:
+        ``[B, T * 3, H - H // 2, W]``: the mouth half of every frame, frames stacked in channels.
+    """
+    return frames[..., frames.shape[-2] // 2 :, :].flatten(1, 2)
+
+
+class SyncSchedule:
+    """Weight of the sync term: zero until the generator is good enough to be judged.
+
+    Wav2Lip switches the term on when the expert's loss on validation clips falls below 0.75; before
+    that, the expert sees blurred mouths that it was never trained on and its gradient misleads.
+
+    Args:
+        weight: weight once switched on (paper: 0.3).
+        threshold: validation sync loss that switches it on; infinity means from the start.
+    """
+
+    def __init__(self, weight: float, threshold: float) -> None:
+        self._weight = weight
+        self._threshold = threshold
+        self._active = threshold == float("inf")
+
+    @property
+    def weight(self) -> float:
+        """The weight to use now."""
+        return self._weight if self._active else 0.0
+
+    def observe(self, validation_sync_loss: float) -> None:
+        """Switch on, for good, once the loss is below the threshold."""
+        self._active = self._active or validation_sync_loss < self._threshold
+
+    def state_dict(self) -> dict[str, bool]:
+        """Return what resume restores."""
+        return {"active": self._active}
+
+    def load_state_dict(self, state: dict[str, bool]) -> None:
+        """Restore the switch."""
+        self._active = state["active"]
