@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retalking.errors import ConfigError
+
 LEAKY_SLOPE = 0.2
 _EPS = 1e-8
 
@@ -66,6 +68,16 @@ def modulated_conv2d(
     else:
         out = F.conv2d(scaled, weight, padding=weight.shape[-1] // 2)
     return out * demodulation(weight, style).to(out.dtype) if demodulate else out
+
+
+def check_picture_side(size_px: int) -> None:
+    """Refuse sides that doubling from the 4 px constant cannot reach.
+
+    Raises:
+        ConfigError: not a power of two from 8 on.
+    """
+    if size_px < 8 or size_px & (size_px - 1):
+        raise ConfigError(f"size_px: got {size_px}, expected a power of two from 8 on")
 
 
 def synthesis_channels(size_px: int, channel_multiplier: float, narrow: float) -> int:

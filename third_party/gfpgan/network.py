@@ -19,6 +19,7 @@ from third_party.stylegan2 import (
     ResBlock,
     StyleConv,
     ToRGB,
+    check_picture_side,
     synthesis_channels,
 )
 
@@ -43,8 +44,7 @@ class GFPGANConfig:
     num_mlp_layers: int = 8
 
     def __post_init__(self) -> None:
-        if self.size_px < 8 or self.size_px & (self.size_px - 1):
-            raise ValueError(f"size_px: got {self.size_px}, expected a power of two from 8 on")
+        check_picture_side(self.size_px)
 
     @property
     def log_size(self) -> int:

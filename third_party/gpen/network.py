@@ -21,7 +21,7 @@ from third_party.gpen.layers import (
     EqualModulatedConv2d,
     Upsample,
 )
-from third_party.stylegan2 import PixelNorm, synthesis_channels
+from third_party.stylegan2 import PixelNorm, check_picture_side, synthesis_channels
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class GPENConfig:
     mlp_lr_multiplier: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.size_px < 8 or self.size_px & (self.size_px - 1):
-            raise ValueError(f"size_px: got {self.size_px}, expected a power of two from 8 on")
+        check_picture_side(self.size_px)
 
     def level_channels(self) -> list[int]:
         """Channels at 4, 8, ..., ``size_px``."""
