@@ -99,7 +99,7 @@ def _read_head(path: Path) -> bytes:
             return file.read(64)
     except FileNotFoundError:
         raise WeightsError(
-            f"{path} does not exist; scripts/download_checkpoints.py fetches the official files"
+            f"{path} does not exist; official files: python -m scripts.download_checkpoints"
         ) from None
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from None
