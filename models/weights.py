@@ -267,6 +267,8 @@ def _config_class(network_class: type[nn.Module]) -> Any:
 def _from_json(kind: Any, value: Any) -> Any:
     """Turn parsed JSON back into the dataclasses and tuples that ``asdict`` flattened."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"expected a table for {kind.__name__}, got {type(value).__name__}")
         hints = typing.get_type_hints(kind)
         unknown = sorted(set(value) - set(hints))
         if unknown:
