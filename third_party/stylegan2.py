@@ -10,6 +10,7 @@ Legend: ``B`` batch, ``C`` input channels, ``O`` output channels, ``D`` style si
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,7 +95,31 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + _EPS)
 
 
-class ModulatedConv2d(nn.Module):
+class CheckpointWeight(nn.Module):
+    """Holds a convolution weight ``[O, C, k, k]`` that checkpoints store as ``[1, O, C, k, k]``.
+
+    In memory it has four dimensions, since no five-dimensional tensor can be put in the
+    ``channels_last`` layout.
+    """
+
+    weight: nn.Parameter
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = destination[prefix + "weight"][None]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        stored = state_dict.get(prefix + "weight")
+        if stored is not None and stored.ndim == 5 and len(stored) == 1:
+            state_dict[prefix + "weight"] = stored[0]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class ModulatedConv2d(CheckpointWeight):
     """Convolution whose input channels are scaled by an affine map of a style vector."""
 
     def __init__(
@@ -111,14 +136,12 @@ class ModulatedConv2d(nn.Module):
         nn.init.kaiming_normal_(self.modulation.weight, nonlinearity="linear")
         nn.init.ones_(self.modulation.bias)
         fan_in = in_channels * kernel_size**2
-        shape = (1, out_channels, in_channels, kernel_size, kernel_size)
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(fan_in))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; ``[B, O, H, W]``."""
-        return modulated_conv2d(
-            x, self.weight[0], self.modulation(style), demodulate=self.demodulate
-        )
+        return modulated_conv2d(x, self.weight, self.modulation(style), demodulate=self.demodulate)
 
 
 class StyleConv(nn.Module):

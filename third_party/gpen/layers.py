@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from third_party.stylegan2 import LEAKY_SLOPE, modulated_conv2d
+from third_party.stylegan2 import LEAKY_SLOPE, CheckpointWeight, modulated_conv2d
 
 
 def leaky_sqrt2(x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class BiasActivation(nn.Module):
         return leaky_sqrt2(x + self.bias[:, None, None].to(x.dtype))
 
 
-class EqualModulatedConv2d(nn.Module):
+class EqualModulatedConv2d(CheckpointWeight):
     """Modulated convolution with equalised weights; ``upsample`` doubles with the FIR filter."""
 
     def __init__(
@@ -128,7 +128,7 @@ class EqualModulatedConv2d(nn.Module):
         super().__init__()
         self.demodulate = demodulate
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
-        shape = (1, out_channels, in_channels, kernel_size, kernel_size)
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(shape))
         self.modulation = EqualLinear(style_dim, in_channels, bias_init=1.0)
         self.blur = Blur(padding=1, gain=4.0) if upsample else None
@@ -137,7 +137,7 @@ class EqualModulatedConv2d(nn.Module):
         """Convolve ``[B, C, H, W]`` under ``style`` ``[B, D]``."""
         out = modulated_conv2d(
             x,
-            self.weight[0] * self.scale,
+            self.weight * self.scale,
             self.modulation(style),
             demodulate=self.demodulate,
             transposed=self.blur is not None,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
+from retalking.errors import ConfigError
 from third_party.anchors import Detections, to_network_range
 from third_party.retinaface.detection import DetectionConfig, make_anchors, select_faces
 
@@ -30,6 +31,12 @@ class RetinaFaceConfig:
 
     stage_depths: tuple[int, int, int, int] = (3, 4, 6, 3)
     pyramid_channels: int = 256
+
+    def __post_init__(self) -> None:
+        if self.pyramid_channels < 4 or self.pyramid_channels % 4:
+            raise ConfigError(
+                f"pyramid_channels: got {self.pyramid_channels}, expected a multiple of 4"
+            )
 
 
 class RawOutputs(NamedTuple):
