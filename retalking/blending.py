@@ -68,7 +68,7 @@ def blend_region(
         region: uint8 ``[H, W, 3]``.
         patch: uint8 or float32 ``[H, W, 3]`` in 0..255.
         mask: float32 ``[H, W]`` in [0, 1]; make it soft, or its edge stays visible.
-        num_levels: bands of the blend.
+        num_levels: bands of the blend, see ``choose_num_levels``.
 
     Returns:
         uint8 ``[H, W, 3]``, rounded, bit-identical to the region where the mask is 0.
@@ -81,6 +81,15 @@ def blend_region(
     blended = laplacian_blend(content, source, mask, num_levels)
     effect = np.minimum(mask / _FULL_EFFECT, 1)[..., None]
     return _to_uint8(source + effect * (blended - source))
+
+
+def choose_num_levels(face_px: float) -> int:
+    """Bands whose coarsest spans an eighth of the face: 6 for 256 px, 7 for 512 px.
+
+    Wider bands would carry the colours of the surroundings into the middle of the face. Choose once
+    per person, not per frame: a change of bands shows as a flicker.
+    """
+    return max(1 + int(np.log2(max(face_px, 1) / 8)), 1)
 
 
 def border_ring(mask: FloatArray, width_px: int) -> BoolArray:
@@ -135,7 +144,7 @@ def feather_mask(mask: FloatArray, width_px: int) -> FloatArray:
         return mask
     core = cv2.erode(mask, _square(2 * width_px))
     soft = cv2.GaussianBlur(core, (2 * width_px + 1, 2 * width_px + 1), 0)
-    return soft.astype(np.float32, copy=False)
+    return np.minimum(soft, 1, dtype=np.float32)  # the kernel's sum may round to just above 1
 
 
 def paste_face(region: UInt8Array, face: UInt8Array, to_face: Float64Array) -> FloatArray:
@@ -154,12 +163,13 @@ def paste_face(region: UInt8Array, face: UInt8Array, to_face: Float64Array) -> F
     """
     size_px = (region.shape[1], region.shape[0])
     to_region = invert_affine(to_face)
-    warped = cv2.warpAffine(face, to_region, size_px)
+    # Upstream multiplies by the mask once more, which draws a faint dark line around the face.
+    warped = cv2.warpAffine(face, to_region, size_px, borderMode=cv2.BORDER_REPLICATE)
     ones = np.ones(face.shape[:2], dtype=np.float32)
     # Two pixels of the warped square's rim are half outside.
     inner = cv2.erode(cv2.warpAffine(ones, to_region, size_px), _square(2)).astype(np.float32)
     soft = feather_mask(inner, int(np.sqrt(inner.sum())) // 20)[..., None]
-    return soft * (inner[..., None] * warped) + (1 - soft) * region
+    return soft * warped + (1 - soft) * region
 
 
 def _gaussian_pyramid(picture: UInt8Array | FloatArray, num_levels: int) -> list[FloatArray]:

@@ -97,19 +97,23 @@ def load_expression_templates(path: Path) -> dict[str, FloatArray]:
     Raises:
         WeightsError: if the file is missing, is not a MATLAB file or lacks a template.
     """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; download the expression templates")
     try:
-        content = loadmat(path, variable_names=list(_MAT_KEYS.values()))
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file; download the expression templates") from None
-    except (MatReadError, ValueError, NotImplementedError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable MATLAB file ({error})") from error
+        content = loadmat(path, appendmat=False, variable_names=list(_MAT_KEYS.values()))
+    # What scipy raises depends on where a file is cut off.
+    except (MatReadError, OSError, ValueError, LookupError, NotImplementedError) as error:
+        raise WeightsError(
+            f"{path}: not a complete MATLAB file ({error}); download it again"
+        ) from error
     templates = {}
     for name, key in _MAT_KEYS.items():
         rows = np.atleast_2d(content.get(key, np.empty((0, 0))))
-        if rows.shape[0] < 1 or rows.shape[1] < NUM_EXPRESSION:
+        numeric = rows.dtype.kind in "fiu"
+        if not numeric or rows.shape[0] < 1 or rows.shape[1] < NUM_EXPRESSION:
             raise WeightsError(
-                f"{path}: got {list(rows.shape)} for '{key}', expected at least 1 row of "
-                f"{NUM_EXPRESSION} values"
+                f"{path}: got {rows.dtype}{list(rows.shape)} for '{key}', expected numbers in at "
+                f"least 1 row of {NUM_EXPRESSION}"
             )
         templates[name] = rows[0, :NUM_EXPRESSION].astype(np.float32)
     return templates
