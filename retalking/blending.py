@@ -11,8 +11,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from retalking.alignment import invert_affine
-from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
+from retalking.types import BoolArray, FloatArray, UInt8Array
 
 _FULL_EFFECT = 0.25  # mask value from which the multi-band result counts fully
 _MIN_RING_PIXELS = 32  # fewer say nothing about colour
@@ -125,51 +124,6 @@ def match_color(patch: UInt8Array | FloatArray, region: UInt8Array, ring: BoolAr
     gain[spread < 1e-3] = 1  # a flat ring has no contrast to match
     offset = want.mean(axis=0) - gain * have.mean(axis=0)
     return colors * gain.astype(np.float32) + offset.astype(np.float32)
-
-
-def feather_mask(mask: FloatArray, width_px: int) -> FloatArray:
-    """Soften a mask inwards: erosion by a square of ``2 * width_px``, then a Gaussian.
-
-    Upstream's numerics. The even square leaves the right and lower side one pixel short, so the
-    result reaches at most one pixel beyond the mask there.
-
-    Args:
-        mask: float32 ``[H, W]`` in [0, 1].
-        width_px: half the width of the slope; 0 returns the mask.
-
-    Returns:
-        float32 ``[H, W]`` in [0, 1].
-    """
-    if width_px == 0:
-        return mask
-    core = cv2.erode(mask, _square(2 * width_px))
-    soft = cv2.GaussianBlur(core, (2 * width_px + 1, 2 * width_px + 1), 0)
-    return np.minimum(soft, 1, dtype=np.float32)  # the kernel's sum may round to just above 1
-
-
-def paste_face(region: UInt8Array, face: UInt8Array, to_face: Float64Array) -> FloatArray:
-    """Warp an aligned face back and blend it over the region behind a feathered square.
-
-    Upstream's numerics (GFPGAN's paste-back at scale 1): the slope is a twentieth of the face's
-    side, so it grows with the face.
-
-    Args:
-        region: uint8 ``[H, W, 3]``.
-        face: uint8 ``[S, S, 3]``.
-        to_face: ``[2, 3]``, region to face pixels.
-
-    Returns:
-        float32 ``[H, W, 3]`` in 0..255.
-    """
-    size_px = (region.shape[1], region.shape[0])
-    to_region = invert_affine(to_face)
-    # Upstream multiplies by the mask once more, which draws a faint dark line around the face.
-    warped = cv2.warpAffine(face, to_region, size_px, borderMode=cv2.BORDER_REPLICATE)
-    ones = np.ones(face.shape[:2], dtype=np.float32)
-    # Two pixels of the warped square's rim are half outside.
-    inner = cv2.erode(cv2.warpAffine(ones, to_region, size_px), _square(2)).astype(np.float32)
-    soft = feather_mask(inner, int(np.sqrt(inner.sum())) // 20)[..., None]
-    return soft * warped + (1 - soft) * region
 
 
 def _gaussian_pyramid(picture: UInt8Array | FloatArray, num_levels: int) -> list[FloatArray]:

@@ -9,6 +9,16 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from upstream_pasting import (
+    blend_at_512,
+    crop_ffhq,
+    ellipse,
+    finish_frame,
+    fit_ffhq,
+    paste_gfpgan,
+    paste_gpen,
+    stretch,
+)
 
 from retalking.alignment import (
     FFHQ_POINTS_512,
@@ -18,7 +28,7 @@ from retalking.alignment import (
     invert_affine,
     warp_inside,
 )
-from retalking.blending import laplacian_blend, paste_face
+from retalking.blending import laplacian_blend
 from retalking.coefficients import coefficient_windows, crop_scale_ratio, window_indices
 from retalking.ffhq import crop_quad, ffhq_quad, quad_to_affine
 from retalking.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
@@ -148,16 +158,14 @@ def fn_ffhq(inputs: Arrays) -> Arrays:
 
 
 def fn_ffhqpaste(inputs: Arrays) -> Arrays:
-    """Upstream fits with least median of squares; the pipeline's five points have no outliers."""
-    image = inputs["image"]
-    affine = cv2.estimateAffinePartial2D(inputs["points"], FFHQ_POINTS_512, method=cv2.LMEDS)[0]
-    cropped = cv2.warpAffine(image, affine, (512, 512), borderValue=(135, 133, 132))
+    to_face = fit_ffhq(inputs["points"])
+    cropped = crop_ffhq(inputs["image"], to_face)
     return {
         "template": FFHQ_POINTS_512,
-        "affine": affine,
-        "inverse": invert_affine(affine),
+        "affine": to_face,
+        "inverse": invert_affine(to_face),
         "cropped": cropped,
-        "pasted": paste_face(image, 255 - cropped, affine).astype(np.uint8),
+        "pasted": paste_gfpgan(inputs["image"], 255 - cropped, to_face),
     }
 
 
@@ -178,4 +186,39 @@ def fn_blend(inputs: Arrays) -> Arrays:
         f"{kind}_{levels}": laplacian_blend(first, second, inputs[f"mask_{kind}"], levels)
         for kind in ("hard", "soft")
         for levels in (6, 10)
+    }
+
+
+def fn_gpenprocess(inputs: Arrays) -> Arrays:
+    """GPEN in the face (a negative here), and its use for the last blend, without GPEN."""
+    image = inputs["image_256"]
+    face, soft, sharp = paste_gpen(image, inputs["points_256"], lambda crop: 255 - crop)
+    once = cv2.convertScaleAbs(image * (1 - soft) + face * soft)
+    return {
+        "enhanced": cv2.convertScaleAbs(image * (1 - sharp) + once * sharp),
+        "poisson": finish_frame(
+            inputs["image_a"], inputs["image_b"], inputs["points_frame"], inputs["bbox"]
+        ),
+    }
+
+
+def fn_compose(inputs: Arrays) -> Arrays:
+    """Prediction into the frame, GFPGAN (a negative here), the mouth from it, the last blend."""
+    frame, (y1, y2, x1, x2) = inputs["image"], inputs["coords"]
+    box_size = (int(x2 - x1), int(y2 - y1))
+    predicted = frame.copy()
+    predicted[y1:y2, x1:x2] = cv2.resize(inputs["pred"].astype(np.uint8), box_size)
+    to_face = fit_ffhq(inputs["points_gfpgan"])
+    restored = paste_gfpgan(predicted, 255 - crop_ffhq(predicted, to_face), to_face)
+    # A uint8 picture holds upstream's mask of shares: all below 1 is lost.
+    mouth = cv2.resize(255 * ellipse(330, 90, 50).astype(np.uint8), box_size) == 255
+    mask = np.zeros(frame.shape, np.uint8)
+    mask[y1:y2, x1:x2] = mouth[..., None]
+    blended = blend_at_512(restored, predicted, mask[..., 0].astype(np.float32), 10)
+    return {
+        "mouth_blend_512": blended,
+        "mouse_mask": mask,
+        "final": finish_frame(
+            stretch(blended, frame), frame, inputs["points_gpen"], inputs["coords"]
+        ),
     }

@@ -7,10 +7,8 @@ from retalking.blending import (
     blend_region,
     border_ring,
     choose_num_levels,
-    feather_mask,
     laplacian_blend,
     match_color,
-    paste_face,
 )
 
 
@@ -153,32 +151,3 @@ def test_a_tiny_ring_changes_nothing() -> None:
     ring = np.zeros((64, 80), bool)
     ring[0, :31] = True
     np.testing.assert_array_equal(match_color(picture(0), picture(1), ring), picture(0))
-
-
-def test_feathering_goes_inwards() -> None:
-    mask = np.zeros((60, 60), np.float32)
-    mask[10:50, 10:50] = 1
-    soft = feather_mask(mask, 5)
-    assert np.all(soft[:10] == 0)
-    assert np.all(soft[:, :10] == 0)
-    assert np.all(soft[51:] == 0)
-    assert soft[30, 30] == 1
-    assert np.all(np.diff(soft[30, 9:31]) >= 0)
-    np.testing.assert_array_equal(feather_mask(mask, 0), mask)
-
-
-def test_pasting_the_own_face_changes_nothing_visible() -> None:
-    y, x = np.mgrid[:200, :200]
-    region = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)
-    to_face = np.array([[1.0, 0, -50], [0, 1, -50]])
-    face = region[50:150, 50:150].copy()
-    np.testing.assert_allclose(paste_face(region, face, to_face), region, atol=0.05)
-
-
-def test_a_pasted_face_shows_in_the_middle_and_fades_at_its_rim() -> None:
-    region, face = np.zeros((200, 200, 3), np.uint8), np.full((100, 100, 3), 200, np.uint8)
-    pasted = paste_face(region, face, np.array([[1.0, 0, -50], [0, 1, -50]]))
-    np.testing.assert_allclose(pasted[70:130, 70:130], 200, atol=1e-3)
-    assert np.all(pasted[:50] == 0)
-    assert np.all(pasted[152:] == 0)
-    assert 0 < pasted[100, 56, 0] < 200
