@@ -28,7 +28,6 @@ from models.warping import flow_to_deformation, warp
 from retalking.errors import ConfigError
 
 
-
 @dataclass(frozen=True)
 class DNetConfig:
     """Widths and depths of D-Net; the defaults are those of the released DNet.pt.
@@ -150,19 +149,22 @@ class UpBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, descriptor: int, hidden: int) -> None:
         super().__init__()
-        doubling = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}
         self.norm_0 = AdaIN(in_channels, descriptor, hidden)
         self.conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm_1 = AdaIN(out_channels, descriptor, hidden)
-        self.conv_1 = nn.ConvTranspose2d(out_channels, out_channels, **doubling)
+        self.conv_1 = _doubling_conv(out_channels, out_channels)
         self.norm_s = AdaIN(in_channels, descriptor, hidden)
-        self.conv_s = nn.ConvTranspose2d(in_channels, out_channels, **doubling)
+        self.conv_s = _doubling_conv(in_channels, out_channels)
 
     def forward(self, x: Tensor, descriptor: Tensor) -> Tensor:
         """Map ``[B, C, H, W]`` to ``[B, C', 2H, 2W]``."""
         shortcut = self.conv_s(leaky_relu(self.norm_s(x, descriptor)))
         x = self.conv_0(leaky_relu(self.norm_0(x, descriptor)))
         return shortcut + self.conv_1(leaky_relu(self.norm_1(x, descriptor)))
+
+
+def _doubling_conv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
 
 
 class HourglassEncoder(nn.Module):

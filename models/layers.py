@@ -119,7 +119,11 @@ class OutputBlock(nn.Module):
     """7x7 convolution to the picture and an activation that bounds its values."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, activation: nn.Module, spectral_norm: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        activation: nn.Module,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         self.model = nn.Sequential(

@@ -28,7 +28,12 @@ class SpectralNormConv2d(nn.Module):
     weight_v: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         plain = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding)

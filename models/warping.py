@@ -22,11 +22,12 @@ def flow_to_deformation(flow_px: Tensor) -> Tensor:
         ``[B, h, w, 2]``, positions (x, y) where -1 and 1 are the first and last grid point.
     """
     height, width = flow_px.shape[-2:]
-    kind = {"device": flow_px.device, "dtype": flow_px.dtype}
-    rows = torch.linspace(-1, 1, height, **kind)[:, None].expand(height, width)
-    columns = torch.linspace(-1, 1, width, **kind).expand(height, width)
+    rows, columns = torch.meshgrid(
+        torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
     step = flow_px.new_tensor([2 / (width - 1), 2 / (height - 1)])
-    return torch.stack([columns, rows], dim=-1) + flow_px.permute(0, 2, 3, 1) * step
+    grid = torch.stack([columns, rows], dim=-1).to(flow_px)
+    return grid + flow_px.permute(0, 2, 3, 1) * step
 
 
 def warp(image: Tensor, deformation: Tensor) -> Tensor:
