@@ -10,6 +10,7 @@ Legend: ``B`` batch, ``C`` input channels, ``O`` output channels, ``D`` style si
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -71,20 +72,38 @@ def modulated_conv2d(
     return out * demodulation(weight, style).to(out.dtype) if demodulate else out
 
 
-def check_picture_side(size_px: int) -> None:
-    """Refuse sides that doubling from the 4 px constant cannot reach.
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """Shape of a StyleGAN2 generator; the defaults are those of the published restorers.
+
+    Attributes:
+        size_px: side of the square picture, a power of two, at least 8.
+        style_dim: length of one latent vector.
+        channel_multiplier: factor on the channels above 32 px.
+        narrow: factor on all channel counts.
+        num_mlp_layers: depth of the mapping network.
 
     Raises:
-        ConfigError: not a power of two from 8 on.
+        ConfigError: doubling from the 4 px constant does not reach ``size_px``.
     """
-    if size_px < 8 or size_px & (size_px - 1):
-        raise ConfigError(f"size_px: got {size_px}, expected a power of two from 8 on")
 
+    size_px: int = 512
+    style_dim: int = 512
+    channel_multiplier: float = 2.0
+    narrow: float = 1.0
+    num_mlp_layers: int = 8
 
-def synthesis_channels(size_px: int, channel_multiplier: float, narrow: float) -> int:
-    """Feature channels of a StyleGAN2 generator at a picture side of ``size_px``."""
-    full = 512 if size_px <= 32 else (1 << 14) / size_px * channel_multiplier
-    return int(full * narrow)
+    def __post_init__(self) -> None:
+        if self.size_px < 8 or self.size_px & (self.size_px - 1):
+            raise ConfigError(f"size_px: got {self.size_px}, expected a power of two from 8 on")
+
+    def level_channels(self) -> list[int]:
+        """Feature channels at 4, 8, ..., ``size_px``."""
+        sizes_px = [1 << k for k in range(2, self.size_px.bit_length())]
+        full = [
+            512 if size <= 32 else (1 << 14) / size * self.channel_multiplier for size in sizes_px
+        ]
+        return [int(channels * self.narrow) for channels in full]
 
 
 class PixelNorm(nn.Module):

@@ -6,6 +6,7 @@ scale and a shift that modulate half of the channels of a StyleGAN2 decoder.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,51 +19,23 @@ from third_party.stylegan2 import (
     PixelNorm,
     ResBlock,
     StyleConv,
+    StyleGAN2Config,
     ToRGB,
-    check_picture_side,
-    synthesis_channels,
 )
 
 
 @dataclass(frozen=True)
-class GFPGANConfig:
+class GFPGANConfig(StyleGAN2Config):
     """Shape of the network; the defaults are those of ``GFPGANv1.3.pth``.
 
-    Attributes:
-        size_px: side of the square picture, a power of two, at least 8.
-        style_dim: length of one latent vector.
-        channel_multiplier: factor on the decoder's channels above 32 px.
-        narrow: factor on all channel counts; the U-Net has half of the decoder's.
-        num_mlp_layers: depth of the mapping network, which the checkpoint holds although the
-            restoration bypasses it (the U-Net predicts mapped latents).
+    The U-Net has half of the decoder's channels. The checkpoint holds the mapping network, but
+    restoration bypasses it: the U-Net predicts mapped latents.
     """
-
-    size_px: int = 512
-    style_dim: int = 512
-    channel_multiplier: float = 2.0
-    narrow: float = 1.0
-    num_mlp_layers: int = 8
-
-    def __post_init__(self) -> None:
-        check_picture_side(self.size_px)
-
-    @property
-    def log_size(self) -> int:
-        """Binary logarithm of ``size_px``."""
-        return self.size_px.bit_length() - 1
 
     @property
     def num_latents(self) -> int:
         """Latents of the decoder: two per resolution from 4 px on."""
-        return 2 * self.log_size - 2
-
-    def decoder_channels(self, log_size: int) -> int:
-        """Channels of the StyleGAN2 decoder at ``2 ** log_size`` px."""
-        return synthesis_channels(1 << log_size, self.channel_multiplier, self.narrow)
-
-    def unet_channels(self, log_size: int) -> int:
-        """Channels of the U-Net at ``2 ** log_size`` px."""
-        return self.decoder_channels(log_size) // 2
+        return 2 * len(self.level_channels())
 
 
 class StyleGAN2Decoder(nn.Module):
@@ -76,23 +49,21 @@ class StyleGAN2Decoder(nn.Module):
             mapping += [nn.Linear(dim, dim), nn.LeakyReLU(LEAKY_SLOPE)]
         self.style_mlp = nn.Sequential(*mapping)
 
-        channels = config.decoder_channels(2)
-        self.constant_input = nn.ParameterDict({"weight": torch.randn(1, channels, 4, 4)})
-        self.style_conv1 = StyleConv(channels, channels, dim)
-        self.to_rgb1 = ToRGB(channels, dim)
+        widths = config.level_channels()
+        self.constant_input = nn.ParameterDict({"weight": torch.randn(1, widths[0], 4, 4)})
+        self.style_conv1 = StyleConv(widths[0], widths[0], dim)
+        self.to_rgb1 = ToRGB(widths[0], dim)
         self.style_convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
+        sides_px = [4]  # of the noise maps
+        for level, (below, width) in enumerate(itertools.pairwise(widths)):
+            self.style_convs.append(StyleConv(below, width, dim, upsample=True))
+            self.style_convs.append(StyleConv(width, width, dim))
+            self.to_rgbs.append(ToRGB(width, dim))
+            sides_px += [8 << level] * 2
         self.noises = nn.Module()
-        self.noises.register_buffer("noise0", torch.randn(1, 1, 4, 4))
-        for log_size in range(3, config.log_size + 1):
-            out_channels = config.decoder_channels(log_size)
-            self.style_convs.append(StyleConv(channels, out_channels, dim, upsample=True))
-            self.style_convs.append(StyleConv(out_channels, out_channels, dim))
-            self.to_rgbs.append(ToRGB(out_channels, dim))
-            for index in (2 * log_size - 5, 2 * log_size - 4):
-                noise = torch.randn(1, 1, 1 << log_size, 1 << log_size)
-                self.noises.register_buffer(f"noise{index}", noise)
-            channels = out_channels
+        for index, side in enumerate(sides_px):
+            self.noises.register_buffer(f"noise{index}", torch.randn(1, 1, side, side))
 
     def _noises(self, batch: int, generator: torch.Generator | None) -> Iterator[Tensor]:
         for stored in self.noises.buffers():
@@ -142,24 +113,20 @@ class GFPGAN(nn.Module):
     def __init__(self, config: GFPGANConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or GFPGANConfig()
-        down_levels = range(config.log_size, 2, -1)
-        up_levels = range(3, config.log_size + 1)
-        widths = {k: config.unet_channels(k) for k in range(2, config.log_size + 1)}
-
-        self.conv_body_first = nn.Conv2d(3, widths[config.log_size], 1)
+        widths = [channels // 2 for channels in config.level_channels()]
+        steps = list(itertools.pairwise(widths))
+        self.conv_body_first = nn.Conv2d(3, widths[-1], 1)
         self.conv_body_down = nn.ModuleList(
-            ResBlock(widths[k], widths[k - 1], scale=0.5) for k in down_levels
+            ResBlock(width, below, scale=0.5) for below, width in reversed(steps)
         )
-        self.final_conv = nn.Conv2d(widths[2], widths[2], 3, padding=1)
-        self.conv_body_up = nn.ModuleList(
-            ResBlock(widths[k - 1], widths[k], scale=2) for k in up_levels
-        )
+        self.final_conv = nn.Conv2d(widths[0], widths[0], 3, padding=1)
+        self.conv_body_up = nn.ModuleList(ResBlock(below, width, scale=2) for below, width in steps)
         # Pictures of the U-Net for the paper's pyramid loss: in the checkpoint, unused to restore.
-        self.toRGB = nn.ModuleList(nn.Conv2d(widths[k], 3, 1) for k in up_levels)
-        self.final_linear = nn.Linear(widths[2] * 16, config.num_latents * config.style_dim)
+        self.toRGB = nn.ModuleList(nn.Conv2d(width, 3, 1) for width in widths[1:])
+        self.final_linear = nn.Linear(widths[0] * 16, config.num_latents * config.style_dim)
         self.stylegan_decoder = StyleGAN2Decoder(config)
-        self.condition_scale = nn.ModuleList(_condition(widths[k]) for k in up_levels)
-        self.condition_shift = nn.ModuleList(_condition(widths[k]) for k in up_levels)
+        self.condition_scale = nn.ModuleList(_condition(width) for width in widths[1:])
+        self.condition_shift = nn.ModuleList(_condition(width) for width in widths[1:])
 
     def forward(self, faces: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Restore faces.

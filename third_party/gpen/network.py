@@ -21,38 +21,18 @@ from third_party.gpen.layers import (
     EqualModulatedConv2d,
     Upsample,
 )
-from third_party.stylegan2 import PixelNorm, check_picture_side, synthesis_channels
+from third_party.stylegan2 import PixelNorm, StyleGAN2Config
 
 
 @dataclass(frozen=True)
-class GPENConfig:
+class GPENConfig(StyleGAN2Config):
     """Shape of the network; the defaults are those of ``GPEN-BFR-512.pth``.
 
     Attributes:
-        size_px: side of the square picture, a power of two, at least 8.
-        style_dim: length of the style vector.
-        channel_multiplier: factor on the channels above 32 px.
-        narrow: factor on all channel counts.
-        num_mlp_layers: depth of the mapping network.
         mlp_lr_multiplier: the factor at which the mapping network's weights are stored.
     """
 
-    size_px: int = 512
-    style_dim: int = 512
-    channel_multiplier: float = 2.0
-    narrow: float = 1.0
-    num_mlp_layers: int = 8
     mlp_lr_multiplier: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_picture_side(self.size_px)
-
-    def level_channels(self) -> list[int]:
-        """Channels at 4, 8, ..., ``size_px``."""
-        return [
-            synthesis_channels(1 << k, self.channel_multiplier, self.narrow)
-            for k in range(2, self.size_px.bit_length())
-        ]
 
 
 class NoiseConcat(nn.Module):
