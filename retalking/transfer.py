@@ -110,11 +110,11 @@ class Transfer:
             except _InterruptionError as error:
                 reason = str(error)
             size_bytes = _size_of(self.part)
-            num_failed = num_failed + 1 if size_bytes <= most_bytes else 1
+            num_failed = num_failed + 1 if size_bytes <= most_bytes else 0
             most_bytes = max(most_bytes, size_bytes)
             if num_failed >= self.retry.num_attempts:
                 raise AddressError(f"{reason}, after {num_failed} tries")
-            wait_s = self.retry.first_wait_s * 2 ** (num_failed - 1)
+            wait_s = self.retry.first_wait_s * 2 ** max(num_failed - 1, 0)
             logger.info("%s: %s; again in %g s", self.url, reason, wait_s)
             time.sleep(wait_s)
 
@@ -142,10 +142,11 @@ class Transfer:
             total = offset + int(length) if length.isdigit() else None
             self._check_announced(response, offset, total)
             tag_path(self.part).write_text(_tag_of(response), encoding="utf-8")
+            wanted_bytes = self.weight.bytes if total is None else total
             with self.part.open("ab" if offset else "wb") as file:
-                done_bytes = self._copy(response, file, offset, total or self.weight.bytes)
-        if total is not None and done_bytes < total:
-            raise _InterruptionError(f"cut off at {done_bytes} of {total} bytes")
+                done_bytes = self._copy(response, file, offset, wanted_bytes)
+        if wanted_bytes is not None and done_bytes < wanted_bytes:
+            raise _InterruptionError(f"cut off at {done_bytes} of {wanted_bytes} bytes")
 
     def _open(self, have_bytes: int) -> http.client.HTTPResponse:
         headers = {"User-Agent": "retalking", "Accept-Encoding": "identity"}
