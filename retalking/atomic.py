@@ -11,11 +11,11 @@ from pathlib import Path
 from retalking.errors import MediaError
 
 
-def partial_path(path: Path) -> Path:
-    """A hidden name beside ``path`` with its suffix, to write to before `commit`.
+def check_writable(path: Path) -> None:
+    """Refuse a path that no file can be written to.
 
     Raises:
-        MediaError: ``path`` is a directory, or its directory is missing or cannot be written to.
+        MediaError: ``path`` is a directory, or its directory is missing or not writable.
     """
     folder = path.parent
     if path.is_dir():
@@ -24,11 +24,15 @@ def partial_path(path: Path) -> Path:
         raise MediaError(f"{path}: the directory {folder} does not exist; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise MediaError(f"{path}: the directory {folder} is not writable")
-    return folder / f".retalking-{secrets.token_hex(6)}.part{path.suffix}"
+
+
+def partial_path(path: Path) -> Path:
+    """A hidden name beside ``path``, with its suffix, to write to before `commit`."""
+    return path.with_name(f".retalking-{secrets.token_hex(6)}.part{path.suffix}")
 
 
 def commit(partial: Path, path: Path) -> None:
-    """Put the finished ``partial`` in the place of ``path``; it is on the disk when this returns."""
+    """Put the finished ``partial`` in the place of ``path``, once all of it is on the disk."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -41,6 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         MediaError: ``path`` cannot be written; nothing is left behind.
     """
+    check_writable(path)
     partial = partial_path(path)
     try:
         yield partial

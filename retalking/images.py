@@ -14,7 +14,7 @@ from retalking.errors import MediaError
 from retalking.types import UInt8Array
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "JPEG2000")
-"""What counts as an image; Pillow also recognises videos and documents, which are not meant here."""
+"""What counts as an image; Pillow also recognises videos and documents, which are not meant."""
 _ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
 """Where several frames mean motion. Elsewhere they are pages, of which the first is taken."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -70,7 +70,7 @@ def to_tensor(rgb: UInt8Array, device: torch.device | str = "cpu") -> torch.Tens
 
 
 def to_uint8(pictures: torch.Tensor) -> UInt8Array:
-    """Float ``[T, 3, H, W]`` in [0, 1] -> uint8 ``[T, H, W, 3]``; clamps, then rounds to nearest."""
+    """Float ``[T, 3, H, W]`` in [0, 1] -> uint8 ``[T, H, W, 3]``, clamped and rounded."""
     pixels = pictures.detach().to(torch.float32).clamp(0.0, 1.0).mul(255.0).round()
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 

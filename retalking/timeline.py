@@ -54,7 +54,7 @@ class Timeline:
     @property
     def time_s(self) -> Float64Array:
         """Presentation time of each output frame, float64 ``[N]``, the first at 0."""
-        return self.pts * float(self.time_base)
+        return self.pts.astype(np.float64) * float(self.time_base)
 
     @property
     def duration_s(self) -> float:
@@ -68,6 +68,7 @@ def build_timeline(
     frame_rate: Fraction,
     audio_duration_s: float,
     policy: LengthPolicy = "audio",
+    *,
     sync_offset_s: float = 0.0,
 ) -> Timeline:
     """Lay the source frames out along the audio.
@@ -118,7 +119,7 @@ def build_timeline(
         pts=out_pts,
         end_pts=int(starts[count]),
         time_base=time_base,
-        audio_time_s=out_pts * float(time_base) + sync_offset_s,
+        audio_time_s=out_pts.astype(np.float64) * float(time_base) + sync_offset_s,
     )
 
 

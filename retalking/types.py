@@ -1,9 +1,9 @@
 """The values that flow between stages.
 
 Conventions: pictures are RGB uint8 ``[..., H, W, 3]``; boxes are ``(x1, y1, x2, y2)`` and points
-``(x, y)`` in pixels with the origin at the centre of the top-left pixel; time is in seconds from the
-first frame. ``F`` counts the frames of a video, ``T`` those of a chunk. All values are frozen and
-check their own shapes.
+``(x, y)`` in pixels with the origin at the centre of the top-left pixel; time is in seconds from
+the first frame. ``F`` counts the frames of a video, ``T`` those of a chunk. All values are frozen
+and check their own shapes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-def _expect(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
+def _expect(
+    name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type
+) -> None:
     fits = array.ndim == len(shape) and all(
         want is None or got == want for got, want in zip(array.shape, shape, strict=True)
     )
@@ -60,6 +62,8 @@ class VideoInfo:
     """The container's count, which may be wrong or absent."""
     is_image: bool = False
     color: ColorTags = field(default_factory=ColorTags)
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width to height of a pixel as it is to be shown."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class AudioClip:
 
     @property
     def duration_s(self) -> float:
+        """Length in seconds."""
         return len(self.samples) / self.sample_rate_hz
 
 
@@ -109,6 +114,8 @@ class FaceTrack:
         confidence: float32 ``[F]`` in [0, 1].
         detected: bool ``[F]``; false where no face was seen and none could be bridged.
         shot_id: int64 ``[F]``, counts up at every cut.
+        depth_px: float32 ``[F, 68]`` depth of the landmarks in pixels, smaller is nearer, mean 0;
+            ``None`` where the landmark finder works in the plane.
     """
 
     boxes_px: FloatArray
@@ -116,6 +123,7 @@ class FaceTrack:
     confidence: FloatArray
     detected: BoolArray
     shot_id: IntArray
+    depth_px: FloatArray | None = None
 
     def __post_init__(self) -> None:
         frames = len(self.detected)
@@ -124,9 +132,58 @@ class FaceTrack:
         _expect("FaceTrack.confidence", self.confidence, (frames,), np.float32)
         _expect("FaceTrack.detected", self.detected, (frames,), np.bool_)
         _expect("FaceTrack.shot_id", self.shot_id, (frames,), np.int64)
+        if self.depth_px is not None:
+            _expect("FaceTrack.depth_px", self.depth_px, (frames, 68), np.float32)
 
     def __len__(self) -> int:
         return len(self.detected)
+
+
+@dataclass(frozen=True)
+class FaceSegment:
+    """One face through consecutive frames of one shot.
+
+    Attributes:
+        start: index of its first frame.
+        boxes_px: float32 ``[T, 4]``.
+        points_px: float32 ``[T, 68, 3]`` landmarks with depth.
+        confidence: float32 ``[T]``; 0 where the face was not seen and its place interpolated.
+    """
+
+    start: int
+    boxes_px: FloatArray
+    points_px: FloatArray
+    confidence: FloatArray
+
+    def __post_init__(self) -> None:
+        frames = len(self.confidence)
+        _expect("FaceSegment.boxes_px", self.boxes_px, (frames, 4), np.float32)
+        _expect("FaceSegment.points_px", self.points_px, (frames, 68, 3), np.float32)
+        _expect("FaceSegment.confidence", self.confidence, (frames,), np.float32)
+
+    @property
+    def stop(self) -> int:
+        """Index after the last frame."""
+        return self.start + len(self.confidence)
+
+
+@dataclass(frozen=True)
+class FaceTracks:
+    """All faces of a video, as many segments as it takes.
+
+    Attributes:
+        segments: in the order in which they begin.
+        shot_id: int64 ``[F]``, counts up at every cut.
+    """
+
+    segments: tuple[FaceSegment, ...]
+    shot_id: IntArray
+
+    def __post_init__(self) -> None:
+        _expect("FaceTracks.shot_id", self.shot_id, (None,), np.int64)
+
+    def __len__(self) -> int:
+        return len(self.shot_id)
 
 
 @dataclass(frozen=True)
@@ -137,7 +194,8 @@ class FaceCoefficients:
         expression: ``[F, 64]``.
         angle: ``[F, 3]`` pitch, yaw, roll in radians.
         translation: ``[F, 3]``.
-        crop: ``[F, 3]`` (scale, tx, ty) of the alignment crop, as Deep3DFaceRecon's ``trans_params[2:]``.
+        crop: ``[F, 3]`` (scale, tx, ty) of the alignment crop, Deep3DFaceRecon's
+            ``trans_params[2:]``.
     """
 
     expression: FloatArray
@@ -153,3 +211,34 @@ class FaceCoefficients:
 
     def __len__(self) -> int:
         return len(self.expression)
+
+    def rows(self, chosen: BoolArray | IntArray | slice) -> FaceCoefficients:
+        """Return the coefficients of some frames."""
+        return FaceCoefficients(
+            self.expression[chosen],
+            self.angle[chosen],
+            self.translation[chosen],
+            self.crop[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class VideoAnalysis:
+    """What the second pass needs to know about a video.
+
+    Attributes:
+        info: of the source.
+        pts: int64 ``[F]``, presentation time of every frame in ticks.
+        track: the face to edit; ``detected`` says which frames are edited.
+        coefficients: rows of frames that are not edited mean nothing.
+    """
+
+    info: VideoInfo
+    pts: IntArray
+    track: FaceTrack
+    coefficients: FaceCoefficients
+
+    @property
+    def time_s(self) -> Float64Array:
+        """Seconds since the first frame, float64 ``[F]``."""
+        return (self.pts - self.pts[0]) * float(self.info.time_base)
