@@ -1,0 +1,13 @@
+"""Dub a talking-head video: give it another speech, and get the lips to match.
+
+python inference.py --face talk.mp4 --audio speech.wav --outfile out.mp4
+"""
+
+from __future__ import annotations
+
+import sys
+
+from retalking.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

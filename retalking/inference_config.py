@@ -1,0 +1,120 @@
+"""Everything a user can choose about a dubbing job; values are in ``configs/inference/*.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from retalking.config import Schema
+from retalking.runtime import DeviceName, Precision
+from retalking.timeline import LengthPolicy
+
+Fraction01 = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(ge=0)]
+Border = Annotated[int, Field(ge=-1)]
+FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
+FourBorders = tuple[Border, Border, Border, Border]
+SEEDED = Path("seeded")
+Restorer = Literal["gfpgan", "gpen", "none"]
+
+
+class InferenceConfig(Schema):
+    """Options of ``inference.py``, by the name of their flag.
+
+    A weight file is looked for under its path first, then in the folder ``checkpoints``. The word
+    ``seeded`` stands for a small network with random weights, for trying out the chain.
+    """
+
+    # ---- parts
+    checkpoints: Path | None
+    face_analysis: Literal["lite", "official"]
+    coefficients: Literal["auto", "face3d", "lite"]
+    dnet: Path
+    lnet: Path | None
+    enet: Path
+    face3d: Path
+    expression_templates: Path
+    reference_enhancer: Restorer
+    reference_enhancer_strength: Fraction01
+    restorer: Restorer
+    restorer_strength: Fraction01
+    parser: Literal["parsenet", "none"]
+    gpen: Path
+    gfpgan: Path
+    parsenet: Path
+    ganimation: Path
+
+    # ---- whose face, and where
+    face_index: Annotated[int, Field(ge=0)] | None
+    face_box: FourPixels | None
+    face_image: Path | None
+    box: FourBorders
+    crop: FourBorders
+    pads: FourPixels
+    max_yaw_deg: Annotated[float, Field(gt=0, le=180)]
+    on_missing_face: Literal["passthrough", "hold", "error"]
+    max_gap_s: Annotated[float, Field(ge=0)]
+    nosmooth: bool
+
+    # ---- what the face does
+    exp_img: str
+    up_face: Literal["original", "sad", "angry", "surprise"]
+    one_shot: bool
+    static: bool
+    without_rl1: bool
+    silence_gate: bool
+
+    # ---- time
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    length_policy: LengthPolicy
+    sync_offset_ms: Annotated[float, Field(ge=-10_000, le=10_000)]
+    max_seconds: Annotated[float, Field(gt=0)] | None
+
+    # ---- output file
+    codec: str
+    crf: Annotated[int, Field(ge=0, le=63)]
+    preset: str
+
+    # ---- machine
+    device: DeviceName
+    precision: Precision
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | None
+    chunk_size: Annotated[int, Field(ge=1)]
+    tmp_dir: Path | None
+    re_preprocess: bool
+
+    @property
+    def uses_face3d(self) -> bool:
+        """Whether coefficients come from Deep3DFaceRecon rather than from the landmarks."""
+        if self.coefficients == "auto":
+            return self.face_analysis == "official"
+        return self.coefficients == "face3d"
+
+    def weight_files(self) -> list[Path]:
+        """Return the files that this configuration loads, but for those of face-alignment."""
+        restorers = {self.reference_enhancer, self.restorer}
+        wanted = {
+            self.dnet: True,
+            self.lnet: self.lnet is not None and self.enet != SEEDED,
+            self.enet: True,
+            self.face3d: self.uses_face3d,
+            self.expression_templates: self.uses_face3d,
+            self.gpen: "gpen" in restorers,
+            self.gfpgan: "gfpgan" in restorers,
+            self.parsenet: self.parser == "parsenet",
+            self.ganimation: self.up_face != "original",
+        }
+        return [path for path, needed in wanted.items() if needed and path not in (None, SEEDED)]
+
+    @model_validator(mode="after")
+    def _one_choice_of_face(self) -> InferenceConfig:
+        chosen = [
+            self.face_index is not None,
+            self.face_box is not None,
+            self.face_image is not None,
+        ]
+        if sum(chosen) > 1:
+            raise ValueError("give only one of face_index, face_box and face_image")
+        return self

@@ -1,0 +1,101 @@
+"""What happens to frames without a usable face.
+
+``F`` counts the frames of the source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Literal
+
+import numpy as np
+
+from retalking.errors import FaceNotFoundError
+from retalking.types import BoolArray, FaceCoefficients, FaceTrack, VideoAnalysis
+
+logger = logging.getLogger(__name__)
+
+MissingFace = Literal["passthrough", "hold", "error"]
+"""Leave such frames as they are, edit where the face was last seen, or stop the job."""
+
+
+def drop_profiles(
+    track: FaceTrack, coefficients: FaceCoefficients, max_yaw_deg: float
+) -> FaceTrack:
+    """Mark frames that show the face turned by more than ``max_yaw_deg`` as undetected."""
+    yaw_deg = np.abs(np.rad2deg(coefficients.angle[:, 1]))
+    turned = track.detected & (yaw_deg > max_yaw_deg)
+    if turned.any():
+        logger.warning(
+            "%d frames show the face turned by more than %g degrees and stay as they are "
+            "(--max-yaw-deg): %s",
+            turned.sum(),
+            max_yaw_deg,
+            describe_frames(turned),
+        )
+    return dataclasses.replace(track, detected=track.detected & ~turned)
+
+
+def apply_missing_policy(analysis: VideoAnalysis, policy: MissingFace) -> VideoAnalysis:
+    """Carry out the policy; under ``hold`` the held frames count as detected.
+
+    Raises:
+        FaceNotFoundError: no frame is usable, or one is not and the policy is ``error``.
+    """
+    track = analysis.track
+    missing = ~track.detected
+    if not missing.any():
+        return analysis
+    first = int(np.flatnonzero(missing)[0])
+    time_s = float(analysis.time_s[first])
+    if policy == "error" or missing.all():
+        raise FaceNotFoundError(
+            f"{analysis.info.path}: no usable face in frame {first} ({time_s:.2f} s)"
+            + ("" if missing.all() else "; use --on-missing-face passthrough or hold"),
+            first,
+            time_s,
+        )
+    logger.warning(
+        "%d of %d frames have no usable face (%s): %s",
+        missing.sum(),
+        len(track),
+        "edited where it was last seen" if policy == "hold" else "they stay as they are",
+        describe_frames(missing),
+    )
+    return _hold(analysis) if policy == "hold" else analysis
+
+
+def _hold(analysis: VideoAnalysis) -> VideoAnalysis:
+    """Copy the nearest earlier frame of the shot with a face, else the nearest later one."""
+    track = analysis.track
+    nearest = np.arange(len(track))
+    known = track.detected.copy()
+    for shot in np.unique(track.shot_id):
+        frames = np.flatnonzero(track.shot_id == shot)
+        seen = frames[track.detected[frames]]
+        if len(seen):
+            before = np.searchsorted(seen, frames, side="right") - 1
+            nearest[frames] = seen[np.maximum(before, 0)]
+            known[frames] = True
+    held_track = dataclasses.replace(
+        track,
+        boxes_px=track.boxes_px[nearest],
+        landmarks_px=track.landmarks_px[nearest],
+        depth_px=None if track.depth_px is None else track.depth_px[nearest],
+        detected=known,
+    )
+    return dataclasses.replace(
+        analysis, track=held_track, coefficients=analysis.coefficients.rows(nearest)
+    )
+
+
+def describe_frames(chosen: BoolArray, max_ranges: int = 6) -> str:
+    """Write the frames chosen by bool ``[F]`` as ranges, such as ``3-7, 12``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
+    ranges = [
+        f"{start}" if stop == start + 1 else f"{start}-{stop - 1}"
+        for start, stop in edges.reshape(-1, 2)
+    ]
+    more = f" and {len(ranges) - max_ranges} more" if len(ranges) > max_ranges else ""
+    return ", ".join(ranges[:max_ranges]) + more

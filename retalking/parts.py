@@ -1,0 +1,230 @@
+"""The parts of a profile: every network that a job needs, loaded and placed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+
+from models import weights
+from models.dnet import DNet, DNetConfig
+from models.enet import ENet, ENetConfig
+from models.lnet import LNet, LNetConfig
+from models.spectral_norm import fold_spectral_norm
+from models.weight_files import is_safetensors
+from retalking.coefficients import load_expression_templates
+from retalking.detection import CascadeDetector, FaceDetector
+from retalking.errors import WeightsError
+from retalking.inference_config import SEEDED, InferenceConfig
+from retalking.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
+from retalking.lite_coefficients import EXPRESSION_BASIS_PATH, ExpressionBasis
+from retalking.runtime import Runner, make_runner
+from retalking.stages import FaceRestorer
+from retalking.types import FloatArray
+from retalking.weight_catalogue import CHECKPOINTS
+from third_party.face3d import Face3D
+from third_party.ganimation import GANimation
+from third_party.gfpgan import GFPGAN
+from third_party.gpen import GPEN
+from third_party.parsenet import ParseNet
+
+logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_SEEDED_DNET = DNetConfig(
+    descriptor_channels=64,
+    adain_channels=32,
+    warping_base_channels=16,
+    warping_max_channels=32,
+    editing_base_channels=16,
+    editing_max_channels=32,
+    editing_blocks=1,
+)
+_SEEDED_LNET = LNetConfig(
+    base_channels=16,
+    max_channels=64,
+    blocks_per_level=1,
+    adain_channels=32,
+    audio_channels=64,
+    audio_base_channels=8,
+    attention_head_channels=16,
+    attention_hidden=64,
+)
+_SEEDED_ENET = ENetConfig(
+    upsample_channels=(32, 16),
+    style_channels=64,
+    encoder_channels=(16, 16, 32, 32, 32, 32, 32),
+    lnet=_SEEDED_LNET,
+)
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a job runs with; a part that is off is ``None``.
+
+    Attributes:
+        runner: device, precision and batch size of all networks.
+        detector: finds faces.
+        landmarker: finds 68 landmarks.
+        face3d: Deep3DFaceRecon, or ``None`` for coefficients from the landmarks alone.
+        expression_basis: of the coefficients from landmarks, or ``None`` with ``face3d``.
+        templates: expression ``[64]`` by name.
+        dnet: stabilises the expression.
+        enet: synthesises the lips, with L-Net inside.
+        reference_enhancer: sharpens the references.
+        restorer: restores the mouth.
+        parser: finds what to paste back.
+        ganimation: changes the upper face.
+        analysis_files: weight files that the first pass depends on.
+    """
+
+    runner: Runner
+    detector: FaceDetector
+    landmarker: Landmarker
+    face3d: Face3D | None
+    expression_basis: ExpressionBasis | None
+    templates: Mapping[str, FloatArray]
+    dnet: DNet
+    enet: ENet
+    reference_enhancer: FaceRestorer | None
+    restorer: FaceRestorer | None
+    parser: ParseNet | None
+    ganimation: GANimation | None
+    analysis_files: tuple[Path, ...]
+
+
+def load_parts(config: InferenceConfig) -> Parts:
+    """Load what a configuration asks for.
+
+    Raises:
+        WeightsError: a file is missing or does not fit.
+        ConfigError: the device or precision cannot be used.
+    """
+    runner = make_runner(config.device, config.precision, config.batch_size)
+    files = _Loader(config.checkpoints or CHECKPOINTS, runner)
+    detector, landmarker, analysis_files = _load_face_analysis(config.face_analysis, runner)
+    restorers: dict[str, FaceRestorer | None] = {"none": None}
+    enhancer = config.reference_enhancer if config.reference_enhancer_strength > 0 else "none"
+    restorer = config.restorer if config.restorer_strength > 0 else "none"
+    if "gpen" in (enhancer, restorer):
+        restorers["gpen"] = files.load(config.gpen, GPEN, "GPEN")
+    if "gfpgan" in (enhancer, restorer):
+        restorers["gfpgan"] = files.load(config.gfpgan, GFPGAN, "GFPGAN")
+    from_pixels = config.uses_face3d
+    basis = None if from_pixels else ExpressionBasis.from_file()
+    return Parts(
+        runner=runner,
+        detector=detector,
+        landmarker=landmarker,
+        face3d=files.load(config.face3d, Face3D, "face3d") if from_pixels else None,
+        expression_basis=basis,
+        templates=(
+            load_expression_templates(files.find(config.expression_templates))
+            if basis is None
+            else basis.templates
+        ),
+        dnet=(
+            _place_seeded(DNet(_SEEDED_DNET), runner)
+            if config.dnet == SEEDED
+            else files.load(config.dnet, DNet, "DNet")
+        ),
+        enet=_load_enet(files, config.enet, config.lnet),
+        reference_enhancer=restorers[enhancer],
+        restorer=restorers[restorer],
+        parser=(
+            files.load(config.parsenet, ParseNet, "ParseNet")
+            if config.parser == "parsenet"
+            else None
+        ),
+        ganimation=(
+            files.load(config.ganimation, GANimation, "GANimation")
+            if config.up_face != "original"
+            else None
+        ),
+        analysis_files=(
+            *analysis_files,
+            files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Finds weight files and places their networks."""
+
+    folder: Path
+    runner: Runner
+
+    def find(self, path: Path) -> Path:
+        """Look under the path itself, then in the folder of checkpoints."""
+        for candidate in (path, self.folder / path):
+            if candidate.is_file():
+                return candidate
+        raise WeightsError(
+            f"{self.folder / path}: no such weight file; run python "
+            "scripts/download_checkpoints.py, name another file, or use --profile lite"
+        )
+
+    def load(
+        self,
+        path: Path,
+        network_class: type[Network],
+        official_name: str,
+        lnet_path: Path | None = None,
+    ) -> Network:
+        """Load one network of our own format or of an official one."""
+        network = weights.load_any(self.find(path), network_class, official_name, lnet_path)
+        fold_spectral_norm(network)
+        self.runner.place(network)
+        return network
+
+
+def _load_face_analysis(
+    kind: Literal["lite", "official"], runner: Runner
+) -> tuple[FaceDetector, Landmarker, tuple[Path, ...]]:
+    if kind == "official":
+        # Importing the package takes seconds, which the lite analysis can do without.
+        from retalking import official_face_analysis  # noqa: PLC0415
+
+        analyser = official_face_analysis.FaceAlignmentAnalyser(runner.device)
+        return analyser, analyser, official_face_analysis.weight_paths()
+    landmarker = LiteLandmarker.from_file(device=runner.device)
+    return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
+
+
+def _load_enet(files: _Loader, enet_path: Path, lnet_path: Path | None) -> ENet:
+    """E-Net with the L-Net of ``lnet_path`` inside, or with the one its file brings."""
+    if enet_path == SEEDED:
+        return _place_seeded(ENet(_SEEDED_ENET), files.runner)
+    if lnet_path is None or not is_safetensors(files.find(enet_path)):
+        official_lnet = None if lnet_path is None else files.find(lnet_path)
+        return files.load(enet_path, ENet, "ENet", official_lnet)
+    enet = files.load(enet_path, ENet, "ENet")
+    lnet = files.load(lnet_path, LNet, "LNet")
+    if lnet.config != enet.config.lnet:
+        raise WeightsError(
+            f"{lnet_path}: its L-Net has other widths than the one inside {enet_path}; "
+            "name files that were trained together"
+        )
+    enet.low_res = lnet
+    return enet
+
+
+def _place_seeded(network: Network, runner: Runner) -> Network:
+    """Give a network reproducible random weights."""
+    logger.warning("%s is not trained: its weights are random numbers", type(network).__name__)
+    generator = torch.Generator().manual_seed(_SEED)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                spread = parameter[0].numel() ** -0.5
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+    runner.place(network)
+    return network

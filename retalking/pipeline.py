@@ -1,0 +1,233 @@
+"""The whole job: a face video and a speech in, the dubbed video out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from retalking import audio
+from retalking.analysis import AnalysisOptions, analyse_video
+from retalking.analysis_cache import AnalysisCache, default_cache_folder, fingerprint
+from retalking.audio_track import AudioTrack
+from retalking.coefficients import crop_scale_ratio, parse_expression
+from retalking.edit_plan import EditPlan, make_edit_plan
+from retalking.encoding import EncoderOptions
+from retalking.geometry import STABILISER_PX, Pads, cut, stabiliser_crops
+from retalking.inference_config import InferenceConfig
+from retalking.mel import MelSpectrogram, log_mel
+from retalking.overlap import WriteBehind, read_ahead
+from retalking.parts import Parts, load_parts
+from retalking.profiles import load_profile
+from retalking.rendering import Renderer, RenderOptions
+from retalking.silence import gate_silence, speech_gate
+from retalking.source import Source
+from retalking.timeline import build_timeline, nearest_frame_rate
+from retalking.timings import Timings
+from retalking.tracking import FaceChoice
+from retalking.types import FloatArray, FrameChunk, VideoAnalysis
+from retalking.video import VideoReader
+from retalking.video_writer import VideoWriter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DubbingReport:
+    """What a job did.
+
+    Attributes:
+        outfile: the written file.
+        num_frames: frames in it.
+        num_edited: frames of these that show the new face.
+        duration_s: its length.
+        timings: per stage.
+    """
+
+    outfile: Path
+    num_frames: int
+    num_edited: int
+    duration_s: float
+    timings: Timings
+
+
+class Retalker:
+    """Dubs videos with the networks of one configuration, loaded once.
+
+    Example:
+        ``Retalker.from_profile("lite")("talk.mp4", "speech.wav", "out.mp4")``
+    """
+
+    def __init__(self, config: InferenceConfig, parts: Parts | None = None) -> None:
+        """Load the networks.
+
+        Args:
+            config: see ``load_profile``.
+            parts: networks that are loaded already, made for the same configuration.
+
+        Raises:
+            WeightsError: a weight file is missing or does not fit.
+            ConfigError: the device cannot be used, or options that contradict each other.
+        """
+        self._config = config
+        self._encoder = EncoderOptions(config.codec, config.crf, config.preset)
+        self._parts = parts or load_parts(config)
+
+    @classmethod
+    def from_profile(cls, profile: str = "auto", **options: object) -> Retalker:
+        """Load a profile.
+
+        Args:
+            profile: ``official``, ``lite`` or ``auto``.
+            options: fields of ``InferenceConfig`` that differ from the profile.
+
+        Raises:
+            ConfigError: an unknown profile or option, or a value out of range.
+            WeightsError: a weight file is missing or does not fit.
+        """
+        return cls(load_profile(profile, options))
+
+    def __call__(
+        self, face: str | Path, audio_file: str | Path, outfile: str | Path, progress: bool = False
+    ) -> DubbingReport:
+        """Dub a video.
+
+        Args:
+            face: video or still image with the face.
+            audio_file: anything with an audio stream; its speech is put into the mouth.
+            outfile: where the result goes; it appears only when it is complete.
+            progress: show bars on stderr.
+
+        Raises:
+            MediaError: a file cannot be read or written.
+            FaceNotFoundError: there is no face to edit.
+            ConfigError: options that do not fit the files.
+        """
+        face, audio_file, outfile = Path(face), Path(audio_file), Path(outfile)
+        config, timings = self._config, Timings()
+        rate = nearest_frame_rate(config.fps)
+        with VideoReader(face, rate) as reader:
+            source = Source(
+                reader,
+                crop=config.crop,
+                max_frames=1 if config.static else None,
+                max_seconds=config.max_seconds,
+            )
+            # The output is checked before any work is done.
+            VideoWriter(outfile, source.info, self._encoder, AudioTrack(audio_file))
+            clip = audio.load(audio_file)
+            analysis = self._analyse(source, timings)
+            mel = log_mel(clip)
+            if config.silence_gate:
+                mel = gate_silence(mel, speech_gate(clip, len(mel)))
+            timeline = build_timeline(
+                analysis.pts,
+                analysis.info.time_base,
+                analysis.info.frame_rate,
+                min(clip.duration_s, config.max_seconds or float("inf")),
+                config.length_policy,
+                sync_offset_s=config.sync_offset_ms / 1000,
+            )
+            plan = make_edit_plan(timeline, analysis.track)
+            self._render(source, analysis, plan, mel, audio_file, outfile, timings, progress)
+        edited = int(np.count_nonzero(plan.opacity))
+        return DubbingReport(outfile, len(plan), edited, timeline.duration_s, timings)
+
+    def _analyse(self, source: Source, timings: Timings) -> VideoAnalysis:
+        """First pass, from the cache where it has been done before."""
+        config, path = self._config, source.info.path
+        choice = FaceChoice(config.face_index, config.face_box)
+        options = AnalysisOptions(
+            choice, config.on_missing_face, config.max_gap_s, config.max_yaw_deg
+        )
+        cache = AnalysisCache(config.tmp_dir or default_cache_folder())
+        restrictions = (config.crop, config.static, config.max_seconds, config.box, config.fps)
+        files = [path, *self._parts.analysis_files]
+        key = fingerprint(files, (options, restrictions, config.face_analysis))
+        found = None if config.re_preprocess else cache.load(key, source.info)
+        if found is not None:
+            logger.info("%s: using the face analysis of an earlier job", path)
+            return found
+        analysis = analyse_video(source, self._parts, options, config.chunk_size, timings)
+        cache.save(key, analysis)
+        return analysis
+
+    def _render(
+        self,
+        source: Source,
+        analysis: VideoAnalysis,
+        plan: EditPlan,
+        mel: MelSpectrogram,
+        audio_file: Path,
+        outfile: Path,
+        timings: Timings,
+        progress: bool,
+    ) -> None:
+        options = self._render_options(source, analysis)
+        renderer = Renderer(self._parts, analysis, plan, mel, options, timings)
+        timeline = plan.timeline
+        track = AudioTrack(audio_file, duration_s=timeline.duration_s)
+        frames = source.read_frames(timeline.source_index, analysis.pts, self._config.chunk_size)
+        with (
+            VideoWriter(outfile, source.info, self._encoder, track, timeline.end_pts) as writer,
+            WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
+            closing(read_ahead(_timed(frames, timings))) as chunks,
+            tqdm(total=len(plan), desc="dubbing", unit="frame", disable=not progress) as bar,
+        ):
+            for chunk in renderer.render(chunks):
+                encoder.put(chunk)
+                bar.update(len(chunk))
+
+    def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
+        config = self._config
+        one_shot, scale_ratio = None, 1.0
+        if config.one_shot:
+            first = int(np.flatnonzero(analysis.track.detected)[0])
+            crop = stabiliser_crops(analysis.track, float(analysis.info.frame_rate))[first]
+            chunk = next(source.read_frames(np.array([first]), analysis.pts, 1))
+            one_shot = cut(chunk.rgb[0], crop, STABILISER_PX)
+            everyone = analysis.coefficients.rows(analysis.track.detected)
+            scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
+        return RenderOptions(
+            template=self._expression(),
+            pads=Pads(*config.pads),
+            up_face=config.up_face,
+            whole_face=config.without_rl1,
+            reference_strength=config.reference_enhancer_strength,
+            restorer_strength=config.restorer_strength,
+            smooth=not config.nosmooth,
+            one_shot=one_shot,
+            scale_ratio=scale_ratio,
+        )
+
+    def _expression(self) -> FloatArray:
+        """The expression that every frame gets: of a template, a mix of two, or a picture."""
+        text = self._config.exp_img
+        if not Path(text).is_file():
+            return parse_expression(text).resolve(self._parts.templates)
+        with VideoReader(Path(text)) as reader:
+            analysis = analyse_video(
+                Source(reader, max_frames=1), self._parts, AnalysisOptions(), 1, Timings()
+            )
+        expression: FloatArray = analysis.coefficients.expression[0]
+        return expression
+
+
+def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:
+    while True:
+        with timings.measure("decode", 0):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        timings.count("decode", len(chunk))
+        yield chunk
+
+
+def _write(writer: VideoWriter, chunk: FrameChunk, timings: Timings) -> None:
+    with timings.measure("encode", len(chunk)):
+        writer.write(chunk.rgb, chunk.pts)

@@ -1,0 +1,148 @@
+"""Device, precision, and running networks over any number of frames in batches of one size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from retalking.errors import ConfigError, RetalkingError
+
+logger = logging.getLogger(__name__)
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_AUTO_BATCH = {"cuda": 16, "mps": 8, "cpu": 4}
+
+
+def choose_device(name: DeviceName) -> torch.device:
+    """Return the device; ``auto`` prefers CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ConfigError: the named device is not on this machine.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])  # type: ignore[assignment]
+    if not present[name]:
+        usable = ", ".join(kind for kind, here in present.items() if here)
+        raise ConfigError(f"--device: got {name}, which this machine lacks; usable here: {usable}")
+    return torch.device(name)
+
+
+def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """Return the number format of convolutions; ``auto`` is bf16 on CUDA where native, else fp32.
+
+    Raises:
+        ConfigError: fp16 on the CPU, where it is slower than fp32 and overflows.
+    """
+    if name == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise ConfigError("--precision: got fp16 on the CPU, expected fp32 or bf16")
+    return _DTYPES[name]
+
+
+@dataclass
+class Runner:
+    """Runs networks over frames in batches of one fixed size.
+
+    The last batch is filled up with copies of its last frame: libraries choose their kernels by the
+    shape of a batch, so only a fixed size makes a frame's result independent of how many frames
+    come with it. When memory runs out the size is halved, for good.
+
+    Attributes:
+        device: where networks and batches live.
+        precision: number format under autocast.
+        batch_size: frames per call.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    batch_size: int
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network here, ready for inference."""
+        return (
+            network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        )
+
+    def __call__(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Apply a network frame-wise.
+
+        Args:
+            network: takes batches of the inputs, returns ``[batch, ...]``.
+            inputs: ``[T, ...]`` each, on any device.
+
+        Returns:
+            ``[T, ...]`` float32 on the CPU.
+
+        Raises:
+            RetalkingError: out of memory with a batch of one, or a result that is not finite.
+        """
+        num_frames = len(inputs[0])
+        results: list[Tensor] = []
+        done = 0
+        while done < num_frames:
+            size = self.batch_size
+            batch = [_filled(part[done : done + size], size).to(self.device) for part in inputs]
+            try:
+                result = self._run(network, batch)
+            except torch.OutOfMemoryError as error:
+                if size == 1:
+                    raise RetalkingError(
+                        f"out of memory on {self.device} with one frame per batch; "
+                        "use --device cpu, a lower --precision or fewer parts"
+                    ) from error
+                self.batch_size = size // 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                logger.warning("out of memory: batches of %d frames from here", self.batch_size)
+                continue
+            results.append(result[: num_frames - done])
+            done += size
+        return torch.cat(results)
+
+    def _run(self, network: Callable[..., Tensor], batch: list[Tensor]) -> Tensor:
+        lower = self.precision != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.precision, enabled=lower),
+        ):
+            result = network(*batch).float().cpu()
+        if not torch.isfinite(result).all():
+            raise RetalkingError(
+                f"{type(network).__name__}: the result is not finite in {self.precision}; "
+                "use --precision fp32, or check the weights"
+            )
+        return result
+
+
+def make_runner(
+    device: DeviceName = "auto", precision: Precision = "auto", batch_size: int | None = None
+) -> Runner:
+    """Return a runner; without ``batch_size`` it starts from what suits the device.
+
+    Raises:
+        ConfigError: see ``choose_device`` and ``choose_precision``.
+    """
+    chosen = choose_device(device)
+    size = batch_size or _AUTO_BATCH[chosen.type]
+    return Runner(chosen, choose_precision(precision, chosen), size)
+
+
+def _filled(batch: Tensor, size: int) -> Tensor:
+    if len(batch) == size:
+        return batch
+    return torch.cat([batch, batch[-1:].expand(size - len(batch), *batch.shape[1:])])

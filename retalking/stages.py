@@ -1,0 +1,154 @@
+"""The networks of the second pass as plain functions on the frames of a chunk.
+
+``T`` counts the frames given. Pictures are RGB uint8 ``[T, S, S, 3]``; what a network wants
+(BGR, [-1, 1]) is known here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.dnet import DNet
+from models.enet import ENet
+from retalking.geometry import EDITED_FROM, LIP_PX
+from retalking.images import to_tensor, to_uint8
+from retalking.runtime import Runner
+from retalking.types import FloatArray, UInt8Array
+from third_party.ganimation import GANimation, expression_aus
+from third_party.gfpgan import GFPGAN
+from third_party.gpen import GPEN
+from third_party.parsenet import ParseNet
+
+RESTORED_PX = 512
+"""Side of the faces that GFPGAN, GPEN and ParseNet read."""
+_GANIMATION_PX = 128
+
+FaceRestorer = GFPGAN | GPEN
+
+
+def edit_expression(
+    runner: Runner, dnet: DNet, faces: UInt8Array, windows: FloatArray
+) -> UInt8Array:
+    """Give faces the expression and pose of their coefficient windows (D-Net, paper 3.1).
+
+    Args:
+        runner: runs the network.
+        dnet: the network.
+        faces: ``[T, 256, 256, 3]``.
+        windows: float32 ``[T, 73, 26]`` of ``coefficient_windows``.
+
+    Returns:
+        ``[T, 256, 256, 3]``.
+    """
+
+    def edit(picture: Tensor, window: Tensor) -> Tensor:
+        edited = dnet(picture, window).edited
+        assert edited is not None
+        return edited
+
+    edited = runner(edit, _to_signed(faces), torch.from_numpy(windows))
+    return _from_signed(edited)
+
+
+def synthesise_lips(
+    runner: Runner, enet: ENet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
+) -> UInt8Array:
+    """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
+
+    Args:
+        runner: runs the network.
+        enet: E-Net with its L-Net inside.
+        faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
+        references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
+        mels: float32 ``[T, 1, 80, 16]``.
+
+    Returns:
+        ``[T, 384, 384, 3]``.
+    """
+    masked = faces.copy()
+    masked[:, round(EDITED_FROM * LIP_PX) :] = 0
+
+    def synthesise(mel: Tensor, face: Tensor, reference: Tensor) -> Tensor:
+        picture, _ = enet(mel, torch.cat([face, reference], dim=1), reference)
+        return picture
+
+    inputs = (torch.from_numpy(mels), _to_bgr(masked), _to_bgr(references))
+    return to_uint8(runner(synthesise, *inputs).flip(1))
+
+
+def change_upper_face(
+    runner: Runner, ganimation: GANimation, faces: UInt8Array, expression: str
+) -> UInt8Array:
+    """Change the emotion of faces by action units (paper 3.1, the plugin of Pumarola et al.).
+
+    The network works at 128 px. Only the change it makes is enlarged and added, so that the face
+    keeps its own detail. (Upstream enlarges the picture, feeds BGR to a network trained on RGB, and
+    throws the result away unless another flag is given.)
+
+    Args:
+        runner: runs the network.
+        ganimation: the network.
+        faces: ``[T, 384, 384, 3]``.
+        expression: one of ``third_party.ganimation.EXPRESSIONS``.
+
+    Returns:
+        ``[T, 384, 384, 3]``.
+    """
+    aus = expression_aus(expression)
+
+    def change(picture: Tensor) -> Tensor:
+        return ganimation(picture, aus.to(picture.device).expand(len(picture), -1))
+
+    large = _to_signed(faces)
+    small = torch.nn.functional.interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
+    difference = runner(change, small) - small
+    enlarged = torch.nn.functional.interpolate(
+        difference, large.shape[2:], mode="bilinear", align_corners=False
+    )
+    return _from_signed(large + enlarged)
+
+
+def restore_faces(runner: Runner, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
+    """Add the detail of a generative prior to aligned faces (GFPGAN or GPEN; paper 3.4).
+
+    Args:
+        runner: runs the network.
+        restorer: the network.
+        faces: ``[T, 512, 512, 3]``, aligned to the restorer's template.
+
+    Returns:
+        ``[T, 512, 512, 3]``.
+    """
+    return _from_signed(runner(restorer, _to_signed(faces)))
+
+
+def parse_faces(runner: Runner, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
+    """Label the parts of faces.
+
+    Args:
+        runner: runs the network.
+        parser: the network.
+        faces: ``[T, 512, 512, 3]``.
+
+    Returns:
+        uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``.
+    """
+
+    def label(picture: Tensor) -> Tensor:
+        return parser(picture).argmax(dim=1)
+
+    return runner(label, _to_signed(faces)).to(torch.uint8).numpy()
+
+
+def _to_signed(pictures: UInt8Array) -> Tensor:
+    return to_tensor(pictures) * 2 - 1
+
+
+def _from_signed(pictures: Tensor) -> UInt8Array:
+    return to_uint8((pictures + 1) / 2)
+
+
+def _to_bgr(pictures: UInt8Array) -> Tensor:
+    return to_tensor(np.ascontiguousarray(pictures[..., ::-1]))

@@ -1,0 +1,40 @@
+"""How long each stage took, for the table at the end of a job."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Timings:
+    """Seconds and frames per stage, added up over a job."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._frames: defaultdict[str, int] = defaultdict(int)
+
+    @contextmanager
+    def measure(self, stage: str, num_frames: int) -> Iterator[None]:
+        """Add the time that the block takes to a stage."""
+        begin = time.perf_counter()
+        yield
+        self._seconds[stage] += time.perf_counter() - begin
+        self._frames[stage] += num_frames
+
+    def count(self, stage: str, num_frames: int) -> None:
+        """Add frames to a stage whose number was not known when it began."""
+        self._frames[stage] += num_frames
+
+    def rows(self) -> list[tuple[str, float, int]]:
+        """Return (stage, seconds, frames) in the order in which stages first ran."""
+        return [(stage, seconds, self._frames[stage]) for stage, seconds in self._seconds.items()]
+
+    def table(self) -> str:
+        """Return the rows as text, with milliseconds per frame."""
+        lines = [f"{'stage':24}{'seconds':>9}{'frames':>8}{'ms/frame':>10}"]
+        for stage, seconds, frames in self.rows():
+            per_frame = 1000 * seconds / max(frames, 1)
+            lines.append(f"{stage:24}{seconds:9.2f}{frames:8d}{per_frame:10.1f}")
+        return "\n".join(lines)
