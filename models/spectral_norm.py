@@ -70,8 +70,15 @@ class SpectralNormConv2d(nn.Module):
         """Return an equal plain convolution; the normalisation is done once."""
         num_out, num_in, kernel_size, _ = self.weight_orig.shape
         weight = self.weight_orig
-        plain = nn.Conv2d(num_in, num_out, kernel_size, self.stride, self.padding)
-        plain = plain.to(device=weight.device, dtype=weight.dtype)
+        plain = nn.Conv2d(
+            num_in,
+            num_out,
+            kernel_size,
+            self.stride,
+            self.padding,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
         training, self.training = self.training, False
         with torch.no_grad():
             plain.weight.copy_(self.normalised_weight())
