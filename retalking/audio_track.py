@@ -29,7 +29,7 @@ class AudioTrack:
     path: Path
     start_s: float = 0.0
     duration_s: float | None = None
-    """Where the sound is cut, or until where silence follows it; None plays the file to its end."""
+    """Where the sound is cut, or until where silence may follow it; None plays all of it."""
 
 
 class AudioMuxer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+
 from retalking.atomic import check_writable
 from retalking.errors import ConfigError
 
@@ -80,7 +82,7 @@ class EncoderOptions:
             4:2:0 cannot hold an odd width or height.
 
     Raises:
-        ConfigError: an unknown codec or preset, or a ``crf`` out of the codec's range.
+        ConfigError: a value that FFmpeg or the codec does not know.
     """
 
     codec: str = "libx264"
@@ -97,6 +99,12 @@ class EncoderOptions:
             )
         if self.preset not in _PRESETS:
             raise ConfigError(f"preset: got {self.preset!r}, expected {', '.join(_PRESETS)}")
+        formats = [known.name for known in av.Codec(self.codec, "w").video_formats or ()]
+        if self.pixel_format is not None and self.pixel_format not in formats:
+            raise ConfigError(
+                f"pixel format: got {self.pixel_format!r}, expected one of {', '.join(formats)} "
+                f"for {self.codec}"
+            )
 
     def choose_pixel_format(self, width_px: int, height_px: int) -> str:
         """FFmpeg's name of the stored format for pictures of this size."""

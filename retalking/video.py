@@ -57,6 +57,7 @@ def probe(path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> VideoIn
             frame_rate=still_image_rate,
             num_frames=1,
             is_image=True,
+            color=ColorTags(range=int(ColorRange.JPEG), space=0),
         )
     with open_input(path) as container:
         stream = _video_stream(container, path)
@@ -222,8 +223,9 @@ class VideoReader:
         stream.thread_type = "AUTO"
         if target is not None:
             container.seek(target, stream=stream)
-        # AVI stores no presentation times; FFmpeg's guess is wrong where the codec reorders frames.
-        unknown_times = container.format.name == "avi" and stream.codec_context.has_b_frames
+        # AVI stores no presentation times, and FFmpeg guesses them wrong for codecs that reorder.
+        reorders = stream.codec_context.name in ("h264", "hevc")
+        unknown_times = container.format.name == "avi" and reorders
         for frame in decode_frames(container, stream, self.info.path):
             if unknown_times:
                 frame.pts = None

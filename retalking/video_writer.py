@@ -65,7 +65,8 @@ class VideoWriter:
         self._waiting: tuple[UInt8Array, int] | None = None
         self._last_duration = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._durations: dict[int, int] = {}
-        self._num_written = 0
+        self._first_dts: int | None = None
+        self._end_tick = 0
 
     def __enter__(self) -> VideoWriter:
         self._partial = partial_path(self.path)
@@ -180,11 +181,13 @@ class VideoWriter:
             frame = rgb.reformat(format=self._pixel_format)
         frame.pts, frame.time_base, frame.duration = ticks, self._tick, end - ticks
         self._durations[ticks] = self._last_duration = end - ticks
+        self._end_tick = end
         self._mux(self._stream.encode(frame))
-        self._num_written += 1
 
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:
+            if self._first_dts is None:
+                self._first_dts = packet.dts
             if packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
             if self._audio and packet.dts is not None:
@@ -197,7 +200,12 @@ class VideoWriter:
         picture, stamp = self._waiting
         lasting = max(1, round(self._last_duration * self._tick / self._info.time_base))
         self._encode(picture, stamp, until=max(self._end_pts or stamp + lasting, stamp + 1))
-        self._mux(self._stream.encode(None))
+        packets = self._stream.encode(None)
+        if packets:  # MP4 adds up the steps of decoding time, so the last one must reach the end
+            first_dts = packets[0].dts if self._first_dts is None else self._first_dts
+            last = packets[-1]
+            self._durations[last.pts] = max(1, self._end_tick + first_dts - last.dts)
+        self._mux(packets)
         if self._audio:
             self._audio.write_until(float("inf"))
         self._container.close()
@@ -209,7 +217,6 @@ class VideoWriter:
             self._resources.close()
         except (av.error.FFmpegError, OSError) as error:
             _log.debug("%s: while closing: %s", self.path, error)
-            self._partial.unlink(missing_ok=True)
 
     def _failure(self, error: av.error.FFmpegError | OSError) -> MediaError:
         return MediaError(f"{self.path}: cannot be written: {error.strerror or error}")
