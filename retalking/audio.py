@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _SILENCE_LEVEL = 1e-4
 """Peaks below this (-80 dBFS) carry no speech."""
+_LONGEST_PADDING = 4096
+"""Samples; two packets of the AAC variant with the longest packets."""
 _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.1, 60.0
 """Holes in the timestamps within these bounds are lost sound; others are muxing noise or resets."""
 
@@ -34,7 +36,9 @@ class AudioInfo:
     """FFmpeg's name of the channel layout, such as ``mono`` or ``5.1``."""
     num_channels: int
     duration_s: float | None
-    """The container's figure, which may be off by the codec's padding."""
+    """The container's figure."""
+    trims_padding: bool
+    """Whether that figure leaves out what the codec adds to fill its last packet."""
 
 
 def probe_audio(path: Path) -> AudioInfo:
@@ -57,18 +61,43 @@ def probe_audio(path: Path) -> AudioInfo:
             layout=context.layout.name,
             num_channels=context.layout.nb_channels,
             duration_s=seconds,
+            trims_padding="mp4" in container.format.name,
         )
 
 
 def read_blocks(path: Path) -> Iterator[FloatArray]:
     """Yield the audio at its own rate and channels, float32 ``[C, N]``, nominally in [-1, 1].
 
-    Time 0 is the first audible sample. Sound that is missing inside the stream becomes silence, so
-    that what follows keeps its time.
+    Time 0 is the first audible sample, and the codec's padding at either end is left out. Sound
+    that is missing inside the stream becomes silence, so that what follows keeps its time.
 
     Raises:
         MediaError: the file cannot be read, or has no audio stream that can be decoded.
     """
+    info = probe_audio(path)
+    if info.trims_padding and info.duration_s:
+        yield from _without_padding(_decode(path), round(info.duration_s * info.sample_rate_hz))
+    else:
+        yield from _decode(path)
+
+
+def _without_padding(blocks: Iterator[FloatArray], length: int) -> Iterator[FloatArray]:
+    """Blocks up to ``length`` samples, or all where much more shows that the length is wrong."""
+    done = 0
+    beyond: list[FloatArray] = []
+    for block in blocks:
+        kept = block[:, : max(0, length - done)]
+        done += block.shape[1]
+        if kept.shape[1]:
+            yield kept
+        if done > length:
+            beyond.append(block[:, kept.shape[1] :])
+        if done > length + _LONGEST_PADDING:
+            yield from beyond
+            yield from blocks
+
+
+def _decode(path: Path) -> Iterator[FloatArray]:
     with open_input(path) as container:
         stream = _first_stream(container, path)
         stream.codec_context.thread_type = "AUTO"

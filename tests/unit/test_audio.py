@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import tracemalloc
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
+from retalking import audio
 from retalking.audio import load, probe_audio, read_blocks
 from retalking.errors import MediaError
 from tests.media import speech_like, tone, write_audio, write_video
@@ -68,6 +70,26 @@ def test_the_sound_of_a_video(tmp_path: Path) -> None:
     info = probe_audio(tmp_path / "talk.mp4")
     assert (info.codec, info.sample_rate_hz, info.num_channels) == ("aac", 16000, 1)
     assert abs(lag_s(load(tmp_path / "talk.mp4").samples, voice, 16000)) < 0.001
+
+
+def test_padding_of_the_last_packet_is_left_out(tmp_path: Path) -> None:
+    """A video's own sound is not longer than its pictures, so dubbing adds no frame."""
+    write_video(tmp_path / "talk.mp4", 20, audio=speech_like(0.8))
+    assert len(load(tmp_path / "talk.mp4").samples) == 12800
+
+
+def test_a_header_that_promises_too_little_cuts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recording.m4a"
+    voice = speech_like(1.0)
+    write_audio(path, voice, codec="aac")
+    whole = load(path).samples
+    stale = dataclasses.replace(probe_audio(path), duration_s=0.25)
+    monkeypatch.setattr(audio, "probe_audio", lambda _: stale)
+    got = load(path).samples
+    np.testing.assert_array_equal(got[: len(whole)], whole)
+    assert len(got) >= len(voice)
 
 
 def test_blocks_keep_rate_and_channels(tmp_path: Path) -> None:
