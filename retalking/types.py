@@ -139,6 +139,10 @@ class FaceTrack:
         return len(self.detected)
 
 
+FACE_PORTRAIT_PX = 112
+"""Side of the portrait that a face segment keeps; what face recognition networks read."""
+
+
 @dataclass(frozen=True)
 class FaceSegment:
     """One face through consecutive frames of one shot.
@@ -148,18 +152,23 @@ class FaceSegment:
         boxes_px: float32 ``[T, 4]``.
         points_px: float32 ``[T, 68, 3]`` landmarks with depth.
         confidence: float32 ``[T]``; 0 where the face was not seen and its place interpolated.
+        portrait: uint8 ``[112, 112, 3]``, upright crop of one of its most frontal frames, by which
+            the person can be told from others.
     """
 
     start: int
     boxes_px: FloatArray
     points_px: FloatArray
     confidence: FloatArray
+    portrait: UInt8Array
 
     def __post_init__(self) -> None:
         frames = len(self.confidence)
         _expect("FaceSegment.boxes_px", self.boxes_px, (frames, 4), np.float32)
         _expect("FaceSegment.points_px", self.points_px, (frames, 68, 3), np.float32)
         _expect("FaceSegment.confidence", self.confidence, (frames,), np.float32)
+        size = FACE_PORTRAIT_PX
+        _expect("FaceSegment.portrait", self.portrait, (size, size, 3), np.uint8)
 
     @property
     def stop(self) -> int:

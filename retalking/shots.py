@@ -1,0 +1,89 @@
+"""Find shot cuts from tiny grey versions of the frames, with one frame of look-ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from retalking.types import FloatArray, FrameChunk, UInt8Array
+
+_THUMB_SIZE_PX = (64, 36)
+_REACH_PX = (
+    8,
+    5,
+)  # camera motion between two frames that counts as the same view, in the thumbnail
+_CUT_BELOW = 0.55
+_JUMP_BELOW = 0.72
+_JUMP_FACTOR = 8.0
+_FLAT_STD = 4.0
+_HISTORY = 12
+
+
+class Frame(NamedTuple):
+    """One frame: its number, pixels ``[H, W, 3]`` and whether a new shot begins with it."""
+
+    number: int
+    rgb: UInt8Array
+    is_cut: bool
+
+
+def split_frames(chunks: Iterable[FrameChunk]) -> Iterator[Frame]:
+    """Yield every frame of the chunks once, marked with the cuts; holds back one frame.
+
+    A frame begins a shot when neither it nor its successor resembles the frame before: a flash
+    leaves the next frame as it was. Resemblance is correlation under the best small shift, so pans
+    pass; it ignores brightness, so fades pass.
+    """
+    history: deque[float] = deque(maxlen=_HISTORY)
+    before: FloatArray | None = None
+    held: tuple[int, UInt8Array, FloatArray] | None = None
+    for chunk in chunks:
+        for index, rgb in enumerate(chunk.rgb, chunk.start):
+            thumb = shrink(rgb)
+            if held is not None:
+                is_cut = before is not None and _is_cut(before, held[2], thumb, history)
+                yield Frame(held[0], held[1], is_cut)
+                before = held[2]
+            held = (index, rgb, thumb)
+    if held is not None:
+        is_cut = before is not None and _is_cut(before, held[2], held[2], history)
+        yield Frame(held[0], held[1], is_cut)
+
+
+def shrink(rgb: UInt8Array) -> FloatArray:
+    """Return the grey thumbnail ``[36, 64]`` in [0, 255] of a frame."""
+    step = max(1, min(rgb.shape[0], rgb.shape[1]) // 288)  # spares reading all of a 4K frame
+    small = cv2.resize(rgb[::step, ::step], _THUMB_SIZE_PX, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def resemblance(first: FloatArray, second: FloatArray) -> float:
+    """Return the correlation of two thumbnails under the best shift; flat pictures are alike."""
+    across, down = _REACH_PX
+    inner = second[down:-down, across:-across]
+    deviations = (float(first.std()), float(inner.std()))
+    if (
+        min(deviations) < _FLAT_STD
+    ):  # black or white: only a hard change between flat and full counts
+        return 1.0 if max(deviations) < 4 * _FLAT_STD else 0.0
+    return float(cv2.matchTemplate(first, inner, cv2.TM_CCOEFF_NORMED).max())
+
+
+def _is_cut(
+    before: FloatArray, frame: FloatArray, after: FloatArray, history: deque[float]
+) -> bool:
+    change = 1 - resemblance(before, frame)
+    usual = max(float(np.median(history)) if history else 0.0, 0.005)
+    history.append(change)
+    suspicious = change > 1 - _CUT_BELOW or change > max(1 - _JUMP_BELOW, _JUMP_FACTOR * usual)
+    if not suspicious:
+        return False
+    change_later = 1 - resemblance(before, after)
+    if change_later < 0.6 * change:
+        return False
+    history.clear()
+    return True
