@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,3 +32,8 @@ def weighted_sum(
         raise ValueError(f"every weight is zero: {sorted(weights)}")
     total = torch.stack(active).sum()
     return total, {name: term.detach() for name, term in terms.items()} | {"total": total.detach()}
+
+
+def mean_terms(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the logs of the micro-batches of one update."""
+    return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}

@@ -28,7 +28,7 @@ from losses.sync import (
     sync_loss,
     sync_probability,
 )
-from losses.weighted_sum import weighted_sum
+from losses.weighted_sum import mean_terms, weighted_sum
 from retalking.errors import WeightsError
 
 
@@ -286,6 +286,12 @@ def test_weighted_sum_and_its_log() -> None:
     assert (a.grad, b.grad) == (0.5, 10.0)
     assert {name: value.item() for name, value in log.items()} == {"a": 2, "b": 3, "total": 31}
     assert not any(value.requires_grad for value in log.values())
+
+
+def test_mean_of_the_logs_of_micro_batches() -> None:
+    first = {"a": torch.tensor(1.0), "b": torch.tensor(0.0)}
+    second = {"a": torch.tensor(4.0), "b": torch.tensor(1.0)}
+    assert mean_terms([first, second]) == {"a": torch.tensor(2.5), "b": torch.tensor(0.5)}
 
 
 def test_term_of_weight_zero_cannot_poison_the_sum() -> None:

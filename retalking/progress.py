@@ -1,0 +1,121 @@
+"""How far a run has come, what it measured since the last log line, and how fast it goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from retalking.errors import ConfigError, RetalkingError
+
+Item = TypeVar("Item")
+
+
+class Means:
+    """Running means of named numbers."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Count one more set of values; the names must stay the same until ``take``."""
+        self._sums = {name: self._sums.get(name, 0.0) + value for name, value in values.items()}
+        self._count += 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means and start anew."""
+        means = {name: total / self._count for name, total in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return means
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resume restores."""
+        return {"sums": self._sums, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the sums."""
+        self._sums, self._count = state["sums"], state["count"]
+
+
+class Progress:
+    """How far a run has come.
+
+    Args:
+        num_steps: where it ends.
+
+    Attributes:
+        step: number of updates done.
+        best: best value of the chosen validation metric so far, or ``None``.
+        means: training metrics since the last log line.
+    """
+
+    def __init__(self, num_steps: int) -> None:
+        self._num_steps = num_steps
+        self.step = 0
+        self.best: float | None = None
+        self.means = Means()
+
+    def __str__(self) -> str:
+        return f"step {self.step}/{self._num_steps}"
+
+    def improves(
+        self, scores: Mapping[str, float], metric: str, best_is: Literal["lowest", "highest"]
+    ) -> bool:
+        """Tell whether a validation beats all before it, and remember it if so.
+
+        Raises:
+            ConfigError: there is no such metric.
+        """
+        if metric not in scores:
+            raise ConfigError(
+                f"loop.best_metric: got {metric!r}, expected one of the validation metrics "
+                f"{', '.join(sorted(scores))}"
+            )
+        value = scores[metric]
+        sign = 1 if best_is == "lowest" else -1
+        if math.isnan(value) or (self.best is not None and sign * value >= sign * self.best):
+            return False
+        self.best = value
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resume restores."""
+        return {"step": self.step, "best": self.best, "means": self.means.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the position."""
+        self.step, self.best = state["step"], state["best"]
+        self.means.load_state_dict(state["means"])
+
+
+class Clock:
+    """Measures the time per update and the share of it spent waiting for data."""
+
+    def __init__(self) -> None:
+        self._start_s = time.perf_counter()
+        self._waiting_s = 0.0
+        self._num_items = 0
+
+    def next_of(self, items: Iterator[Item]) -> Item:
+        """Return the next item, counting the time that takes."""
+        start_s = time.perf_counter()
+        try:
+            item = next(items)
+        except StopIteration:
+            raise RetalkingError("the training data ended, but it must be endless") from None
+        self._waiting_s += time.perf_counter() - start_s
+        self._num_items += 1
+        return item
+
+    def take(self) -> dict[str, float]:
+        """Return seconds per update and the share of waiting since the last call."""
+        elapsed_s = time.perf_counter() - self._start_s
+        speed = {
+            "seconds_per_step": elapsed_s / max(self._num_items, 1),
+            "waiting_share": self._waiting_s / elapsed_s,
+        }
+        self._start_s += elapsed_s
+        self._waiting_s, self._num_items = 0.0, 0
+        return speed
