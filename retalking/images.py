@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,9 @@ def is_still_image(path: Path) -> bool:
         with _open(path) as image:
             frames = getattr(image, "n_frames", 1)
             return frames == 1 or image.format not in _ANIMATED_FORMATS
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except MediaError:
+        raise
+    except Exception:  # Pillow raises errors of every kind on damaged files
         return False
 
 
@@ -41,13 +45,15 @@ def load_image(path: Path) -> UInt8Array:
     try:
         with _open(path) as image:
             return _to_rgb(ImageOps.exif_transpose(image))
+    except MediaError:
+        raise
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise MediaError(f"{path}: not an image that can be read") from error
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (SyntaxError, ValueError) as error:
+    except Exception as error:  # Pillow raises errors of every kind on damaged files
         raise MediaError(f"{path}: damaged image: {error}") from error
 
 
@@ -75,13 +81,15 @@ def to_uint8(pictures: torch.Tensor) -> UInt8Array:
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        # Large photos are welcome; what is too large is refused by size, not by a warning.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # odd metadata and large photos are welcome
+        Image.init()  # registers every format; which exist depends on how Pillow was built
+        formats = [name for name in _FORMATS if name in Image.OPEN]
         try:
-            Image.init()  # registers every format; which exist depends on how Pillow was built
-            return Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN])
+            with Image.open(path, formats=formats) as image:
+                yield image
         except Image.DecompressionBombError as error:
             limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
             raise MediaError(

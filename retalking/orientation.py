@@ -21,6 +21,11 @@ class Orientation:
     """
 
     def __init__(self, frame: av.VideoFrame) -> None:
+        """Read the matrix of a video's first frame.
+
+        Once is enough, and better: PyAV keeps a frame whose side data was read in memory until the
+        next garbage collection.
+        """
         matrix = np.eye(3, dtype=np.int64)
         side_data = cast("Mapping[str, SideData]", frame.side_data)
         if "DISPLAYMATRIX" in side_data:

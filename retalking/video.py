@@ -101,6 +101,7 @@ class VideoReader:
     def __init__(self, path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> None:
         self.info = probe(path, still_image_rate)
         self._image = load_image(path) if self.info.is_image else None
+        self._orientation: Orientation | None = None
         self._resources = ExitStack()
 
     def __enter__(self) -> VideoReader:
@@ -233,7 +234,9 @@ class VideoReader:
 
     def _to_rgb(self, frame: av.VideoFrame) -> UInt8Array:
         """Upright uint8 ``[H, W, 3]``; a picture of another size is scaled to the video's."""
-        turn = Orientation(frame)
+        if self._orientation is None:
+            self._orientation = Orientation(frame)
+        turn = self._orientation
         size = (self.info.width_px, self.info.height_px)
         width, height = size[::-1] if turn.transposed else size
         rgb = frame.reformat(width, height, "rgb24", dst_color_range=ColorRange.JPEG)

@@ -139,7 +139,7 @@ class VideoWriter:
     def _add_video(self) -> None:
         info, codec = self._info, self._options.codec
         self._pixel_format = self._options.choose_pixel_format(info.width_px, info.height_px)
-        rgb = self._pixel_format in ("bgr0", "rgb24", "gbrp")
+        rgb = av.VideoFormat(self._pixel_format).is_rgb
         self._tags = _output_tags(info.color, rgb)
 
         stream = self._container.add_stream(codec, rate=info.frame_rate)

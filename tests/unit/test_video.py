@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
@@ -380,6 +381,47 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
         assert len(container.streams.video) == 1
     with pytest.raises(MediaError, match="has no video stream"):
         probe(path)
+
+
+def test_decoded_frames_are_freed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    write_video(path, 30, rotation_ccw_deg=90)
+    gc.collect()
+    gc.disable()
+    try:
+        rgb, _ = read_all(path)
+        alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert len(rgb) == 30
+    assert alive <= 4
+
+
+def test_damaged_files_give_frames_or_one_line(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    wholes = [tmp_path / name for name in ("v.mp4", "v.mkv", "v.gif", "i.png", "i.tiff", "i.jpg")]
+    write_video(wholes[0], 6)
+    write_video(wholes[1], 6)
+    write_video(wholes[2], 6, codec="gif", pixel_format="rgb8")
+    for path in wholes[3:]:
+        save_image(path, moving_picture(0))
+    told = []
+    for number in range(60):
+        whole = wholes[number % len(wholes)]
+        data = bytearray(whole.read_bytes())
+        if number % 2:
+            del data[rng.integers(1, len(data)) :]
+        for place in rng.integers(0, min(600, len(data)), 9):
+            data[place] = rng.integers(256)
+        broken = whole.with_stem("broken")
+        broken.write_bytes(bytes(data))
+        try:
+            rgb, pts = read_all(broken)
+            assert len(rgb) == len(pts) > 0
+        except MediaError as line:
+            told.append(str(line))
+    assert 20 < len(told) < 60
+    assert all(line.startswith(f"{tmp_path}/broken.") and "\n" not in line for line in told)
 
 
 @pytest.mark.shared
