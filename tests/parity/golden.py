@@ -187,7 +187,9 @@ def digest(array: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def find_mismatch(got: Array | Tensor, expected: Expected) -> str | None:
+def find_mismatch(
+    got: Array | Tensor, expected: Expected, tolerance: float = MAX_DEVIATION
+) -> str | None:
     """Say how an output differs from its golden values, or return ``None`` where it matches."""
     array = got.detach().float().cpu().numpy() if isinstance(got, Tensor) else np.asarray(got)
     if array.shape != expected.shape:
@@ -211,15 +213,20 @@ def find_mismatch(got: Array | Tensor, expected: Expected) -> str | None:
         return None if difference.max() == 0 else f"max difference {difference.max():g}"
     std = expected.std if expected.std is not None else float(golden.astype(np.float64).std())
     relative = float(difference.max()) / max(std, STD_FLOOR)
-    return None if relative <= MAX_DEVIATION else f"max deviation / std {relative:.3e}"
+    return None if relative <= tolerance else f"max deviation / std {relative:.3e}"
 
 
-def assert_matches(outputs: Mapping[str, Array | Tensor] | Array | Tensor, case: Case) -> None:
+def assert_matches(
+    outputs: Mapping[str, Array | Tensor] | Array | Tensor,
+    case: Case,
+    tolerance: float = MAX_DEVIATION,
+) -> None:
     """Compare outputs with the golden ones.
 
     Args:
         outputs: by golden name; a single array stands for the primary (or only) output.
         case: what they must equal. The primary output must be there; without one, all must.
+        tolerance: for float outputs, as a share of their standard deviation.
 
     Raises:
         AssertionError: an output is unknown, absent or differs; all findings in one message.
@@ -231,7 +238,7 @@ def assert_matches(outputs: Mapping[str, Array | Tensor] | Array | Tensor, case:
     findings = [f"{key}: not a golden output" for key in unknown]
     findings += [f"{key}: absent" for key in required - outputs.keys()]
     for key, expected in case.expected.items():
-        mismatch = find_mismatch(outputs[key], expected) if key in outputs else None
+        mismatch = find_mismatch(outputs[key], expected, tolerance) if key in outputs else None
         if mismatch:
             findings.append(f"{key}: {mismatch}")
     assert not findings, f"{case.name}: " + "; ".join(findings)

@@ -16,6 +16,10 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.weights import load_official
 
+TOLERANCE = 4e-4
+"""Share of the standard deviation. A wrong epsilon in a norm costs 1e-3 to 3e-3; L-Net's golden
+output is itself 1.3e-4 from the float64 result, and our float32 adds as much."""
+
 
 @pytest.fixture(scope="module")
 def dnet() -> DNet:
@@ -72,12 +76,13 @@ def test_dnet_matches(dnet: DNet, index: int) -> None:
             "fake_image": out.edited,
         },
         case,
+        TOLERANCE,
     )
 
 
 def test_flow_matches() -> None:
     case = golden.function_case("fn_flow")
-    golden.assert_matches(fn_flow(case.inputs), case)
+    golden.assert_matches(fn_flow(case.inputs), case, TOLERANCE)
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["4d", "5d"])
@@ -86,7 +91,7 @@ def test_lnet_matches(enet: ENet, index: int) -> None:
     inputs = case.tensors()
     with torch.inference_mode():
         out = enet.low_res(inputs["mel"], inputs["face"])
-    golden.assert_matches({"out": out}, case)
+    golden.assert_matches({"out": out}, case, TOLERANCE)
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["zero noise", "given noise"])
@@ -98,7 +103,7 @@ def test_enet_matches(enet: ENet, index: int) -> None:
     with torch.inference_mode():
         out = enet(inputs["mel"], inputs["face"], inputs["ref"], noise)
     outputs = {"out": out.face, "low_res": out.low_res}
-    golden.assert_matches({key: outputs[key] for key in case.expected}, case)
+    golden.assert_matches({key: outputs[key] for key in case.expected}, case, TOLERANCE)
 
 
 def test_enet_matches_on_video(enet: ENet) -> None:
@@ -108,4 +113,4 @@ def test_enet_matches_on_video(enet: ENet) -> None:
         out = enet(inputs["mel"], inputs["face"], inputs["ref"])
     # Upstream enlarges the small face to the output size, but in this form only.
     enlarged = nn.functional.interpolate(out.low_res, scale_factor=(1, 4, 4))
-    golden.assert_matches({"out": out.face, "low_res": enlarged}, case)
+    golden.assert_matches({"out": out.face, "low_res": enlarged}, case, TOLERANCE)
