@@ -21,6 +21,7 @@ _JUMP_BELOW = 0.72
 _JUMP_FACTOR = 8.0
 _FLAT_STD = 4.0
 _HISTORY = 12
+_FLASH_RETURN = 0.6  # of the change remains at most one frame later, if it was a flash
 
 
 class Frame(NamedTuple):
@@ -38,20 +39,16 @@ def split_frames(chunks: Iterable[FrameChunk]) -> Iterator[Frame]:
     leaves the next frame as it was. Resemblance is correlation under the best small shift, so pans
     pass; it ignores brightness, so fades pass.
     """
-    history: deque[float] = deque(maxlen=_HISTORY)
-    before: FloatArray | None = None
+    judge = _CutJudge()
     held: tuple[int, UInt8Array, FloatArray] | None = None
     for chunk in chunks:
-        for index, rgb in enumerate(chunk.rgb, chunk.start):
+        for number, rgb in enumerate(chunk.rgb, chunk.start):
             thumb = shrink(rgb)
             if held is not None:
-                is_cut = before is not None and _is_cut(before, held[2], thumb, history)
-                yield Frame(held[0], held[1], is_cut)
-                before = held[2]
-            held = (index, rgb, thumb)
+                yield Frame(held[0], held[1], judge.is_cut(held[2], thumb))
+            held = (number, rgb, thumb)
     if held is not None:
-        is_cut = before is not None and _is_cut(before, held[2], held[2], history)
-        yield Frame(held[0], held[1], is_cut)
+        yield Frame(held[0], held[1], judge.is_cut(held[2], held[2]))
 
 
 def shrink(rgb: UInt8Array) -> FloatArray:
@@ -73,17 +70,27 @@ def resemblance(first: FloatArray, second: FloatArray) -> float:
     return float(cv2.matchTemplate(first, inner, cv2.TM_CCOEFF_NORMED).max())
 
 
-def _is_cut(
-    before: FloatArray, frame: FloatArray, after: FloatArray, history: deque[float]
-) -> bool:
-    change = 1 - resemblance(before, frame)
-    usual = max(float(np.median(history)) if history else 0.0, 0.005)
-    history.append(change)
-    suspicious = change > 1 - _CUT_BELOW or change > max(1 - _JUMP_BELOW, _JUMP_FACTOR * usual)
-    if not suspicious:
-        return False
-    change_later = 1 - resemblance(before, after)
-    if change_later < 0.6 * change:
-        return False
-    history.clear()
-    return True
+class _CutJudge:
+    """Compares each frame with the last one of its shot that was no flash."""
+
+    def __init__(self) -> None:
+        self._before: FloatArray | None = None
+        self._changes: deque[float] = deque(maxlen=_HISTORY)
+
+    def is_cut(self, frame: FloatArray, after: FloatArray) -> bool:
+        """Judge one frame by its thumbnail and the next one's."""
+        if self._before is None:
+            self._before = frame
+            return False
+        change = 1 - resemblance(self._before, frame)
+        usual = max(float(np.median(self._changes)) if self._changes else 0.0, 0.005)
+        bound = min(1 - _CUT_BELOW, max(1 - _JUMP_BELOW, _JUMP_FACTOR * usual))
+        if change <= bound:
+            self._before = frame
+            self._changes.append(change)
+            return False
+        if 1 - resemblance(self._before, after) < _FLASH_RETURN * change:
+            return False
+        self._before = frame
+        self._changes.clear()
+        return True
