@@ -15,16 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from models.checks import require, require_positive
-from models.layers import (
-    LEAKY_SLOPE,
-    AdaIN,
-    ConvBlock,
-    LayerNorm2d,
-    leaky_relu,
-    level_channels,
-)
-from models.unet import ConditionedDecoder
+from models.editing_net import EditingNet
+from models.layers import LEAKY_SLOPE, level_channels
 from models.warping import flow_to_deformation, warp
+from models.warping_net import WarpingNet
 from retalking.errors import ConfigError
 
 
@@ -128,206 +122,33 @@ class MappingNet(nn.Module):
         return x.mean(dim=2)
 
 
-class DownBlock(nn.Module):
-    """AdaIN, leaky, 4x4 convolution of stride 2; AdaIN, leaky, 3x3 convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int, descriptor: int, hidden: int) -> None:
-        super().__init__()
-        self.norm_0 = AdaIN(in_channels, descriptor, hidden)
-        self.conv_0 = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)
-        self.norm_1 = AdaIN(out_channels, descriptor, hidden)
-        self.conv_1 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-
-    def forward(self, x: Tensor, descriptor: Tensor) -> Tensor:
-        """Map ``[B, C, H, W]`` to ``[B, C', H / 2, W / 2]``."""
-        x = self.conv_0(leaky_relu(self.norm_0(x, descriptor)))
-        return self.conv_1(leaky_relu(self.norm_1(x, descriptor)))
-
-
-class UpBlock(nn.Module):
-    """Residual block that doubles the size with transposed convolutions on both paths."""
-
-    def __init__(self, in_channels: int, out_channels: int, descriptor: int, hidden: int) -> None:
-        super().__init__()
-        self.norm_0 = AdaIN(in_channels, descriptor, hidden)
-        self.conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm_1 = AdaIN(out_channels, descriptor, hidden)
-        self.conv_1 = _doubling_conv(out_channels, out_channels)
-        self.norm_s = AdaIN(in_channels, descriptor, hidden)
-        self.conv_s = _doubling_conv(in_channels, out_channels)
-
-    def forward(self, x: Tensor, descriptor: Tensor) -> Tensor:
-        """Map ``[B, C, H, W]`` to ``[B, C', 2H, 2W]``."""
-        shortcut = self.conv_s(leaky_relu(self.norm_s(x, descriptor)))
-        x = self.conv_0(leaky_relu(self.norm_0(x, descriptor)))
-        return shortcut + self.conv_1(leaky_relu(self.norm_1(x, descriptor)))
-
-
-def _doubling_conv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1)
-
-
-class HourglassEncoder(nn.Module):
-    """7x7 convolution and halving blocks."""
-
-    def __init__(self, config: DNetConfig, channels: list[int]) -> None:
-        super().__init__()
-        descriptor, hidden = config.descriptor_channels, config.adain_channels
-        self.input_layer = nn.Conv2d(3, channels[0], 7, padding=3)
-        self.num_levels = len(channels) - 1
-        for level in range(self.num_levels):
-            block = DownBlock(channels[level], channels[level + 1], descriptor, hidden)
-            self.add_module(f"encoder{level}", block)
-
-    def forward(self, image: Tensor, descriptor: Tensor) -> list[Tensor]:
-        """Return the features of every size, full size first."""
-        features = [self.input_layer(image)]
-        for level in range(self.num_levels):
-            features.append(self.get_submodule(f"encoder{level}")(features[-1], descriptor))
-        return features
-
-
-class HourglassDecoder(nn.Module):
-    """Doubling blocks, each followed by the concatenation of the encoder's features."""
-
-    def __init__(self, config: DNetConfig, channels: list[int]) -> None:
-        super().__init__()
-        descriptor, hidden = config.descriptor_channels, config.adain_channels
-        first = config.warping_down_levels - config.warping_up_levels
-        self.levels = list(reversed(range(first, config.warping_down_levels)))
-        self.out_channels = channels[-1]
-        for level in self.levels:
-            block = UpBlock(self.out_channels, channels[level], descriptor, hidden)
-            self.add_module(f"decoder{level}", block)
-            self.out_channels = 2 * channels[level]
-
-    def forward(self, features: list[Tensor], descriptor: Tensor) -> Tensor:
-        """Return ``[B, out_channels, h, w]`` at the size of the flow."""
-        x = features[-1]
-        for level in self.levels:
-            x = self.get_submodule(f"decoder{level}")(x, descriptor)
-            x = torch.cat([x, features[level]], dim=1)
-        return x
-
-
-class Hourglass(nn.Module):
-    """Encoder and decoder of the warping network."""
-
-    def __init__(self, config: DNetConfig) -> None:
-        super().__init__()
-        channels = level_channels(
-            config.warping_base_channels, config.warping_max_channels, config.warping_down_levels
-        )
-        self.encoder = HourglassEncoder(config, channels)
-        self.decoder = HourglassDecoder(config, channels)
-
-    def forward(self, image: Tensor, descriptor: Tensor) -> Tensor:
-        """Return the features that the flow is read from."""
-        return self.decoder(self.encoder(image, descriptor), descriptor)
-
-
-class WarpingNet(nn.Module):
-    """Predicts where every pixel of the edited face comes from."""
-
-    def __init__(self, config: DNetConfig) -> None:
-        super().__init__()
-        self.hourglass = Hourglass(config)
-        channels = self.hourglass.decoder.out_channels
-        self.flow_out = nn.Sequential(
-            LayerNorm2d(channels),
-            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
-            nn.Conv2d(channels, 2, 7, padding=3),
-        )
-
-    def forward(self, image: Tensor, descriptor: Tensor) -> Tensor:
-        """Return the flow ``[B, 2, h, w]`` in pixels of its own grid."""
-        return self.flow_out(self.hourglass(image, descriptor))
-
-
-class AdaINResBlock(nn.Module):
-    """3x3 convolution, AdaIN, leaky, 3x3 convolution, AdaIN; the sum is not activated.
-
-    Upstream behaviour kept for parity unless ``chained``: its second convolution reads the block's
-    input, so the result of the first is lost. The first pair is then stored but neither computed
-    nor trained.
-    """
-
-    def __init__(self, channels: int, descriptor: int, hidden: int, chained: bool) -> None:
-        super().__init__()
-        self.chained = chained
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm1 = AdaIN(channels, descriptor, hidden)
-        self.norm2 = AdaIN(channels, descriptor, hidden)
-        for unused in () if chained else (self.conv1, self.norm1):
-            unused.requires_grad_(False)
-
-    def forward(self, x: Tensor, descriptor: Tensor) -> Tensor:
-        """Refine ``[B, C, H, W]``."""
-        out = leaky_relu(self.norm1(self.conv1(x), descriptor)) if self.chained else x
-        return x + self.norm2(self.conv2(out), descriptor)
-
-
-class EditingEncoder(nn.Module):
-    """Plain encoder of the picture and its warp."""
-
-    def __init__(self, channels: list[int], spectral_norm: bool) -> None:
-        super().__init__()
-        self.first = ConvBlock(6, channels[0], kernel_size=7, spectral_norm=spectral_norm)
-        self.num_levels = len(channels) - 1
-        for level in range(self.num_levels):
-            block = ConvBlock(
-                channels[level],
-                channels[level + 1],
-                spectral_norm=spectral_norm,
-                resample="down",
-            )
-            self.add_module(f"down{level}", block)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the features of every size, full size first."""
-        features = [self.first(x)]
-        for level in range(self.num_levels):
-            features.append(self.get_submodule(f"down{level}")(features[-1]))
-        return features
-
-
-class EditingNet(nn.Module):
-    """Repaints the warped face."""
-
-    def __init__(self, config: DNetConfig) -> None:
-        super().__init__()
-        channels = level_channels(
-            config.editing_base_channels, config.editing_max_channels, config.editing_levels
-        )
-        self.encoder = EditingEncoder(channels, config.spectral_norm)
-        self.decoder = ConditionedDecoder(
-            channels[-1],
-            channels[:-1],
-            make_block=lambda width: AdaINResBlock(
-                width, config.descriptor_channels, config.adain_channels, config.chained_blocks
-            ),
-            num_blocks=config.editing_blocks,
-            out_channels=3,
-            activation=nn.Tanh(),
-            spectral_norm=config.spectral_norm,
-        )
-
-    def forward(self, image: Tensor, warped: Tensor, descriptor: Tensor) -> Tensor:
-        """Return the edited picture ``[B, 3, H, W]`` in [-1, 1]."""
-        *skips, deepest = self.encoder(torch.cat([image, warped], dim=1))
-        return self.decoder(deepest, skips, descriptor)
-
-
 class DNet(nn.Module):
     """Gives a face the expression and pose of a window of 3DMM coefficients."""
 
     def __init__(self, config: DNetConfig | None = None) -> None:
         super().__init__()
-        self.config = config or DNetConfig()
-        self.mapping_net = MappingNet(self.config)
-        self.warpping_net = WarpingNet(self.config)  # the official file spells it so
-        self.editing_net = EditingNet(self.config)
+        self.config = config = config or DNetConfig()
+        self.mapping_net = MappingNet(config)
+        self.warpping_net = WarpingNet(  # the official file spells it so
+            level_channels(
+                config.warping_base_channels,
+                config.warping_max_channels,
+                config.warping_down_levels,
+            ),
+            config.warping_up_levels,
+            config.descriptor_channels,
+            config.adain_channels,
+        )
+        self.editing_net = EditingNet(
+            level_channels(
+                config.editing_base_channels, config.editing_max_channels, config.editing_levels
+            ),
+            num_blocks=config.editing_blocks,
+            descriptor=config.descriptor_channels,
+            hidden=config.adain_channels,
+            chained=config.chained_blocks,
+            spectral_norm=config.spectral_norm,
+        )
 
     def forward(self, image: Tensor, coefficients: Tensor, warp_only: bool = False) -> DNetOutput:
         """Edit faces.
