@@ -9,7 +9,7 @@ number of ranks do not change the data.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -80,8 +80,8 @@ def _collate(samples: list[Any]) -> Any:
 
 def read_batches(
     draws: Draws[Any], batch_size: int, start_step: int, num_workers: int, ranks: Ranks
-) -> Iterator[Any]:
-    """Yield batches without end, the first one being that of ``start_step``.
+) -> Generator[Any, None, None]:
+    """Yield batches without end, the first one being that of ``start_step``; close it when done.
 
     Args:
         draws: its samples are collated field by field.
@@ -100,7 +100,7 @@ def read_batches(
         num_workers=num_workers,
         pin_memory=ranks.device.type == "cuda",
         collate_fn=_collate,
-        worker_init_fn=_ignore_signals,
+        worker_init_fn=_outlive_first_signal,
     )
     for batch in loader:
         if isinstance(batch, RetalkingError):
@@ -108,11 +108,11 @@ def read_batches(
         yield batch
 
 
-def _ignore_signals(_worker: int) -> None:
-    # Ctrl-C and a scheduler's SIGTERM reach the whole process group; the trainer still needs its
-    # loaders for the step that it finishes, and ends them itself.
+def _outlive_first_signal(_worker: int) -> None:
+    # Ctrl-C and a scheduler's SIGTERM reach all processes; the trainer still needs its loaders for
+    # the step that it finishes, and ends them itself. A second SIGTERM is meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

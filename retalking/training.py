@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -108,7 +108,7 @@ def run(
     *,
     state: Mapping[str, Stateful],
     step: Callable[[Batch, int], Mapping[str, Tensor]],
-    open_data: Callable[[int], Iterable[Batch]],
+    open_data: Callable[[int], Generator[Batch, None, None]],
     validate: Callable[[], Validation],
     save_weights: Callable[[Path], None],
     observe: Callable[[Mapping[str, float]], None] | None = None,
@@ -146,12 +146,12 @@ def run(
     _restore(folder, everything, progress, ranks)
 
     recording = open_recorder(folder.path, progress.step) if ranks.is_main else nullcontext()
-    with recording as recorder, heed_signals() as signals:
+    batches = open_data(progress.step)
+    with recording as recorder, heed_signals() as signals, closing(batches):
         for change in changes:
             logger.info("setting changed: %s", change)
         if progress.step:
             logger.info("%s  continuing", progress)
-        batches = iter(open_data(progress.step))
         clock = Clock()
         stopping = False
         while progress.step < loop.num_steps and not stopping:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+from contextlib import closing, suppress
 from itertools import islice
 from typing import NamedTuple
 
@@ -54,6 +58,22 @@ def test_batches_come_in_order_and_mistakes_stay_one_line(num_workers: int) -> N
     with pytest.raises(MediaError) as caught:
         next(batches)
     assert str(caught.value) == "clip13: audio is missing"
+
+
+def test_loader_outlives_the_signal_that_stops_the_trainer_but_not_a_second_one() -> None:
+    with closing(read_batches(Numbers(), 1, 0, 1, Ranks())) as batches:
+        next(batches)
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
+        assert [next(batches).number.item() for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+        assert worker.is_alive()
+        # PyTorch may notice the death first, and raises then.
+        with suppress(RuntimeError):
+            os.kill(worker.pid, signal.SIGTERM)
+            worker.join(10)
+        assert worker.exitcode == -signal.SIGTERM
 
 
 def test_split_cuts_every_field() -> None:

@@ -27,9 +27,11 @@ from tests.unit.toy_trainer import CONFIG, ToyConfig, main, train
 
 
 @pytest.fixture(autouse=True)
-def _algorithms() -> Iterator[None]:
+def _clean_up() -> Iterator[None]:
     threads, level = torch.get_num_threads(), logging.getLogger().level
     yield
+    for process in multiprocessing.active_children():
+        process.kill()
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(threads)
     logging.getLogger().setLevel(level)
@@ -182,7 +184,7 @@ def test_signal_saves_and_ends_cleanly(
     config: Path, tmp_path: Path, processes: Any, number: signal.Signals
 ) -> None:
     run_dir = tmp_path / "stopped"
-    settings = ("loop.log_every=1", "loop.save_every=100000", "loop.num_workers=1")
+    settings = ("loop.log_every=1", "loop.save_every=100000")
     process = processes.Process(
         target=toy_trainer.child, args=(config, run_dir, *settings, "loop.num_steps=100000")
     )
