@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from retalking.types import FloatArray, UInt8Array
+from retalking.types import FACE_PORTRAIT_PX, FloatArray, UInt8Array
 
 LANDMARK_MARGIN = 1.4
 """Side of the crop relative to the longer side of the upright box around the 68 landmarks."""
+PORTRAIT_MARGIN = 1.2
 RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
 MOUTH = slice(48, 60)
@@ -106,6 +107,11 @@ def cut_crop(rgb: UInt8Array, crop: FaceCrop, size_px: int) -> UInt8Array:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(rgb, forward, (size_px, size_px), flags=flags)
     return cut.astype(np.uint8, copy=False)
+
+
+def cut_portrait(rgb: UInt8Array, points_px: FloatArray) -> UInt8Array:
+    """Cut the upright portrait ``[112, 112, 3]`` of a face with landmarks ``[68, 2 or 3]``."""
+    return cut_crop(rgb, crop_around_landmarks(points_px, PORTRAIT_MARGIN), FACE_PORTRAIT_PX)
 
 
 def _span(center: float, reach: float, limit: int, step: int) -> tuple[int, int]:

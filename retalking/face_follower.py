@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.detection import FaceDetector, intersection_over_union
-from retalking.face_crop import crop_around_landmarks, cut_crop
+from retalking.face_crop import cut_portrait
 from retalking.landmarks import Landmarker, face_boxes
 from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FloatArray, UInt8Array
 
-_PORTRAIT_MARGIN = 1.2
 _SAME_FACE = 0.5
 
 
@@ -124,8 +123,7 @@ class _LiveFace:
         """Take a portrait where the face was seen last, if it is more frontal or larger."""
         merit = frontality(self.points[-1]) * min(self._side_px, FACE_PORTRAIT_PX)
         if merit > self._portrait_merit:
-            crop = crop_around_landmarks(self.points[-1], _PORTRAIT_MARGIN)
-            self._portrait, self._portrait_merit = cut_crop(rgb, crop, FACE_PORTRAIT_PX), merit
+            self._portrait, self._portrait_merit = cut_portrait(rgb, self.points[-1]), merit
 
     @property
     def box_px(self) -> FloatArray:

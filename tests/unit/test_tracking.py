@@ -12,6 +12,7 @@ from retalking.detection import CascadeDetector
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face_follower import frontality
 from retalking.landmarks import LiteLandmarker, face_boxes
+from retalking.likeness import likeness_to
 from retalking.shots import split_frames
 from retalking.tracking import FaceChoice, TrackingSettings, select_track, track_faces
 from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FaceTracks, FrameChunk
@@ -175,6 +176,25 @@ def test_choice_by_likeness_sees_the_portrait():
     assert seen[0].std() > 20
     with pytest.raises(FaceNotFoundError, match="none of the 1 faces"):
         select_track(tracks, FaceChoice(likeness=lambda p: -1.0))
+
+
+def test_photograph_picks_its_person():
+    """Two versions of the one face that we may ship: as it is, and distorted beyond likeness."""
+    landmarker = LiteLandmarker.from_file()
+    detector = CascadeDetector(landmarker)
+    scene = np.full((512, 900, 3), 90, np.uint8)
+    scene[:, :512] = astronaut()
+    wide = cv2.resize(astronaut()[20:230, 120:330], (300, 260))[:, ::-1]
+    scene[100:360, 560:860] = cv2.GaussianBlur(wide, (9, 9), 0)
+    tracks = track_faces(chunked([scene] * 2, 2), detector, landmarker, 25.0)
+    assert len(tracks.segments) == 2
+    for mirrored in (False, True):
+        photograph = np.ascontiguousarray(wide if mirrored else astronaut())
+        likeness = likeness_to(photograph, detector, landmarker)
+        track = select_track(tracks, FaceChoice(likeness=likeness))
+        assert (track.boxes_px[0, 0] > 512) == mirrored
+    with pytest.raises(FaceNotFoundError, match="no face found in the photograph"):
+        likeness_to(np.zeros((64, 64, 3), np.uint8), detector, landmarker)
 
 
 def test_choice_errors():
