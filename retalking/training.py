@@ -37,15 +37,7 @@ from retalking.run_dir import RunDir, open_run_dir
 logger = logging.getLogger(__name__)
 
 MAY_DIFFER = frozenset(
-    f"loop.{name}"
-    for name in (
-        "num_steps",
-        "num_workers",
-        "log_every",
-        "validate_every",
-        "save_every",
-        "keep_last",
-    )
+    {"loop.num_steps", "loop.num_workers", "loop.log_every", "loop.save_every", "loop.keep_last"}
 )
 """Settings that may change when a run is continued, since no update depends on them."""
 
@@ -125,7 +117,8 @@ def run(
         validate: judges the current weights; it may use random numbers freely.
         save_weights: writes what inference loads to the given path, complete or not at all, as
             ``models.weights.save`` does; called on rank 0.
-        observe: is told the validation metrics on every rank, for schedules that depend on them.
+        observe: is told the metrics of every regular validation, on every rank, for schedules that
+            depend on them; not those of the extra one at the end, since the run may be extended.
 
     Returns:
         The number of updates done so far; fewer than ``num_steps`` after SIGINT or SIGTERM.
@@ -181,7 +174,7 @@ def run(
                     logger.info("%s  validation: %s%s", progress, _format(scores), best)
                 if recorder and is_best:
                     save_weights(folder.weights_path("best"))
-                if observe is not None:
+                if observe is not None and progress.step % loop.validate_every == 0:
                     observe(scores)
             if recorder and (finished or stopping or progress.step % loop.save_every == 0):
                 save_weights(folder.weights_path(progress.step))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retalking.distributed import Ranks
+from retalking.ema import Ema
 from retalking.optimization import (
     ComputeSettings,
     OptimizerSettings,
@@ -119,3 +120,4 @@ def test_prepare_applies_the_switches_in_place() -> None:
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert net._compiled_call_impl is not None
     assert list(net.state_dict()) == ["weight", "bias"]
+    assert Ema(net, 0.5).network._compiled_call_impl is None

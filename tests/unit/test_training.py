@@ -20,8 +20,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from retalking.distributed import Ranks
+from retalking.errors import ConfigError
 from retalking.launch import launch
+from retalking.progress import Progress
 from retalking.run_dir import RunDir
+from retalking.training import _restore
 from tests.unit import toy_trainer
 from tests.unit.toy_trainer import CONFIG, ToyConfig, main, train
 
@@ -130,6 +134,7 @@ def test_run_folder_after_a_run(config: Path, tmp_path: Path) -> None:
     ]
     losses = [record["l1"] for record in _records(run_dir) if record["split"] == "train"]
     assert losses[-1] < losses[0]
+    assert _final(run_dir)["schedule"] == {"active": True}
     assert "step 12/12" in (run_dir / "log.txt").read_text()
     best = min(record["l1"] for record in _records(run_dir) if record["split"] == "validation")
     assert _final(run_dir)["progress"]["best"] == best
@@ -151,13 +156,15 @@ def test_killed_at_random_moments_equals_straight(
     fast = ("loop.log_every=1", "loop.validate_every=7", "loop.save_every=5")
     moments = random.Random(0)
     num_moved = 0
-    for _ in range(10):
+    for kill in range(10):
         before = _steps_logged(run_dir)
         process = processes.Process(
             target=toy_trainer.child, args=(config, run_dir, *fast, "loop.num_steps=1000000")
         )
         process.start()
-        time.sleep(moments.uniform(0.02, 0.4))
+        if kill % 2:
+            _wait_for_step(before + 1, run_dir, process)
+        time.sleep(moments.uniform(0.0, 0.2))
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
@@ -170,7 +177,7 @@ def test_killed_at_random_moments_equals_straight(
             torch.load(folder.state_path(step), weights_only=True)
         for file in run_dir.glob("weights-*.safetensors"):
             safetensors.torch.load_file(file)
-    assert num_moved >= 3  # otherwise the kills came before the first steps
+    assert num_moved >= 3
     last = f"loop.num_steps={_steps_logged(run_dir) + 3}"
     assert main(config, run_dir, *fast, last) == 0
     assert main(config, tmp_path / "straight", *fast, last) == 0
@@ -298,6 +305,15 @@ def test_command_line_needs_a_folder(config: Path, capsys: pytest.CaptureFixture
         launch("Train a toy.", ToyConfig, train, ["--config", str(config)])
     assert caught.value.code == 2
     assert "--run_dir is needed" in capsys.readouterr().err
+
+
+def test_ranks_that_see_different_folders(tmp_path: Path) -> None:
+    class Elsewhere(Ranks):
+        def broadcast_number(self, number: int) -> int:
+            return number + 400
+
+    with pytest.raises(ConfigError, match=r"rank 0 sees step 0 .*a disk that all machines share"):
+        _restore(RunDir(tmp_path), {}, Progress(1), Elsewhere())
 
 
 def _fault(capsys: pytest.CaptureFixture[str], code: int) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from losses.reconstruction import gradient_l1, l1
+from losses.sync import SyncSchedule
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import weights
 from retalking.batches import read_batches
@@ -118,6 +119,7 @@ def train(config: ToyConfig, job: Job) -> int:
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
+    schedule = SyncSchedule(weight=0.5, threshold=0.6)
     draws = ToyDraws(config)
     judged: ToyBatch = default_collate([draws[NUM_DRAWS + n] for n in range(4)])
 
@@ -128,7 +130,7 @@ def train(config: ToyConfig, job: Job) -> int:
             with updater.autocast():
                 output = net(part.picture)
                 terms = {"l1": l1(output, part.target), "edges": gradient_l1(output, part.target)}
-                total, log = weighted_sum(terms, {"l1": 1.0, "edges": 0.5})
+                total, log = weighted_sum(terms, {"l1": 1.0, "edges": schedule.weight})
             updater.backward(total)
             parts.append(log)
         gradient_norm = updater.apply(index)
@@ -145,13 +147,14 @@ def train(config: ToyConfig, job: Job) -> int:
     return run(
         config,
         job,
-        state={"net": net, "ema": ema, "updater": updater},
+        state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
         step=step,
         open_data=lambda start: read_batches(
             draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
         ),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
+        observe=lambda scores: schedule.observe(scores["l1"]),
     )
 
 
