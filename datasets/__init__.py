@@ -1,0 +1,1 @@
+"""Training data: manifests, prepared stores, and numbered samples for each network."""

@@ -1,0 +1,74 @@
+"""Samples for the warm-up of the audio encoder: what is heard, and how far the lips are open.
+
+Clips whose faces are too small for pictures serve here as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datasets.sampling import WindowSampler
+from datasets.store import Needs, Store
+from datasets.store_format import TRACKS
+from retalking.config import Schema
+
+_LEAST_DEVIATION = 0.005  # lips that hardly move have no scale of their own
+
+
+class SpeechDataSettings(Schema):
+    """Where samples come from."""
+
+    store: Path
+    splits: dict[str, float]
+    """Share of samples from each split, in any unit."""
+
+
+class SpeechSample(NamedTuple):
+    """A sample, or a batch of samples with ``B`` in front of every shape.
+
+    Attributes:
+        mels: float32 ``[1, 80, 16]`` in [-4, 4].
+        openings: float32 ``[]``, see ``face_shape.lip_opening``.
+        relative_openings: float32 ``[]``, the same in standard deviations from the clip's mean.
+        clip_ids: name of the clip.
+    """
+
+    mels: Tensor
+    openings: Tensor
+    relative_openings: Tensor
+    clip_ids: str
+
+
+class SpeechDraws:
+    """Numbered samples of a store; ``len`` counts the different frames."""
+
+    def __init__(self, settings: SpeechDataSettings, seed: int) -> None:
+        """Open the store.
+
+        Raises:
+            ConfigError: no store, or no clip in it that fits.
+        """
+        self._store = Store(settings.store)
+        needs = Needs(splits=(), speech=True)
+        self._sampler = WindowSampler(self._store, settings.splits, needs, 1, seed)
+
+    def __len__(self) -> int:
+        return self._sampler.num_windows
+
+    def __getitem__(self, draw: int) -> SpeechSample:
+        """Return the sample of that number."""
+        drawn = self._sampler(draw)
+        clip, frame, index = drawn.clip, drawn.start, self._store.index
+        opening = float(clip.rows(TRACKS, "opening", frame, frame + 1)[0])
+        mean = float(index["opening_mean"][drawn.row])
+        deviation = max(float(index["opening_std"][drawn.row]), _LEAST_DEVIATION)
+        return SpeechSample(
+            mels=torch.from_numpy(clip.mel_windows(frame, frame + 1)[0]),
+            openings=torch.tensor(opening),
+            relative_openings=torch.tensor((opening - mean) / deviation),
+            clip_ids=clip.name,
+        )
