@@ -131,7 +131,7 @@ def fit_face3d(
             )
             for number in numbers
         ]
-        rows[numbers] = runner(face3d, to_tensor(np.stack(faces))).numpy()
+        rows[numbers] = runner(face3d, to_tensor(np.stack(faces)), numbers=numbers).numpy()
     fitted = MorphableCoefficients.split(torch.from_numpy(rows))
     return FaceCoefficients(
         expression=fitted.expression.numpy(),

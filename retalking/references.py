@@ -21,7 +21,7 @@ from retalking.alignment import (
 from retalking.geometry import LIP_PX, Pads, cut, lip_anchors, lip_crops, warp
 from retalking.landmarks import Landmarker
 from retalking.masks import inner_square
-from retalking.runtime import Runner
+from retalking.runtime import Run
 from retalking.stages import RESTORED_PX, FaceRestorer, restore_faces
 from retalking.types import Float64Array, UInt8Array
 from third_party.gpen import GPEN
@@ -81,18 +81,18 @@ def locate_references(
     drift = lip_anchors(found) - source_anchors_px
     eyes = source_anchors_px[:, 1] - source_anchors_px[:, 0]
     limit = _MAX_DRIFT * np.linalg.norm(eyes, axis=-1)
-    mistaken = np.linalg.norm(drift, axis=-1).max(axis=-1) > limit
+    mistaken = ~(np.linalg.norm(drift, axis=-1).max(axis=-1) <= limit)  # NaN is one, too
     found[mistaken], drift[mistaken] = source_landmarks_px[mistaken], 0
     return found, drift
 
 
 def restore_references(
-    runner: Runner, restorer: FaceRestorer, rgb: UInt8Array, landmarks_px: Float64Array
+    run: Run, restorer: FaceRestorer, rgb: UInt8Array, landmarks_px: Float64Array
 ) -> tuple[UInt8Array, Float64Array]:
     """Sharpen stabilised faces (paper 3.3: the training references of E-Net are GPEN's).
 
     Args:
-        runner: runs the restorer.
+        run: runs the restorer.
         restorer: GPEN or GFPGAN.
         rgb: uint8 ``[A, 256, 256, 3]``.
         landmarks_px: ``[A, 68, 2]`` in the stabiliser crop.
@@ -102,7 +102,7 @@ def restore_references(
     """
     to_restored = fit_similarity(five_points(landmarks_px), template_of(restorer))
     aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
-    return restore_faces(runner, restorer, np.stack(aligned)), to_restored
+    return restore_faces(run, restorer, np.stack(aligned)), to_restored
 
 
 def cut_references(

@@ -165,12 +165,15 @@ class Renderer:
         drift = np.zeros((len(chunk), 3, 2))
         references = None
         if len(rows):
-            references = self._make_references(chunk.rgb[rows], source)
+            references = self._make_references(chunk.rgb[rows], source, chunk.start + rows)
             drift[rows] = references.drift_px
         return _Prepared(chunk, rows, source, references), drift, self._plan.run[numbers]
 
-    def _make_references(self, frames: UInt8Array, source: IntArray) -> References:
-        options, parts, runner = self._options, self._parts, self._parts.runner
+    def _make_references(
+        self, frames: UInt8Array, source: IntArray, numbers: IntArray
+    ) -> References:
+        options, parts = self._options, self._parts
+        run = parts.runner.for_frames(numbers)
         crops = self._stabiliser[source]
         with self._timings.measure("D-Net", len(source)):
             if options.one_shot is None:
@@ -184,7 +187,7 @@ class Renderer:
                 options.template,
                 options.scale_ratio,
             )
-            rgb = edit_expression(runner, parts.dnet, faces, windows)
+            rgb = edit_expression(run, parts.dnet, faces, windows)
         with self._timings.measure("reference landmarks", len(source)):
             anchors = transform_points(crops, self._anchors[source])
             expected = transform_points(crops, self._landmarks[source])
@@ -193,7 +196,7 @@ class Renderer:
         if parts.reference_enhancer is not None:
             with self._timings.measure("reference enhancer", len(source)):
                 restored, to_restored = restore_references(
-                    runner, parts.reference_enhancer, rgb, landmarks
+                    run, parts.reference_enhancer, rgb, landmarks
                 )
         return References(rgb, anchors, drift, restored, to_restored)
 
@@ -204,7 +207,7 @@ class Renderer:
         if prepared.references is not None:
             frames = chunk.rgb[rows]
             faces = self._synthesise(frames, prepared, drift_px, numbers)
-            overlays, parsed = self._restore(frames, faces, prepared.source)
+            overlays, parsed = self._restore(frames, faces, prepared.source, numbers)
             with self._timings.measure("paste-back", len(rows)):
                 output = chunk.rgb.copy()
                 for row, number in enumerate(numbers):
@@ -222,7 +225,8 @@ class Renderer:
         self, frames: UInt8Array, prepared: _Prepared, drift_px: Float64Array, numbers: IntArray
     ) -> UInt8Array:
         """New faces ``[A, 384, 384, 3]`` in the lip crop."""
-        options, parts, runner = self._options, self._parts, self._parts.runner
+        options, parts = self._options, self._parts
+        run = parts.runner.for_frames(numbers)
         assert prepared.references is not None
         with self._timings.measure("L-Net, E-Net", len(numbers)):
             current = _cut_each(frames, self._lips[prepared.source], LIP_PX)
@@ -230,20 +234,21 @@ class Renderer:
                 prepared.references, drift_px, options.pads, options.reference_strength
             )
             mels = self._mel.windows(self._plan.timeline.audio_time_s[numbers])
-            faces = synthesise_lips(runner, parts.enet, current, references, mels)
+            faces = synthesise_lips(run, parts.enet, current, references, mels)
         if options.up_face != "original":
             assert parts.ganimation is not None
             with self._timings.measure("emotion", len(numbers)):
-                changed = change_upper_face(runner, parts.ganimation, current, options.up_face)
+                changed = change_upper_face(run, parts.ganimation, current, options.up_face)
                 upper = slice(0, round(EDITED_FROM * LIP_PX))
                 faces[:, upper] = changed[:, upper]
         return faces
 
     def _restore(
-        self, frames: UInt8Array, faces: UInt8Array, source: IntArray
+        self, frames: UInt8Array, faces: UInt8Array, source: IntArray, numbers: IntArray
     ) -> tuple[list[tuple[Layer, ...]], list[FloatArray | None]]:
         """Restored mouths to lay over the faces, and parsed masks in the lip crop."""
-        parts, runner = self._parts, self._parts.runner
+        parts = self._parts
+        run = parts.runner.for_frames(numbers)
         nothing: tuple[Layer, ...] = ()
         if parts.restorer is None and parts.parser is None:
             return [nothing] * len(source), [None] * len(source)
@@ -260,12 +265,12 @@ class Renderer:
         restored = None
         if parts.restorer is not None:
             with self._timings.measure("restorer", len(source)):
-                restored = restore_faces(runner, parts.restorer, aligned)
+                restored = restore_faces(run, parts.restorer, aligned)
         labels = None
         if parts.parser is not None:
             with self._timings.measure("parser", len(source)):
                 pictures = aligned if restored is None else restored
-                labels = parse_faces(runner, parts.parser, pictures)
+                labels = parse_faces(run, parts.parser, pictures)
 
         overlays, parsed = [], []
         to_lips = compose_affine(self._lips[source], invert_affine(to_aligned))

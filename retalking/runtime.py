@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from retalking.errors import ConfigError, RetalkingError
+from retalking.types import IntArray
 
 logger = logging.getLogger(__name__)
 
+Run = Callable[..., Tensor]
+"""Applies a network to tensors ``[T, ...]``: a ``Runner``, or one for given frames."""
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -33,7 +38,7 @@ def choose_device(name: DeviceName) -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])  # type: ignore[assignment]
+        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
     if not present[name]:
         usable = ", ".join(kind for kind, here in present.items() if here)
         raise ConfigError(f"--device: got {name}, which this machine lacks; usable here: {usable}")
@@ -47,7 +52,8 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
         ConfigError: fp16 on the CPU, where it is slower than fp32 and overflows.
     """
     if name == "auto":
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        # Older GPUs emulate bf16, slower than fp32.
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise ConfigError("--precision: got fp16 on the CPU, expected fp32 or bf16")
@@ -58,9 +64,10 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
 class Runner:
     """Runs networks over frames in batches of one fixed size.
 
-    The last batch is filled up with copies of its last frame: libraries choose their kernels by the
-    shape of a batch, so only a fixed size makes a frame's result independent of how many frames
-    come with it. When memory runs out the size is halved, for good.
+    The result for a frame does not depend on which frames come with it, to the last bit. Libraries
+    choose their kernels by the shape of a batch, and some treat its rows differently, so the size
+    is fixed, every frame has its place by its number, and places without a frame hold copies of
+    one. When memory runs out the size is halved, for good.
 
     Attributes:
         device: where networks and batches live.
@@ -74,16 +81,23 @@ class Runner:
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""
-        return (
-            network.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        )
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)
+        return network.eval().requires_grad_(False)
 
-    def __call__(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def for_frames(self, numbers: IntArray) -> Run:
+        """Return this runner for the frames with these numbers, int64 ``[T]``, increasing."""
+        return partial(self, numbers=numbers)
+
+    def __call__(
+        self, network: Callable[..., Tensor], *inputs: Tensor, numbers: IntArray | None = None
+    ) -> Tensor:
         """Apply a network frame-wise.
 
         Args:
             network: takes batches of the inputs, returns ``[batch, ...]``.
-            inputs: ``[T, ...]`` each, on any device.
+            inputs: ``[T, ...]`` each, on any device, at least one frame.
+            numbers: int64 ``[T]`` of the frames, increasing; 0, 1, 2 ... if not given.
 
         Returns:
             ``[T, ...]`` float32 on the CPU.
@@ -91,13 +105,16 @@ class Runner:
         Raises:
             RetalkingError: out of memory with a batch of one, or a result that is not finite.
         """
-        num_frames = len(inputs[0])
+        order = np.arange(len(inputs[0])) if numbers is None else numbers
         results: list[Tensor] = []
         done = 0
-        while done < num_frames:
+        while done < len(order):
             size = self.batch_size
-            batch = [_filled(part[done : done + size], size).to(self.device) for part in inputs]
+            places = order[done:] % size
+            count = int(np.count_nonzero(order[done:] // size == order[done] // size))
+            rows = done + _rows_by_place(places[:count], size)
             try:
+                batch = [part[rows].to(self.device) for part in inputs]
                 result = self._run(network, batch)
             except torch.OutOfMemoryError as error:
                 if size == 1:
@@ -110,8 +127,8 @@ class Runner:
                     torch.cuda.empty_cache()
                 logger.warning("out of memory: batches of %d frames from here", self.batch_size)
                 continue
-            results.append(result[: num_frames - done])
-            done += size
+            results.append(result[places[:count]])
+            done += count
         return torch.cat(results)
 
     def _run(self, network: Callable[..., Tensor], batch: list[Tensor]) -> Tensor:
@@ -122,8 +139,9 @@ class Runner:
         ):
             result = network(*batch).float().cpu()
         if not torch.isfinite(result).all():
+            name = getattr(network, "__name__", type(network).__name__)
             raise RetalkingError(
-                f"{type(network).__name__}: the result is not finite in {self.precision}; "
+                f"{name}: the result is not finite in {self.precision}; "
                 "use --precision fp32, or check the weights"
             )
         return result
@@ -142,7 +160,8 @@ def make_runner(
     return Runner(chosen, choose_precision(precision, chosen), size)
 
 
-def _filled(batch: Tensor, size: int) -> Tensor:
-    if len(batch) == size:
-        return batch
-    return torch.cat([batch, batch[-1:].expand(size - len(batch), *batch.shape[1:])])
+def _rows_by_place(places: IntArray, size: int) -> IntArray:
+    """Row for each place of a batch: the frame that belongs there, else the first one."""
+    rows = np.zeros(size, dtype=np.int64)
+    rows[places] = np.arange(len(places))
+    return rows

@@ -14,7 +14,7 @@ from models.dnet import DNet
 from models.enet import ENet
 from retalking.geometry import EDITED_FROM, LIP_PX
 from retalking.images import to_tensor, to_uint8
-from retalking.runtime import Runner
+from retalking.runtime import Run
 from retalking.types import FloatArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
 from third_party.gfpgan import GFPGAN
@@ -28,13 +28,11 @@ _GANIMATION_PX = 128
 FaceRestorer = GFPGAN | GPEN
 
 
-def edit_expression(
-    runner: Runner, dnet: DNet, faces: UInt8Array, windows: FloatArray
-) -> UInt8Array:
+def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray) -> UInt8Array:
     """Give faces the expression and pose of their coefficient windows (D-Net, paper 3.1).
 
     Args:
-        runner: runs the network.
+        run: runs the network.
         dnet: the network.
         faces: ``[T, 256, 256, 3]``.
         windows: float32 ``[T, 73, 26]`` of ``coefficient_windows``.
@@ -48,17 +46,17 @@ def edit_expression(
         assert edited is not None
         return edited
 
-    edited = runner(edit, _to_signed(faces), torch.from_numpy(windows))
+    edited = run(edit, _to_signed(faces), torch.from_numpy(windows))
     return _from_signed(edited)
 
 
 def synthesise_lips(
-    runner: Runner, enet: ENet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
+    run: Run, enet: ENet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
 ) -> UInt8Array:
     """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
 
     Args:
-        runner: runs the network.
+        run: runs the network.
         enet: E-Net with its L-Net inside.
         faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
         references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
@@ -75,11 +73,11 @@ def synthesise_lips(
         return picture
 
     inputs = (torch.from_numpy(mels), _to_bgr(masked), _to_bgr(references))
-    return to_uint8(runner(synthesise, *inputs).flip(1))
+    return to_uint8(run(synthesise, *inputs).flip(1))
 
 
 def change_upper_face(
-    runner: Runner, ganimation: GANimation, faces: UInt8Array, expression: str
+    run: Run, ganimation: GANimation, faces: UInt8Array, expression: str
 ) -> UInt8Array:
     """Change the emotion of faces by action units (paper 3.1, the plugin of Pumarola et al.).
 
@@ -88,7 +86,7 @@ def change_upper_face(
     throws the result away unless another flag is given.)
 
     Args:
-        runner: runs the network.
+        run: runs the network.
         ganimation: the network.
         faces: ``[T, 384, 384, 3]``.
         expression: one of ``third_party.ganimation.EXPRESSIONS``.
@@ -103,32 +101,32 @@ def change_upper_face(
 
     large = _to_signed(faces)
     small = torch.nn.functional.interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
-    difference = runner(change, small) - small
+    difference = run(change, small) - small
     enlarged = torch.nn.functional.interpolate(
         difference, large.shape[2:], mode="bilinear", align_corners=False
     )
     return _from_signed(large + enlarged)
 
 
-def restore_faces(runner: Runner, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
+def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
     """Add the detail of a generative prior to aligned faces (GFPGAN or GPEN; paper 3.4).
 
     Args:
-        runner: runs the network.
+        run: runs the network.
         restorer: the network.
         faces: ``[T, 512, 512, 3]``, aligned to the restorer's template.
 
     Returns:
         ``[T, 512, 512, 3]``.
     """
-    return _from_signed(runner(restorer, _to_signed(faces)))
+    return _from_signed(run(restorer, _to_signed(faces)))
 
 
-def parse_faces(runner: Runner, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
+def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
     """Label the parts of faces.
 
     Args:
-        runner: runs the network.
+        run: runs the network.
         parser: the network.
         faces: ``[T, 512, 512, 3]``.
 
@@ -139,7 +137,7 @@ def parse_faces(runner: Runner, parser: ParseNet, faces: UInt8Array) -> UInt8Arr
     def label(picture: Tensor) -> Tensor:
         return parser(picture).argmax(dim=1)
 
-    return runner(label, _to_signed(faces)).to(torch.uint8).numpy()
+    return run(label, _to_signed(faces)).to(torch.uint8).numpy()
 
 
 def _to_signed(pictures: UInt8Array) -> Tensor:

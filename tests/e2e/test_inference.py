@@ -1,0 +1,124 @@
+"""The whole chain from file to file: real classes, small seeded networks, a real face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from retalking.audio import load
+from retalking.cli import main
+from retalking.parts import Parts, load_parts
+from retalking.pipeline import Retalker
+from retalking.profiles import load_profile
+from retalking.video import VideoReader
+from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH
+
+
+def read_frames(path: Path) -> np.ndarray:
+    with VideoReader(path) as reader:
+        return np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return load_parts(load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None}))
+
+
+def dub(parts: Parts, tmp_path: Path, clip: Path, speech: Path, **options: object) -> np.ndarray:
+    settings = {"codec": "ffv1", "tmp_dir": str(tmp_path / "cache"), "device": "cpu", **options}
+    outfile = tmp_path / "out.mkv"
+    Retalker(load_profile("lite", settings), parts)(clip, speech, outfile)
+    return read_frames(outfile)
+
+
+def test_the_first_light_command_writes_a_complete_video(
+    tmp_path: Path, clip: Path, speech: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outfile = tmp_path / "a dir" / "dubbed v1.2.mp4"
+    outfile.parent.mkdir()
+    code = main(
+        ["--face", str(clip), "--audio", str(speech), "--outfile", str(outfile)]
+        + ["--profile", "lite", "--tmp-dir", str(tmp_path)]
+    )
+    assert code == 0
+    with av.open(str(outfile)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        video, sound = container.streams.video[0], container.streams.audio[0]
+        assert (video.width, video.height) == (WIDTH, HEIGHT)
+        assert video.average_rate == 25
+        assert sound.sample_rate == 22050
+    assert len(read_frames(outfile)) == FRAMES
+    assert load(outfile).duration_s == pytest.approx(load(speech).duration_s, abs=0.05)
+    assert f"{FRAMES} frames" in capsys.readouterr().out
+    assert [path.name for path in outfile.parent.iterdir()] == [outfile.name]
+
+
+def test_only_the_lower_face_changes(
+    parts: Parts, tmp_path: Path, clip: Path, speech: Path
+) -> None:
+    source, dubbed = read_frames(clip), dub(parts, tmp_path, clip, speech)
+    changed = (source != dubbed).any(axis=-1)
+    assert changed.any(axis=(1, 2)).all()
+    rows, columns = np.nonzero(changed.any(axis=0))
+    height, width = rows.max() - rows.min(), columns.max() - columns.min()
+    assert height < 0.4 * HEIGHT
+    assert width < 0.5 * WIDTH
+    assert changed.mean() < 0.15
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, FRAMES])
+def test_the_chunk_size_does_not_change_a_frame(
+    parts: Parts, tmp_path: Path, clip: Path, speech: Path, chunk_size: int
+) -> None:
+    expected = dub(parts, tmp_path, clip, speech, chunk_size=5)
+    again = dub(parts, tmp_path, clip, speech, chunk_size=chunk_size, re_preprocess=True)
+    assert np.array_equal(expected, again)
+
+
+def test_another_audio_skips_the_first_pass(
+    parts: Parts, tmp_path: Path, clip: Path, speech: Path
+) -> None:
+    options = {"tmp_dir": str(tmp_path / "cache")}
+    retalker = Retalker(load_profile("lite", options), parts)
+    first = retalker(clip, speech, tmp_path / "1.mp4")
+    second = retalker(clip, speech, tmp_path / "2.mp4")
+    assert "face tracking" in {stage for stage, *_ in first.timings.rows()}
+    assert "face tracking" not in {stage for stage, *_ in second.timings.rows()}
+
+
+def test_frames_without_a_face_pass_through(parts: Parts, tmp_path: Path, speech: Path) -> None:
+    from tests import media
+    from tests.e2e.conftest import portrait_frames
+
+    empty = [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)] * 8
+    pictures = portrait_frames(8) + empty + portrait_frames(8)
+    path = tmp_path / "gap.mkv"
+    media.write_video(
+        path, pictures=pictures, width=WIDTH, height=HEIGHT, codec="ffv1", pixel_format="bgr0"
+    )
+    dubbed = dub(parts, tmp_path, path, speech, length_policy="video")
+    assert len(dubbed) == len(pictures)
+    same = [np.array_equal(a, b) for a, b in zip(pictures, dubbed, strict=True)]
+    assert all(same[8:16])
+    assert not any(same[:6])
+
+
+def test_a_video_without_any_face_is_one_line_and_no_file(
+    tmp_path: Path, speech: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests import media
+
+    media.write_video(tmp_path / "empty.mp4", num_frames=5)
+    outfile = tmp_path / "out.mp4"
+    code = main(
+        ["--face", str(tmp_path / "empty.mp4"), "--audio", str(speech)]
+        + ["--outfile", str(outfile), "--profile", "lite", "--tmp-dir", str(tmp_path / "cache")]
+    )
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert code == 2
+    assert len(errors) == 1
+    assert "empty.mp4" in errors[0]
+    assert not outfile.exists()
