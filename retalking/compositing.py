@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from retalking.alignment import invert_affine
@@ -57,16 +58,12 @@ def composite(
     x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[0], width, height)
     region = frame[y1:y2, x1:x2]
 
-    def place(picture: UInt8Array | FloatArray, to_crop: Float64Array) -> FloatArray:
-        matrix = invert_affine(shift_source(to_crop, x1, y1))
-        return warp(picture.astype(np.float32), matrix, (x2 - x1, y2 - y1))
-
-    mask = place(face.mask, face.to_crop)
+    rgb, mask = _place(face, (x1, y1, x2, y2))
     ring = border_ring(mask, max(round(_RING * (y2 - y1)), 2))
-    patch = match_color(place(face.rgb, face.to_crop), region, ring)
+    patch = match_color(rgb, region, ring)
     for overlay in overlays:
-        share = place(overlay.mask, overlay.to_crop)[..., None]
-        patch += share * (place(overlay.rgb, overlay.to_crop) - patch)
+        rgb, share = _place(overlay, (x1, y1, x2, y2))
+        patch += share[..., None] * (rgb - patch)
     frame[y1:y2, x1:x2] = blend_region(region, patch, opacity * mask, num_bands)
 
 
@@ -82,11 +79,18 @@ def paste(frame: UInt8Array, face: Layer) -> UInt8Array:
     """
     height, width = frame.shape[:2]
     x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[0], width, height)
-    matrix = invert_affine(shift_source(face.to_crop, x1, y1))
-    size_px = (x2 - x1, y2 - y1)
-    share = warp(face.mask, matrix, size_px)[..., None]
-    rgb = warp(face.rgb.astype(np.float32), matrix, size_px)
+    rgb, share = _place(face, (x1, y1, x2, y2))
     pasted = frame.copy()
     region = pasted[y1:y2, x1:x2]
-    pasted[y1:y2, x1:x2] = np.rint(region + share * (rgb - region)).astype(np.uint8)
+    blended = region + share[..., None] * (rgb - region)
+    pasted[y1:y2, x1:x2] = np.rint(blended).astype(np.uint8)
     return pasted
+
+
+def _place(layer: Layer, box_px: tuple[int, int, int, int]) -> tuple[FloatArray, FloatArray]:
+    """Picture and mask of a layer in a box of the frame: float32 ``[h, w, 3]`` and ``[h, w]``."""
+    x1, y1, x2, y2 = box_px
+    matrix, size_px = invert_affine(shift_source(layer.to_crop, x1, y1)), (x2 - x1, y2 - y1)
+    # The mask ends at the picture's border, its colours do not: a small face would get a dark rim.
+    rgb = warp(layer.rgb.astype(np.float32), matrix, size_px, cv2.BORDER_REPLICATE)
+    return rgb, warp(layer.mask, matrix, size_px)

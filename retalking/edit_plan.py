@@ -57,11 +57,11 @@ def make_edit_plan(timeline: Timeline, track: FaceTrack) -> EditPlan:
 
 
 def _distance_to_inactive(active: BoolArray) -> IntArray:
-    """Frames to the nearest inactive one; the length of the output where there is none."""
+    """Frames to the nearest inactive one; more than any fade lasts where there is none."""
     positions = np.arange(len(active))
     holes = np.flatnonzero(~active)
     if len(holes) == 0:
-        return np.full(len(active), len(active), dtype=np.int64)
+        return np.full(len(active), np.iinfo(np.int64).max)
     after = np.searchsorted(holes, positions)
     to_next = np.abs(holes[np.minimum(after, len(holes) - 1)] - positions)
     to_previous = np.abs(positions - holes[np.maximum(after - 1, 0)])

@@ -60,10 +60,11 @@ def stabiliser_crops(track: FaceTrack, frames_per_s: float) -> Float64Array:
     Returns:
         float64 ``[F, 2, 3]``, frame to 256 px.
     """
-    quads = ffhq_quad(track.landmarks_px)
+    quads = ffhq_quad(track.landmarks_px[track.detected])
     low, high = quads.min(axis=1), quads.max(axis=1)
     sides = np.maximum((high - low).max(axis=1, keepdims=True), 1.0)
-    boxes = np.concatenate([(low + high) / 2, np.log(sides)], axis=1).astype(np.float32)
+    boxes = np.zeros((len(track), 3), dtype=np.float32)
+    boxes[track.detected] = np.concatenate([(low + high) / 2, np.log(sides)], axis=1)
     window = 2 * round(frames_per_s / 2) + 1
     boxes = smooth_track(boxes, track.detected, track.shot_id, window, order=0)
     scale = STABILISER_PX / np.exp(boxes[:, 2].astype(np.float64))
@@ -176,11 +177,12 @@ def warp(
     shrink = int(1 / np.sqrt((matrix[:, :2] ** 2).sum(axis=1)).max())
     if shrink >= 2:
         small = (max(width // shrink, 1), max(height // shrink, 1))
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(image.dtype)
         ratio = np.array([width / small[0], height / small[1]])
         offset = matrix[:, :2] @ (ratio / 2 - 0.5)
         matrix = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2] + offset])
-    return cv2.warpAffine(image, matrix, size_px, flags=cv2.INTER_LINEAR, borderMode=border)
+    warped = cv2.warpAffine(image, matrix, size_px, flags=cv2.INTER_LINEAR, borderMode=border)
+    return warped.astype(image.dtype, copy=False)
 
 
 def shift_source(matrix: Float64Array, x_px: int, y_px: int) -> Float64Array:

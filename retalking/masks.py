@@ -49,7 +49,7 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
     jaw = np.array(landmarks[_JAW], dtype=np.float64)
     jaw[_CHIN, 1] += _CHIN_ROOM * LIP_PX
     top = 0.0 if whole_face else EDITED_FROM * LIP_PX
-    lid = [(jaw[-1, 0], top), (jaw[0, 0], top)]
+    lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
     outline = cv2.convexHull(np.concatenate([jaw, lid]).astype(np.float32))
     mask = np.zeros((LIP_PX, LIP_PX), dtype=np.uint8)
     cv2.fillConvexPoly(mask, np.rint(outline).astype(np.int32), 1)
@@ -111,5 +111,5 @@ def inner_square(size_px: int) -> FloatArray:
 
 def soften(mask: FloatArray) -> FloatArray:
     """Turn the edge of a mask into a slope that is as wide as the face is large."""
-    soft: FloatArray = cv2.GaussianBlur(mask, (0, 0), _SLOPE * mask.shape[0])
-    return soft
+    soft = cv2.GaussianBlur(mask, (0, 0), _SLOPE * mask.shape[0])
+    return soft.astype(np.float32, copy=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -12,9 +12,10 @@ Value = TypeVar("Value")
 _END = object()
 
 
-def read_ahead(values: Iterable[Value], depth: int = 1) -> Iterator[Value]:
-    """Draw values on a thread of its own, at most ``depth`` ahead of the consumer.
+def read_ahead(values: Iterable[Value], depth: int = 1) -> Generator[Value, None, None]:
+    """Draw values on a thread of its own, ahead of the consumer.
 
+    At most ``depth`` values wait while one more is being drawn.
     An exception of the source is raised here, in the place of the value it prevented. Closing the
     generator ends the thread.
     """

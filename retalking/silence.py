@@ -39,7 +39,7 @@ def speech_gate(clip: AudioClip, num_columns: int) -> FloatArray:
     gate = np.ones(num_columns, dtype=np.float32)
     for start, stop in edges.reshape(-1, 2):
         if (stop - start) * _BLOCK_S >= _MIN_PAUSE_S:
-            gate[start:stop] = _dip(stop - start)
+            gate[start:stop] = _dip(start, stop, num_columns)
     return gate
 
 
@@ -48,7 +48,11 @@ def gate_silence(mel: MelSpectrogram, gate: FloatArray) -> MelSpectrogram:
     return MelSpectrogram((gate * (mel.mel - SILENCE) + SILENCE).astype(np.float32))
 
 
-def _dip(length: int) -> Float64Array:
+def _dip(start: int, stop: int, num_columns: int) -> Float64Array:
+    """Gate of a pause; an end of it without speech beside it, that of the clip, has no ramp."""
+    columns = np.arange(start, stop)
+    since_speech = columns - start + 1 if start > 0 else np.full(len(columns), np.inf)
+    until_speech = stop - columns if stop < num_columns else np.full(len(columns), np.inf)
     ramp = _RAMP_S / _BLOCK_S
-    position = np.arange(1, length + 1)
-    return 1 - np.minimum(np.minimum(position, position[::-1]) / ramp, 1)
+    dip: Float64Array = 1 - np.minimum(np.minimum(since_speech, until_speech) / ramp, 1)
+    return dip

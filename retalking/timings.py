@@ -28,7 +28,7 @@ class Timings:
         self._frames[stage] += num_frames
 
     def rows(self) -> list[tuple[str, float, int]]:
-        """Return (stage, seconds, frames) in the order in which stages first ran."""
+        """Return (stage, seconds, frames) in the order in which stages first ended."""
         return [(stage, seconds, self._frames[stage]) for stage, seconds in self._seconds.items()]
 
     def table(self) -> str:
