@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from retalking.errors import WeightsError
+from retalking.errors import ConfigError, WeightsError
 from retalking.face_crop import FaceCrop
 from retalking.landmarks import LiteLandmarker, face_boxes
 from retalking.types import FloatArray, UInt8Array
 
 MIN_CONFIDENCE = 0.6
+_SWEEP_CONFIDENCE = 0.9  # no cascade vouches for what the sweep finds among a hundred squares
 _OVERLAP = 0.4
-_SEARCH_SIZE_PX = 640
+_SEARCH_SIZES_PX = (640, 1280)
 _SMALLEST_FACE_PX = 24  # the cascade's own window, in the search picture
 # Where a cascade's square sees the face, relative to its side: measured against the landmarks.
 _CASCADE_CENTER_SHIFT = 0.154
@@ -35,11 +37,31 @@ class FaceDetector(Protocol):
         ...
 
 
+class FixedBox:
+    """A ``FaceDetector`` for a face that the user has marked."""
+
+    def __init__(self, box_px: tuple[int, int, int, int]) -> None:
+        """Keep ``(x1, y1, x2, y2)``.
+
+        Raises:
+            ConfigError: the box has no area.
+        """
+        x1, y1, x2, y2 = box_px
+        if not (x1 < x2 and y1 < y2):
+            raise ConfigError(f"--box: got x {x1}..{x2}, y {y1}..{y2}, expected a box with an area")
+        self._boxes = np.array([box_px], np.float32)
+
+    def detect(self, rgb: UInt8Array) -> FloatArray:
+        """Return the box, whatever the picture shows."""
+        return self._boxes.copy()
+
+
 class CascadeDetector:
     """Haar cascade verified and refined by the landmark network; a ``FaceDetector``.
 
-    Where the cascade has nothing (profiles, tilted heads), the landmark network itself looks at a
-    grid of squares. That costs more, but only on pictures that seem empty.
+    Where the cascade has nothing, it looks at a larger version of the picture (small faces), and
+    then the landmark network itself at a grid of squares (profiles, tilted heads). That costs
+    more, but only on pictures that seem empty.
     """
 
     def __init__(self, landmarker: LiteLandmarker, min_confidence: float = MIN_CONFIDENCE) -> None:
@@ -52,16 +74,24 @@ class CascadeDetector:
 
     def detect(self, rgb: UInt8Array) -> FloatArray:
         """Return face boxes ``[N, 4]`` xyxy px of a picture ``[H, W, 3]``, most certain first."""
-        points, confidence = self._landmarker.predict(rgb, self._propose(rgb))
-        if not (confidence >= self._min_confidence).any():
-            points, confidence = self._sweep(rgb)
-        kept = confidence >= self._min_confidence
-        boxes, confidence = face_boxes(points[kept]), confidence[kept]
-        return suppress_overlaps(boxes, confidence)
+        for points, confidence, enough in self._looks(rgb):
+            kept = confidence >= enough
+            if kept.any():
+                return suppress_overlaps(face_boxes(points[kept]), confidence[kept])
+        return np.zeros((0, 4), np.float32)
 
-    def _propose(self, rgb: UInt8Array) -> FloatArray:
+    def _looks(self, rgb: UInt8Array) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+        """Yield landmarks, confidences and the confidence needed of ever more costly searches."""
+        for size_px in _SEARCH_SIZES_PX:
+            yield *self._landmarker.predict(rgb, self._propose(rgb, size_px)), self._min_confidence
+            if max(rgb.shape[:2]) <= size_px:
+                break
+        yield *self._sweep(rgb), max(self._min_confidence, _SWEEP_CONFIDENCE)
+
+    def _propose(self, rgb: UInt8Array, size_px: int) -> FloatArray:
+        """Return the cascade's face boxes ``[N, 4]`` on the picture shrunk to a longer side."""
         height, width = rgb.shape[:2]
-        scale = min(1.0, _SEARCH_SIZE_PX / max(height, width))
+        scale = min(1.0, size_px / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))

@@ -18,6 +18,22 @@ FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
 FourBorders = tuple[Border, Border, Border, Border]
 SEEDED = Path("seeded")
 Restorer = Literal["gfpgan", "gpen", "none"]
+_ANALYSIS_FIELDS = {
+    "face_analysis",
+    "coefficients",
+    "face_index",
+    "face_box",
+    "box",
+    "crop",
+    "max_yaw_deg",
+    "on_missing_face",
+    "max_gap_s",
+    "static",
+    "fps",
+    "max_seconds",
+    "device",
+    "precision",
+}
 
 
 class InferenceConfig(Schema):
@@ -91,6 +107,10 @@ class InferenceConfig(Schema):
         if self.coefficients == "auto":
             return self.face_analysis == "official"
         return self.coefficients == "face3d"
+
+    def analysis_values(self) -> dict[str, object]:
+        """Return the values that the first pass depends on."""
+        return self.model_dump(mode="json", include=_ANALYSIS_FIELDS)
 
     def weight_files(self) -> list[Path]:
         """Return the files that this configuration loads, but for those of face-alignment."""

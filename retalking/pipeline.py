@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,10 +17,13 @@ from retalking.analysis import AnalysisOptions, analyse_video
 from retalking.analysis_cache import AnalysisCache, default_cache_folder, fingerprint
 from retalking.audio_track import AudioTrack
 from retalking.coefficients import crop_scale_ratio, parse_expression
+from retalking.detection import FixedBox
 from retalking.edit_plan import EditPlan, make_edit_plan
 from retalking.encoding import EncoderOptions
 from retalking.geometry import STABILISER_PX, Pads, cut, stabiliser_crops
+from retalking.images import load_image
 from retalking.inference_config import InferenceConfig
+from retalking.likeness import likeness_to
 from retalking.mel import MelSpectrogram, log_mel
 from retalking.overlap import WriteBehind, read_ahead
 from retalking.parts import Parts, load_parts
@@ -140,20 +144,29 @@ class Retalker:
 
     def _analyse(self, source: Source, timings: Timings) -> VideoAnalysis:
         """First pass, from the cache where it has been done before."""
-        config, path = self._config, source.info.path
-        choice = FaceChoice(config.face_index, config.face_box)
+        config, path, parts = self._config, source.info.path, self._parts
+        likeness = None
+        if config.face_image is not None:
+            photograph = load_image(config.face_image)
+            likeness = likeness_to(photograph, parts.detector, parts.landmarker)
+        if min(config.box) >= 0:
+            top, bottom, left, right = config.box
+            detector = FixedBox((left, top, right, bottom))
+            parts = dataclasses.replace(parts, detector=detector)
+        choice = FaceChoice(config.face_index, config.face_box, likeness)
         options = AnalysisOptions(
             choice, config.on_missing_face, config.max_gap_s, config.max_yaw_deg
         )
         cache = AnalysisCache(config.tmp_dir or default_cache_folder())
-        restrictions = (config.crop, config.static, config.max_seconds, config.box, config.fps)
-        files = [path, *self._parts.analysis_files]
-        key = fingerprint(files, (options, restrictions, config.face_analysis))
+        files = [path, *parts.analysis_files]
+        if config.face_image is not None:
+            files.append(config.face_image)
+        key = fingerprint(files, config.analysis_values())
         found = None if config.re_preprocess else cache.load(key, source.info)
         if found is not None:
             logger.info("%s: using the face analysis of an earlier job", path)
             return found
-        analysis = analyse_video(source, self._parts, options, config.chunk_size, timings)
+        analysis = analyse_video(source, parts, options, config.chunk_size, timings)
         cache.save(key, analysis)
         return analysis
 
