@@ -20,7 +20,8 @@ class TrackingSettings:
 
     Attributes:
         search_every_s: time between searches of the whole frame while all faces are followed.
-        retry_every_s: the same while a face is lost or none is known.
+        retry_every_s: the same once a face is lost or none is known; doubles with every search in
+            vain, up to half of ``search_every_s``.
         max_gap_s: the longest time unseen that is bridged by interpolation.
         min_confidence: of the landmark finder, for a face to count as seen.
         min_overlap: intersection over union of one frame's face box with the next.
@@ -50,20 +51,26 @@ class FaceFollower:
         self._retry_every = max(1, round(settings.retry_every_s * frames_per_s))
         self._live: list[_LiveFace] = []
         self._searched_at: int | None = None
+        self._num_vain = 0
 
     def end_shot(self) -> None:
         """Complete all segments and forget where faces were."""
         self.segments.extend(face.to_segment() for face in self._live)
         self._live = []
         self._searched_at = None
+        self._num_vain = 0
 
     def advance(self, index: int, rgb: UInt8Array) -> None:
         """Follow the known faces into frame ``index`` and search for others when it is time."""
         self._follow(index, rgb)
         missing = not self._live or any(face.frames[-1] < index for face in self._live)
-        interval = self._retry_every if missing else self._search_every
+        patient = max(self._retry_every, self._search_every // 2)
+        interval = min(self._retry_every << self._num_vain, patient)
+        if not missing:
+            interval = self._search_every
         if self._searched_at is None or index - self._searched_at >= interval:
-            self._search(index, rgb)
+            found = self._search(index, rgb)
+            self._num_vain = 0 if found else min(self._num_vain + 1, 8)
             self._searched_at = index
         for face in [face for face in self._live if index - face.frames[-1] > self._max_gap]:
             self.segments.append(face.to_segment())
@@ -87,20 +94,25 @@ class FaceFollower:
             face.see(index, points[row], float(confidence[row]))
             taken = np.concatenate([taken, boxes[row : row + 1]])
 
-    def _search(self, index: int, rgb: UInt8Array) -> None:
+    def _search(self, index: int, rgb: UInt8Array) -> bool:
+        """Search the whole frame; true if a face turned up that was not being seen."""
+        found = False
         points, confidence = self._landmarker.predict(rgb, self._detector.detect(rgb))
         boxes = face_boxes(points)
         for row in np.flatnonzero(confidence >= self._settings.min_confidence):
             shared = [intersection_over_union(boxes[row], f.box_px[None])[0] for f in self._live]
             best = int(np.argmax(shared)) if shared else -1
             if best < 0 or shared[best] < self._settings.min_overlap:
+                found = True
                 self._live.append(_LiveFace())
                 self._live[-1].see(index, points[row], float(confidence[row]))
             elif self._live[best].frames[-1] < index:
+                found = True
                 self._live[best].see(index, points[row], float(confidence[row]))
         for face in self._live:
             if face.frames[-1] == index:
                 face.sit_for_portrait(rgb)
+        return found
 
 
 class _LiveFace:

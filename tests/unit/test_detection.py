@@ -53,11 +53,22 @@ def test_sweep_finds_a_head_that_the_cascade_misses(detector):
     turn = cv2.getRotationMatrix2D(center, 40, 1.0)
     tilted = cv2.warpAffine(data.astronaut(), turn, (512, 512), borderMode=cv2.BORDER_REFLECT)
     expected = np.array([170, 60, 280, 190], np.float32)
-    proposals = detector._propose(tilted)
+    proposals = detector._propose(tilted, 640)
     assert not (intersection_over_union(expected, proposals) > 0.3).any()
     boxes = detector.detect(tilted)
     assert len(boxes) == 1
     assert intersection_over_union(expected, boxes)[0] > 0.5
+
+
+def test_finds_a_small_face_in_a_large_picture(detector):
+    scene = cv2.resize(data.coffee(), (1280, 720))
+    scene[300:500, 800:1000] = cv2.resize(
+        data.astronaut(), (200, 200), interpolation=cv2.INTER_AREA
+    )
+    expected = (FACE_BOX * 200 / 512 + (800, 300, 800, 300)).astype(np.float32)
+    boxes = detector.detect(scene)
+    assert len(boxes) == 1
+    assert intersection_over_union(expected, boxes)[0] > 0.6
 
 
 @pytest.mark.parametrize("name", ["coffee", "brick", "page", "rocket"])

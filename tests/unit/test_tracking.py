@@ -134,7 +134,8 @@ def test_newcomer_is_found_at_the_next_search():
 def test_searches_soon_while_nobody_is_known():
     stage = Stage([lambda n: (60, 40, 30) if n >= 31 else None])
     tracks = stage.track(60)
-    assert 31 <= tracks.segments[0].start <= 33
+    assert stage.searched[:3] == [0, 6, 18]
+    assert 31 <= tracks.segments[0].start <= 31 + 12
 
 
 def test_cut_ends_segments_and_counts_shots():
