@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from retalking.weight_catalogue import sha256_of
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the analysis computes something else from the same input."""
 _TRACK = ("boxes_px", "landmarks_px", "confidence", "detected", "shot_id")
 _COEFFICIENTS = ("expression", "angle", "translation", "crop")
@@ -63,21 +62,20 @@ class AnalysisCache:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 track = {name: arrays[f"track.{name}"] for name in _TRACK}
-                depth = arrays.get("track.depth_px")
+                depth = arrays["track.depth_px"]
                 coefficients = {name: arrays[f"coefficients.{name}"] for name in _COEFFICIENTS}
                 pts = arrays["pts"]
-            return VideoAnalysis(
-                info, pts, FaceTrack(**track, depth_px=depth), FaceCoefficients(**coefficients)
-            )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
+            return VideoAnalysis(info, pts, face_track, FaceCoefficients(**coefficients))
+        except Exception as error:  # numpy and zipfile raise errors of every kind on damaged files
             logger.warning("%s: damaged, analysing again (%s)", path, error)
             return None
 
     def save(self, key: str, analysis: VideoAnalysis) -> None:
         """Store an entry; a folder that cannot be written to is reported and nothing more."""
         arrays = {f"track.{name}": getattr(analysis.track, name) for name in _TRACK}
-        if analysis.track.depth_px is not None:
-            arrays["track.depth_px"] = analysis.track.depth_px
+        depth = analysis.track.depth_px
+        arrays["track.depth_px"] = np.empty(0, np.float32) if depth is None else depth
         for name in _COEFFICIENTS:
             arrays[f"coefficients.{name}"] = getattr(analysis.coefficients, name)
         try:

@@ -40,6 +40,8 @@ def drop_profiles(
 def apply_missing_policy(analysis: VideoAnalysis, policy: MissingFace) -> VideoAnalysis:
     """Carry out the policy; under ``hold`` the held frames count as detected.
 
+    Coefficients of frames without a face become those of the nearest with one in any case.
+
     Raises:
         FaceNotFoundError: no frame is usable, or one is not and the policy is ``error``.
     """
@@ -63,11 +65,15 @@ def apply_missing_policy(analysis: VideoAnalysis, policy: MissingFace) -> VideoA
         "edited where it was last seen" if policy == "hold" else "they stay as they are",
         describe_frames(missing),
     )
-    return _hold(analysis) if policy == "hold" else analysis
+    return _hold(analysis, edit=policy == "hold")
 
 
-def _hold(analysis: VideoAnalysis) -> VideoAnalysis:
-    """Copy the nearest earlier frame of the shot with a face, else the nearest later one."""
+def _hold(analysis: VideoAnalysis, edit: bool) -> VideoAnalysis:
+    """Copy the nearest earlier frame of the shot with a face, else the nearest later one.
+
+    Frames that are not to be edited get its coefficients only, since the windows of frames near
+    them reach into theirs.
+    """
     track = analysis.track
     nearest = np.arange(len(track))
     known = track.detected.copy()
@@ -78,6 +84,9 @@ def _hold(analysis: VideoAnalysis) -> VideoAnalysis:
             before = np.searchsorted(seen, frames, side="right") - 1
             nearest[frames] = seen[np.maximum(before, 0)]
             known[frames] = True
+    coefficients = analysis.coefficients.rows(nearest)
+    if not edit:
+        return dataclasses.replace(analysis, coefficients=coefficients)
     held_track = dataclasses.replace(
         track,
         boxes_px=track.boxes_px[nearest],
@@ -85,9 +94,7 @@ def _hold(analysis: VideoAnalysis) -> VideoAnalysis:
         depth_px=None if track.depth_px is None else track.depth_px[nearest],
         detected=known,
     )
-    return dataclasses.replace(
-        analysis, track=held_track, coefficients=analysis.coefficients.rows(nearest)
-    )
+    return dataclasses.replace(analysis, track=held_track, coefficients=coefficients)
 
 
 def describe_frames(chosen: BoolArray, max_ranges: int = 6) -> str:

@@ -1,0 +1,186 @@
+"""One batch size for every call, and clear words where a machine or a network cannot."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from retalking.errors import ConfigError, RetalkingError
+from retalking.runtime import Runner, choose_device, choose_precision, make_runner
+
+CPU = torch.device("cpu")
+
+
+def runner_of(batch_size: int = 4) -> Runner:
+    return Runner(CPU, torch.float32, batch_size)
+
+
+class Small(nn.Module):
+    """Convolutions as the networks have them, and the sizes of the batches they saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 5, 3, stride=2, padding=1)
+        )
+        self.dropout = nn.Dropout(0.5)
+        self.batches: list[int] = []
+
+    def forward(self, picture: Tensor, bias: Tensor | None = None) -> Tensor:
+        self.batches.append(len(picture))
+        result = self.dropout(self.layers(picture))
+        return result if bias is None else result + bias[:, None, None, None]
+
+
+def test_the_result_does_not_depend_on_how_many_frames_come_along() -> None:
+    runner = runner_of()
+    network = runner.place(Small())
+    pictures = torch.rand(9, 3, 24, 24)
+    whole = runner(network, pictures)
+    assert whole.shape == (9, 5, 12, 12)
+    for count in range(1, 10):
+        for first in range(0, 10 - count):
+            part = runner(network, pictures[first : first + count])
+            assert torch.equal(part, whole[first : first + count])
+    assert set(network.batches) == {4}
+
+
+def test_every_frame_gets_its_own_inputs() -> None:
+    pictures, numbers = torch.zeros(7, 3, 8, 8), torch.arange(7.0)
+    runner = runner_of(3)
+    network = runner.place(Small())
+    difference = runner(network, pictures, numbers) - runner(network, pictures)
+    torch.testing.assert_close(difference[:, 0, 0, 0], numbers)
+
+
+def test_results_are_float32_on_the_cpu_without_gradients() -> None:
+    runner = Runner(CPU, torch.bfloat16, 2)
+    network = runner.place(Small())
+    result = runner(network, torch.rand(3, 3, 8, 8))
+    assert (result.dtype, result.device, result.requires_grad) == (torch.float32, CPU, False)
+    exact = Runner(CPU, torch.float32, 2)(network, torch.rand(3, 3, 8, 8))
+    assert exact.shape == result.shape
+
+
+def test_lower_precision_is_used_where_asked_for() -> None:
+    seen: list[torch.dtype] = []
+
+    def watch(picture: Tensor) -> Tensor:
+        result = torch.nn.functional.conv2d(picture, torch.ones(1, 3, 1, 1))
+        seen.append(result.dtype)
+        return result
+
+    Runner(CPU, torch.bfloat16, 2)(watch, torch.rand(1, 3, 4, 4))
+    Runner(CPU, torch.float32, 2)(watch, torch.rand(1, 3, 4, 4))
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_placing_makes_a_network_ready_for_inference() -> None:
+    network = runner_of().place(Small())
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    weight = network.layers[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_integers_come_back_as_numbers() -> None:
+    labels = runner_of()(lambda picture: picture.argmax(dim=1), torch.eye(5).repeat(2, 1))
+    np.testing.assert_array_equal(labels.numpy(), np.tile(np.arange(5), 2))
+
+
+class Greedy:
+    """A network that fits into memory up to a batch size."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.batches: list[int] = []
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        self.batches.append(len(picture))
+        if len(picture) > self.limit:
+            raise torch.OutOfMemoryError("out of memory")
+        return picture * 2
+
+
+def test_batches_are_halved_for_good_when_memory_runs_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner, network = runner_of(16), Greedy(5)
+    pictures = torch.rand(21, 2)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(runner(network, pictures), pictures * 2)
+    assert network.batches == [16, 8, 4, 4, 4, 4, 4, 4]
+    assert runner.batch_size == 4
+    assert "batches of 4 frames" in caplog.text
+    runner(network, pictures[:1])
+    assert network.batches[-1] == 4
+
+
+def test_memory_that_runs_out_in_the_middle_loses_no_frame() -> None:
+    class Later(Greedy):
+        def __call__(self, picture: Tensor) -> Tensor:
+            if len(self.batches) == 2:
+                self.limit = 3
+            return super().__call__(picture)
+
+    pictures = torch.arange(19.0)[:, None]
+    runner = runner_of(4)
+    assert torch.equal(runner(Later(99), pictures), pictures * 2)
+    assert runner.batch_size == 2
+
+
+def test_one_frame_that_does_not_fit_is_an_error_with_advice() -> None:
+    with pytest.raises(RetalkingError, match=r"out of memory on cpu with one frame.*--device cpu"):
+        runner_of(4)(Greedy(0), torch.rand(3, 2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_result_that_is_not_finite_is_refused_by_the_stage_s_name(value: float) -> None:
+    def synthesise(picture: Tensor) -> Tensor:
+        return picture / 0 * value
+
+    message = "synthesise: the result is not finite in torch.float32; use --precision fp32"
+    with pytest.raises(RetalkingError, match=message):
+        runner_of()(synthesise, torch.ones(2, 3))
+    with pytest.raises(RetalkingError, match=r"^ReLU: the result is not finite"):
+        runner_of()(nn.ReLU(), torch.full((2, 3), float("inf")))
+
+
+def test_the_device_is_one_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
+    with pytest.raises(ConfigError, match=r"--device: got cuda.*lacks; usable here: mps, cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+
+
+def test_automatic_precision_is_bf16_where_the_gpu_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = torch.device("cuda")
+    for native in (True, False):
+        # By default PyTorch also counts the slow emulation of older GPUs.
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, native=native: native or including_emulation,
+        )
+        assert choose_precision("auto", cuda) is (torch.bfloat16 if native else torch.float32)
+    assert choose_precision("auto", CPU) is torch.float32
+    assert choose_precision("bf16", CPU) is torch.bfloat16
+    assert choose_precision("fp16", cuda) is torch.float16
+    with pytest.raises(ConfigError, match="--precision: got fp16 on the CPU"):
+        choose_precision("fp16", CPU)
+
+
+def test_a_runner_starts_with_what_suits_the_device() -> None:
+    assert make_runner("cpu") == Runner(CPU, torch.float32, 4)
+    assert make_runner("cpu", "bf16", 7) == Runner(CPU, torch.bfloat16, 7)
