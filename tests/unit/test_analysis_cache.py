@@ -72,7 +72,7 @@ def test_damage_is_reported_and_counts_as_absent(
         broken[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         versions.append(bytes(broken))
     # Zip headers and directory are a small part of the file, but the fragile one.
-    for place in range(len(whole) - 900, len(whole), 7):
+    for place in range(len(whole) - 900, len(whole), 13):
         versions.append(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
     for content in versions:
         path.write_bytes(content)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from retalking import runtime
 from retalking.errors import ConfigError, RetalkingError
 from retalking.runtime import Runner, choose_device, choose_precision, make_runner
 
@@ -130,6 +131,22 @@ def test_memory_that_runs_out_in_the_middle_loses_no_frame() -> None:
     pictures = torch.arange(19.0)[:, None]
     runner = runner_of(4)
     assert torch.equal(runner(Later(99), pictures), pictures * 2)
+    assert runner.batch_size == 2
+
+
+def test_a_batch_too_large_to_be_moved_to_the_device_is_halved_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill = runtime._filled
+
+    def move(batch: Tensor, size: int) -> Tensor:
+        if size > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return fill(batch, size)
+
+    monkeypatch.setattr(runtime, "_filled", move)
+    runner, pictures = runner_of(4), torch.rand(3, 2)
+    assert torch.equal(runner(Greedy(99), pictures), pictures * 2)
     assert runner.batch_size == 2
 
 
