@@ -1,4 +1,4 @@
-"""JPEG compression through which gradients flow (Shin and Song, 2017: cubic rounding)."""
+"""JPEG compression through which gradients flow (after Shin and Song, 2017)."""
 
 from __future__ import annotations
 
@@ -81,4 +81,5 @@ def _dct_matrix(pictures: Tensor) -> Tensor:
 def _round(values: Tensor) -> Tensor:
     """Round, with the gradient of a cubic that is flat at the whole numbers."""
     whole = values.detach().round()
-    return whole + (values - whole) ** 3
+    cubic = (values - whole) ** 3
+    return whole + cubic - cubic.detach()

@@ -12,7 +12,7 @@ import numpy as np
 
 from datasets.face_shape import describe_pose, lip_opening
 from datasets.manifest import ClipRow
-from datasets.store_format import FRAME_RATE, TRACKS, encode_jpeg, pack_pictures
+from datasets.store_format import FRAME_RATE, RUN_MARK, TRACKS, encode_jpeg, pack_pictures
 from datasets.sync_offset import estimate_offset
 from retalking import audio
 from retalking.config import Schema
@@ -150,7 +150,7 @@ class ClipPreparer:
                     numbers |= cut_mel(mel, view.times_s - offset_s)
                     if self._settings.keep_audio:
                         numbers["audio"] = cut_audio(speech, view.times_s - offset_s)
-                name = row.clip if not clips else f"{row.clip}#{len(clips)}"
+                name = row.clip if not clips else f"{row.clip}{RUN_MARK}{len(clips)}"
                 parts = {TRACKS: numbers, **self._cut_pictures(reader, stamps, view)}
                 clips.append(PreparedClip(name, parts, notes))
         return clips

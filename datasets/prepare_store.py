@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,8 @@ from datasets.preparation import ClipPreparer, PreparationSettings
 from datasets.store_format import (
     COEFFICIENTS,
     OUTCOMES,
+    RUN_MARK,
+    TRACKS,
     StoreInfo,
     part_path,
     read_store_info,
@@ -28,7 +29,7 @@ from datasets.store_format import (
     write_part,
     write_store_info,
 )
-from datasets.store_index import build_index
+from datasets.store_index import build_index, check_names
 from retalking.errors import ConfigError, FaceNotFoundError, MediaError, RetalkingError
 
 _AHEAD = 4  # rows handed out per worker; keeps memory small for corpora of any size
@@ -73,10 +74,12 @@ def prepare_store(
         The outcome of every row.
 
     Raises:
-        ConfigError: the store was begun with other settings.
+        ConfigError: two clips have one name, a name is too long, or the store was begun with other
+            settings.
         MediaError: the store cannot be written, for example because the disk is full.
     """
     begin = time.monotonic()
+    check_names([f"{row.clip}{RUN_MARK}1" for row in rows])
     _open_store(folder, settings)
     outcomes: list[Outcome] = []
     open_rows: list[ClipRow] = []
@@ -87,12 +90,20 @@ def prepare_store(
         else:
             outcomes.append(known)
             observe(known, len(outcomes))
-    for outcome in _prepare_all(folder, open_rows, settings, num_workers):
-        outcomes.append(outcome)
-        observe(outcome, len(outcomes))
+    try:
+        for outcome in _prepare_all(folder, open_rows, settings, num_workers):
+            outcomes.append(outcome)
+            observe(outcome, len(outcomes))
+    except KeyboardInterrupt:
+        _finish(folder, outcomes, begin)  # what there is can be used
+        raise
+    _finish(folder, outcomes, begin)
+    return outcomes
+
+
+def _finish(folder: Path, outcomes: Sequence[Outcome], begin: float) -> None:
     build_index(folder, [name for outcome in outcomes for name in outcome.clips])
     write_report(folder, outcomes, time.monotonic() - begin)
-    return outcomes
 
 
 def write_report(folder: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
@@ -201,9 +212,9 @@ class _Worker:
             for clip in clips:
                 # The tracks come last: a clip with tracks is complete.
                 for part, arrays in reversed(clip.parts.items()):
-                    notes = clip.notes if part == "tracks" else None
+                    notes = clip.notes if part == TRACKS else None
                     num_bytes += write_part(self._folder, part, clip.name, arrays, notes)
-            num_frames = sum(len(clip.parts["tracks"]["time_s"]) for clip in clips)
+            num_frames = sum(len(clip.parts[TRACKS]["time_s"]) for clip in clips)
             names = tuple(clip.name for clip in clips)
             outcome = Outcome(row.clip, names, num_frames, num_bytes)
         write_json(part_path(self._folder, OUTCOMES, row.clip, ".json"), asdict(outcome))
@@ -226,8 +237,3 @@ def _prepare_in_worker(row: ClipRow) -> Outcome | RetalkingError:
         return _worker.prepare(row)
     except RetalkingError as error:
         return error  # some errors do not survive the way back as exceptions
-
-
-def free_gib(folder: Path) -> float:
-    """Return the free space on the disk of a folder, in GiB."""
-    return shutil.disk_usage(folder).free / 2**30

@@ -23,8 +23,10 @@ def build_index(folder: Path, clips: Sequence[str]) -> None:
     """Write ``index.npy`` for the named clips, sorted by name so that their order is fixed.
 
     Raises:
+        ConfigError: two clips have one name.
         MediaError: a clip is damaged, or the index cannot be written.
     """
+    check_names(clips)
     parts = read_store_info(folder).parts
     index = np.zeros(len(clips), INDEX_DTYPE)
     for row, name in enumerate(sorted(clips)):
@@ -33,9 +35,9 @@ def build_index(folder: Path, clips: Sequence[str]) -> None:
         opening = clip.array(TRACKS, "opening")
         present = [part_path(folder, part, name).is_file() for part in parts]
         index[row] = (
-            _encode(name),
-            _encode(notes["identity"]),
-            _encode(notes["split"]),
+            name.encode(),
+            notes["identity"].encode()[:MAX_NAME_BYTES],
+            notes["split"].encode(),
             len(opening),
             "mel" in clip.array_names(TRACKS),
             float(notes["lip_native_px"]),
@@ -48,11 +50,22 @@ def build_index(folder: Path, clips: Sequence[str]) -> None:
         np.save(partial, index)
 
 
-def _encode(text: str) -> bytes:
-    encoded = text.encode()
-    if len(encoded) > MAX_NAME_BYTES:
-        raise ConfigError(f"name {text!r} has more than {MAX_NAME_BYTES} bytes; use a shorter one")
-    return encoded
+def check_names(clips: Sequence[str]) -> None:
+    """Refuse names that the index cannot hold.
+
+    Raises:
+        ConfigError: a name is too long or given twice.
+    """
+    seen: set[str] = set()
+    for name in clips:
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise ConfigError(
+                f"clip {name!r}: the name has {len(name.encode())} bytes, expected at most "
+                f"{MAX_NAME_BYTES}"
+            )
+        if name in seen:
+            raise ConfigError(f"clip {name!r}: two clips have this name; rename one")
+        seen.add(name)
 
 
 def refresh_index(folder: Path) -> None:
