@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from retalking import runtime
 from retalking.errors import ConfigError, RetalkingError
 from retalking.runtime import Runner, choose_device, choose_precision, make_runner
 
@@ -48,6 +48,31 @@ def test_the_result_does_not_depend_on_how_many_frames_come_along() -> None:
             part = runner(network, pictures[first : first + count])
             assert torch.equal(part, whole[first : first + count])
     assert set(network.batches) == {4}
+
+
+class ByPlace:
+    """A network whose last bits depend on the place in the batch, as those of libraries may."""
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        return picture + torch.arange(len(picture))[:, None] / 1024
+
+
+@pytest.mark.parametrize(
+    "numbers", [range(11), range(5, 16), (0, 1, 4, 6, 7, 11, 12, 13, 29, 30, 44)]
+)
+def test_a_frame_has_the_same_place_in_its_batch_wherever_it_is_cut(numbers: Sequence[int]) -> None:
+    order = np.array(numbers)
+    pictures = torch.arange(11.0)[:, None]
+    whole = runner_of()(ByPlace(), pictures, numbers=order)
+    torch.testing.assert_close(whole, pictures + torch.from_numpy(order % 4)[:, None] / 1024)
+    for size in (1, 2, 3, 5, 7):
+        parts = [
+            runner_of().for_frames(order[start : start + size])(
+                ByPlace(), pictures[start : start + size]
+            )
+            for start in range(0, 11, size)
+        ]
+        assert torch.equal(torch.cat(parts), whole)
 
 
 def test_every_frame_gets_its_own_inputs() -> None:
@@ -134,19 +159,24 @@ def test_memory_that_runs_out_in_the_middle_loses_no_frame() -> None:
     assert runner.batch_size == 2
 
 
-def test_a_batch_too_large_to_be_moved_to_the_device_is_halved_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fill = runtime._filled
+def test_a_batch_too_large_to_be_moved_to_the_device_is_halved_too() -> None:
+    class Heavy:
+        """A tensor of which at most two rows fit onto the device."""
 
-    def move(batch: Tensor, size: int) -> Tensor:
-        if size > 2:
-            raise torch.OutOfMemoryError("out of memory")
-        return fill(batch, size)
+        def __init__(self, rows: Tensor) -> None:
+            self.rows = rows
 
-    monkeypatch.setattr(runtime, "_filled", move)
+        def __len__(self) -> int:
+            return len(self.rows)
+
+        def __getitem__(self, rows: np.ndarray) -> Tensor:
+            if len(rows) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return self.rows[rows]
+
     runner, pictures = runner_of(4), torch.rand(3, 2)
-    assert torch.equal(runner(Greedy(99), pictures), pictures * 2)
+    result = runner(Greedy(99), Heavy(pictures))  # type: ignore[arg-type]
+    assert torch.equal(result, pictures * 2)
     assert runner.batch_size == 2
 
 
