@@ -160,11 +160,11 @@ class StoredClip:
         first = self.rows(TRACKS, "mel_start", start, stop)
         low, high = int(first.min()), int(first.max()) + WINDOW_STEPS
         stored = self._file(TRACKS).get_slice("mel")
-        size = stored.get_shape()[0]
-        inside = stored[np.clip(low, 0, size) : np.clip(high, 0, size)]
-        steps = np.full((high - low, inside.shape[1]), SILENCE, np.float32)
-        if len(inside):
-            steps[max(-low, 0) :][: len(inside)] = inside
+        size, num_bands = stored.get_shape()
+        first_step, end_step = int(np.clip(low, 0, size)), int(np.clip(high, 0, size))
+        steps = np.full((high - low, num_bands), SILENCE, np.float32)
+        if first_step < end_step:  # safetensors refuses an empty slice at the end
+            steps[first_step - low : end_step - low] = stored[first_step:end_step]
         windows = steps[(first - low)[:, None] + np.arange(WINDOW_STEPS)]
         return np.ascontiguousarray(windows.transpose(0, 2, 1)[:, None])
 

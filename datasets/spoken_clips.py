@@ -1,0 +1,165 @@
+"""Whole clips for validation: do the lips that a network makes move with the true ones.
+
+The visible upper half of a face leaks some lip motion, so every network is also given the speech
+of another part of the clip; what counts is how much worse it does then. ``F`` counts frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.face_shape import lip_opening
+from datasets.sampling import nearest_in_pose
+from datasets.store import Needs, Store, StoredClip
+from datasets.store_format import TRACKS
+from retalking.alignment import transform_points
+from retalking.geometry import LIP_PX
+from retalking.images import to_tensor, to_uint8
+from retalking.landmarks import Landmarker
+from retalking.types import FloatArray, UInt8Array
+
+Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Mel windows ``[F, 1, 80, 16]``, faces and references ``[F, 3, S, S]`` to faces, all in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What is heard and how far the lips are open.
+
+    Attributes:
+        mels: float32 ``[F, 1, 80, 16]``.
+        shifted_mels: the same of half a clip later, going round at its end.
+        openings: float32 ``[F]``, see ``face_shape.lip_opening``.
+    """
+
+    mels: FloatArray
+    shifted_mels: FloatArray
+    openings: FloatArray
+
+
+@dataclass(frozen=True)
+class TalkingFace:
+    """What a lip network needs to speak a part of a clip again.
+
+    Attributes:
+        speech: of the frames.
+        faces: uint8 ``[F, S, S, 3]``.
+        references: uint8 ``[F, S, S, 3]``, of frames whose lips are rather closed.
+        landmarks_px: float32 ``[68, 2]``, mean over the frames, to look for the face near there.
+    """
+
+    speech: Speech
+    faces: UInt8Array
+    references: UInt8Array
+    landmarks_px: FloatArray
+
+
+def choose_clips(store: Store, needs: Needs, num_clips: int) -> list[StoredClip]:
+    """Return clips of different people, as far as there are, evenly from the alphabet.
+
+    Raises:
+        ConfigError: no clip fits.
+    """
+    rows = store.select(needs)
+    _, first_of_each = np.unique(store.index["identity"][rows], return_index=True)
+    people = rows[first_of_each]
+    chosen = np.linspace(0, len(people) - 1, min(num_clips, len(people))).round().astype(int)
+    return [store.clip(int(people[place])) for place in chosen]
+
+
+def read_speech(clip: StoredClip, max_frames: int) -> Speech:
+    """Read the frames in the middle of a clip, ``max_frames`` at most."""
+    openings = clip.array(TRACKS, "opening")
+    total = len(openings)
+    mels = clip.mel_windows(0, total)
+    frames = _middle(total, max_frames)
+    shifted = (np.arange(frames.start, frames.stop) + total // 2) % total
+    return Speech(mels[frames.start : frames.stop], mels[shifted], openings[frames])
+
+
+def read_face(clip: StoredClip, size_px: int, max_frames: int) -> TalkingFace:
+    """Read the frames in the middle of a clip with closed-mouth references of like pose."""
+    part, openings = f"lips_{size_px}", clip.array(TRACKS, "opening")
+    frames = _middle(len(openings), max_frames)
+    pose = clip.array(TRACKS, "pose")
+    closed = np.argsort(openings, kind="stable")[: max(len(openings) // 4, 1)]
+    references = [
+        nearest_in_pose(pose, frame, closed, 1) for frame in range(frames.start, frames.stop)
+    ]
+    crops = clip.rows(TRACKS, "lip_crop", frames.start, frames.stop)
+    points = clip.rows(TRACKS, "landmarks_px", frames.start, frames.stop).astype(np.float64)
+    points = (transform_points(crops, points) + 0.5) * (size_px / LIP_PX) - 0.5
+    return TalkingFace(
+        speech=read_speech(clip, max_frames),
+        faces=clip.pictures(part, range(frames.start, frames.stop)),
+        references=clip.pictures(part, np.array(references)),
+        landmarks_px=points.mean(axis=0).astype(np.float32),
+    )
+
+
+def _middle(total: int, most: int) -> slice:
+    count = min(total, most)
+    return slice((total - count) // 2, (total - count) // 2 + count)
+
+
+def correlate(a: FloatArray, b: FloatArray) -> float:
+    """Pearson correlation of two curves ``[F]``; 0 if one of them does not move."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
+
+
+class LipAgreement:
+    """Measures the lips that a network makes against the true ones."""
+
+    def __init__(self, faces: list[TalkingFace], landmarker: Landmarker) -> None:
+        """Measure the true lips with the same eyes as the made ones."""
+        self._faces = faces
+        self._landmarker = landmarker
+        self._true = [self._measure(face, face.faces) for face in faces]
+
+    def score(self, synthesise: Synthesise, device: torch.device) -> Mapping[str, float]:
+        """Let the network speak every clip, with the right and with shifted speech.
+
+        Returns:
+            ``lip_correlation`` and ``lip_correlation_shifted`` of the openings, their difference
+            ``lip_gain``, and ``lip_deviation``, the made deviation over the true one; all means
+            over clips.
+        """
+        right, shifted, deviation = [], [], []
+        for face, true in zip(self._faces, self._true, strict=True):
+            pictures = [to_tensor(rgb, device) for rgb in (face.faces, face.references)]
+            made = [
+                self._measure(face, _speak(synthesise, mels, *pictures))
+                for mels in (face.speech.mels, face.speech.shifted_mels)
+            ]
+            right.append(correlate(made[0], true))
+            shifted.append(correlate(made[1], true))
+            deviation.append(float(made[0].std() / max(float(true.std()), 1e-6)))
+        means = [float(np.mean(values)) for values in (right, shifted, deviation)]
+        return {
+            "lip_correlation": means[0],
+            "lip_correlation_shifted": means[1],
+            "lip_gain": means[0] - means[1],
+            "lip_deviation": means[2],
+        }
+
+    def _measure(self, face: TalkingFace, pictures: UInt8Array) -> FloatArray:
+        # Where to look is the same for every frame, or the true chin would tell the opening.
+        around = np.broadcast_to(face.landmarks_px, (len(pictures), 68, 2))
+        points, _ = self._landmarker.follow(pictures, around)
+        return lip_opening(points[..., :2], points[..., 2])
+
+
+@torch.no_grad()
+def _speak(
+    synthesise: Synthesise, mels: FloatArray, faces: Tensor, references: Tensor
+) -> UInt8Array:
+    heard = torch.from_numpy(mels).to(faces.device)
+    parts = zip(heard.split(32), faces.split(32), references.split(32), strict=True)
+    return np.concatenate([to_uint8(synthesise(*part)) for part in parts])

@@ -1,0 +1,128 @@
+"""Warm L-Net's audio encoder up: regress the opening of the lips from the mel window alone.
+
+    python train_audio.py --config configs/audio/lite.yaml --run_dir runs/audio
+
+``train_lnet.py`` takes the best weights as ``audio_encoder``. Not in the paper, whose data are two
+hundred times those of the lite recipe.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
+from datasets.spoken_clips import choose_clips, correlate, read_speech
+from datasets.store import Needs, Store
+from models import weights
+from models.audio_opening import AudioOpening, AudioOpeningConfig
+from retalking.batches import read_batches
+from retalking.config import Schema
+from retalking.ema import Ema
+from retalking.launch import launch
+from retalking.optimization import OptimizerSettings, Updater, prepare
+from retalking.training import Job, TrainingConfig, Validation, run
+
+
+class Disturbance(Schema):
+    """Random changes of mel windows, against learning speakers and rooms by heart."""
+
+    noise: float = Field(ge=0)
+    """Largest standard deviation of noise, in units of the mel's [-4, 4]."""
+    gain: float = Field(ge=0)
+    """Largest change of loudness, in the same unit."""
+    masked_bands: int = Field(ge=0, le=80)
+    """Most neighbouring frequency bands that are replaced by the window's mean."""
+
+
+class AudioTraining(TrainingConfig):
+    """Everything about a run."""
+
+    model: AudioOpeningConfig
+    optimizer: OptimizerSettings
+    ema_decay: float = Field(ge=0, lt=1)
+    data: SpeechDataSettings
+    disturb: Disturbance
+    validation_splits: tuple[str, ...] = Field(strict=False)
+    """Each is judged by itself."""
+    validation_clips: int = Field(ge=1)
+    """Most clips of a split."""
+
+
+def disturb(mels: Tensor, settings: Disturbance) -> Tensor:
+    """Change mel windows ``[B, 1, 80, 16]`` at random."""
+    shape = (len(mels), 1, 1, 1)
+    noise = torch.rand(shape, device=mels.device) * settings.noise
+    gain = (torch.rand(shape, device=mels.device) * 2 - 1) * settings.gain
+    mels = mels + noise * torch.randn_like(mels) + gain
+    first = torch.rand(shape, device=mels.device) * mels.shape[2]
+    count = torch.rand(shape, device=mels.device) * settings.masked_bands
+    bands = torch.arange(mels.shape[2], device=mels.device)[:, None]
+    masked = (bands >= first) & (bands < first + count)
+    return torch.where(masked, mels.mean((2, 3), keepdim=True), mels).clamp(-4, 4)
+
+
+def train(config: AudioTraining, job: Job) -> int:
+    """Train until ``config.loop.num_steps``; returns the number of updates done."""
+    net = AudioOpening(config.model)
+    prepare(net, config.compute, job.ranks)
+    ema = Ema(net, config.ema_decay)
+    updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
+    draws = SpeechDraws(config.data, config.loop.seed)
+    store = Store(config.data.store)
+    judged = {
+        split: [
+            read_speech(clip, max_frames=250)
+            for clip in choose_clips(
+                store, Needs((split,), min_frames=25, speech=True), config.validation_clips
+            )
+        ]
+        for split in config.validation_splits
+    }
+
+    def step(batch: SpeechSample, index: int) -> dict[str, Tensor]:
+        net.train()
+        losses = []
+        for part in updater.micro_batches(batch):
+            with updater.autocast():
+                made = net(disturb(part.mels, config.disturb)).float()
+                loss = F.smooth_l1_loss(made, part.relative_openings)
+            updater.backward(loss)
+            losses.append(loss.detach())
+        gradient_norm = updater.apply(index)
+        ema.update()
+        return {"loss": torch.stack(losses).mean(), "gradient_norm": gradient_norm}
+
+    @torch.no_grad()
+    def validate() -> Validation:
+        def listen(mels: np.ndarray) -> np.ndarray:
+            return ema.network(torch.from_numpy(mels).to(job.ranks.device)).float().cpu().numpy()
+
+        scores = {}
+        for split, clips in judged.items():
+            right = [correlate(listen(clip.mels), clip.openings) for clip in clips]
+            shifted = [correlate(listen(clip.shifted_mels), clip.openings) for clip in clips]
+            scores[f"{split}_correlation"] = float(np.mean(right))
+            scores[f"{split}_correlation_shifted"] = float(np.mean(shifted))
+        return Validation(scores, {})
+
+    return run(
+        config,
+        job,
+        state={"net": net, "ema": ema, "updater": updater},
+        step=step,
+        open_data=lambda start: read_batches(
+            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
+        ),
+        validate=validate,
+        save_weights=lambda path: weights.save(path, ema.network),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(launch("Warm L-Net's audio encoder up.", AudioTraining, train))

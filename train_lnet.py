@@ -1,0 +1,262 @@
+"""Train L-Net, which paints lips that fit the speech (paper 3.2, 4.1.3 and appendix C.2).
+
+    python train_lnet.py --config configs/lnet/lite.yaml --run_dir runs/lnet
+    python train_lnet.py --config configs/lnet/paper.yaml --run_dir runs/finetuned \
+        --set init=checkpoints/LNet.pth
+
+The same command continues a run. Legend: ``B`` samples, ``T`` frames of each, ``S`` side in px.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample
+from datasets.spoken_clips import LipAgreement, choose_clips, read_face
+from datasets.store import Needs, Store
+from losses.image_quality import psnr, ssim
+from losses.perceptual import perceptual
+from losses.reconstruction import gradient_l1, l1, weighted_l1
+from losses.sync import SyncSchedule, stack_lower_halves, sync_loss, sync_probability
+from losses.teachers import PerceptualKind, load_features, load_sync_expert
+from losses.weighted_sum import mean_terms, weighted_sum
+from models import weights
+from models.audio_opening import AudioOpening
+from models.lnet import LNet, LNetConfig
+from models.syncnet import SyncExpert
+from retalking.batches import read_batches, to_device
+from retalking.config import Schema
+from retalking.ema import Ema
+from retalking.errors import ConfigError
+from retalking.geometry import EDITED_FROM
+from retalking.landmarks import LiteLandmarker
+from retalking.launch import launch
+from retalking.optimization import OptimizerSettings, Updater, prepare
+from retalking.training import Job, TrainingConfig, Validation, run
+
+MOUTH = slice(48, 68)
+
+
+class LNetLoss(Schema):
+    """Weights of the terms of Eq. 9, and two of our own."""
+
+    l1: float = Field(ge=0)
+    mouth: float = Field(ge=1)
+    """How much more a pixel of the mouth's box counts in the L1; 1 as in the paper."""
+    gradient_l1: float = Field(ge=0)
+    """Of the picture's gradients, against blur; not in the paper."""
+    perceptual: float = Field(ge=0)
+    sync: float = Field(ge=0)
+    sync_threshold: float | None
+    """Validation sync loss that switches the term on; null means from the start."""
+
+
+class LNetValidation(Schema):
+    """What is judged, on clips of other people."""
+
+    splits: tuple[str, ...] = Field(strict=False)
+    num_samples: int = Field(ge=1)
+    """For the picture metrics."""
+    num_clips: int = Field(ge=1)
+    """For the agreement of lips and speech; each of another person."""
+    clip_frames: int = Field(ge=10)
+
+
+class LNetTraining(TrainingConfig):
+    """Everything about a run."""
+
+    model: LNetConfig
+    init: Path | None
+    """Weights to begin with, ours or LNet.pth; their widths must be those of ``model``."""
+    audio_encoder: Path | None
+    """Weights of ``train_audio.py`` for the audio encoder."""
+    optimizer: OptimizerSettings
+    ema_decay: float = Field(ge=0, lt=1)
+    data: LNetDataSettings
+    loss: LNetLoss
+    perceptual: PerceptualKind
+    perceptual_weights: Path | None
+    sync_expert: Path | None
+    validation: LNetValidation
+
+
+def build(config: LNetTraining) -> LNet:
+    """Make the network, with the weights that it begins with.
+
+    Raises:
+        ConfigError: those weights belong to a network of other widths.
+        WeightsError: a file is absent or does not fit.
+    """
+    net = LNet(config.model)
+    if config.init is not None:
+        net = weights.load_any(config.init, LNet, "LNet")
+        if net.config != config.model:
+            raise ConfigError(f"init: {config.init} is {net.config}, expected {config.model}")
+    if config.audio_encoder is not None:
+        warm = weights.load(config.audio_encoder, AudioOpening)
+        got = (warm.config.base_channels, warm.config.channels)
+        expected = (config.model.audio_base_channels, config.model.audio_channels)
+        if got != expected:
+            raise ConfigError(f"audio_encoder: got widths {got}, expected {expected} as in model")
+        net.audio_encoder.load_state_dict(warm.audio_encoder.state_dict())
+    return net
+
+
+def paint(net: LNet, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:
+    """Let L-Net, which sees BGR like the released weights, paint the lower halves of RGB faces.
+
+    Args:
+        net: the network.
+        mels: ``[N, 1, 80, 16]``.
+        faces: ``[N, 3, S, S]`` in [0, 1]; their lower half is not read.
+        references: like ``faces``.
+
+    Returns:
+        Faces like ``faces``.
+    """
+    masked = faces.clone()
+    masked[:, :, round(EDITED_FROM * faces.shape[2]) :] = 0
+    return net(mels, torch.cat([masked.flip(1), references.flip(1)], dim=1)).float().flip(1)
+
+
+def weigh_mouth(landmarks_px: Tensor, size_px: int, factor: float) -> Tensor:
+    """Weight pixels: ``factor`` in the widened box of the lips, 1 elsewhere.
+
+    Args:
+        landmarks_px: ``[N, 68, 2]``.
+        size_px: side of the faces.
+        factor: of the box.
+
+    Returns:
+        ``[N, 1, S, S]``.
+    """
+    lips = landmarks_px[:, MOUTH]
+    low, high = lips.amin(1), lips.amax(1)
+    margin = 0.25 * (high[:, :1] - low[:, :1])
+    pixels = torch.arange(size_px, device=lips.device)
+    (left, top), (right, bottom) = (low - margin).unbind(1), (high + margin).unbind(1)
+    across = (pixels >= left[:, None]) & (pixels <= right[:, None])
+    down = (pixels >= top[:, None]) & (pixels <= bottom[:, None])
+    return 1 + (factor - 1) * (down[:, None, :, None] & across[:, None, None, :]).float()
+
+
+def train(config: LNetTraining, job: Job) -> int:
+    """Train until ``config.loop.num_steps``; returns the number of updates done."""
+    device, size_px = job.ranks.device, config.data.size_px
+    teacher = load_features(config.perceptual, config.perceptual_weights, 3, device)
+    expert = load_sync_expert(config.sync_expert, device)
+    if expert is not None and config.data.num_frames != expert.config.num_frames:
+        raise ConfigError(
+            f"data.num_frames: got {config.data.num_frames}, expected "
+            f"{expert.config.num_frames} for the lip-sync expert"
+        )
+    net = build(config)
+    prepare(net, config.compute, job.ranks)
+    ema = Ema(net, config.ema_decay)
+    updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
+    threshold = config.loss.sync_threshold
+    schedule = SyncSchedule(config.loss.sync, float("inf") if threshold is None else threshold)
+    draws = LNetDraws(config.data, config.loop.seed)
+    validate = Judge(config, ema.network, job, expert)
+
+    def step(batch: LNetSample, index: int) -> dict[str, Tensor]:
+        net.train()
+        parts = []
+        for part in updater.micro_batches(batch):
+            target = part.faces.flatten(0, 1)
+            mouth = weigh_mouth(part.landmarks_px.flatten(0, 1), size_px, config.loss.mouth)
+            with updater.autocast():
+                output = paint(net, part.mels.flatten(0, 1), target, part.references.flatten(0, 1))
+                terms = {
+                    "l1": weighted_l1(output, target, mouth),
+                    "gradient_l1": gradient_l1(output, target),
+                }
+                factors = {"l1": config.loss.l1, "gradient_l1": config.loss.gradient_l1}
+                if teacher is not None:
+                    with torch.no_grad():
+                        wanted = teacher(target)
+                    terms["perceptual"] = perceptual(teacher(output), wanted)
+                    factors["perceptual"] = config.loss.perceptual
+                if expert is not None:
+                    seen = stack_lower_halves(output.view_as(part.faces).flip(2))
+                    heard, lips = expert(part.mels[:, 0], seen)
+                    terms["sync"] = sync_loss(lips, heard)
+                    factors["sync"] = schedule.weight
+                total, log = weighted_sum(terms, factors)
+            updater.backward(total)
+            parts.append(log)
+        gradient_norm = updater.apply(index)
+        ema.update()
+        return {**mean_terms(parts), "gradient_norm": gradient_norm}
+
+    return run(
+        config,
+        job,
+        state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
+        step=step,
+        open_data=lambda start: read_batches(
+            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
+        ),
+        validate=validate,
+        save_weights=lambda path: weights.save(path, ema.network),
+        observe=lambda scores: schedule.observe(scores.get("sync", float("inf"))),
+    )
+
+
+class Judge:
+    """Validation: likeness of pictures, and whether the lips follow the speech."""
+
+    def __init__(self, config: LNetTraining, net: LNet, job: Job, expert: SyncExpert | None):
+        """Read what is judged."""
+        settings, data = config.validation, config.data
+        self._net, self._expert, self._device = net, expert, job.ranks.device
+        still = data.augment.model_copy(update=dict.fromkeys(type(data.augment).model_fields, 0.0))
+        splits = dict.fromkeys(settings.splits, 1.0)
+        draws = LNetDraws(data.model_copy(update={"splits": splits, "augment": still}), seed=0)
+        self._batches: list[LNetSample] = [
+            to_device(default_collate([draws[index]]), self._device)
+            for index in range(settings.num_samples)
+        ]
+        needs = Needs(settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True)
+        clips = choose_clips(Store(data.store), needs, settings.num_clips)
+        faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]
+        self._agreement = LipAgreement(faces, LiteLandmarker.from_file(device=self._device))
+
+    @torch.no_grad()
+    def __call__(self) -> Validation:
+        """Judge the current weights."""
+        scores: dict[str, list[float]] = {}
+        rows = []
+        for batch in self._batches:
+            target, references = batch.faces[0], batch.references[0]
+            output = paint(self._net, batch.mels[0], target, references)
+            lower = slice(round(EDITED_FROM * target.shape[2]), None)
+            found = {
+                "l1": l1(output, target),
+                "lower_psnr_db": psnr(output[:, :, lower], target[:, :, lower]),
+                "ssim": ssim(output, target),
+            }
+            if self._expert is not None:
+                heard, lips = self._expert(
+                    batch.mels[:, 0], stack_lower_halves(output[None].flip(2))
+                )
+                found["sync"] = sync_loss(lips, heard)
+                found["sync_probability"] = sync_probability(lips, heard).mean()
+            for name, value in found.items():
+                scores.setdefault(name, []).append(float(value))
+            rows.append(torch.stack([references[0], target[0], output[0]]))
+        lips = self._agreement.score(
+            lambda mels, faces, references: paint(self._net, mels, faces, references), self._device
+        )
+        means = {name: sum(values) / len(values) for name, values in scores.items()}
+        return Validation({**means, **lips}, {"reference_truth_made": torch.stack(rows[:16])})
+
+
+if __name__ == "__main__":
+    sys.exit(launch("Train L-Net.", LNetTraining, train))
