@@ -54,7 +54,7 @@ def compress(pictures: Tensor, quality: Tensor) -> Tensor:
     rows, columns = ycc.shape[2] // _BLOCK, ycc.shape[3] // _BLOCK
     blocks = ycc.view(len(ycc), 3, rows, _BLOCK, columns, _BLOCK).transpose(3, 4)
     dct = _dct_matrix(pictures)
-    steps = _quantisation_steps(pictures, quality)[:, :, None, None]
+    steps = quantisation_steps(pictures, quality)[:, :, None, None]
     kept = _round(dct @ blocks @ dct.T / steps) * steps
     restored = (dct.T @ kept @ dct).transpose(3, 4).reshape(ycc.shape)
 
@@ -63,12 +63,12 @@ def compress(pictures: Tensor, quality: Tensor) -> Tensor:
     return rgb[:, :, :height, :width].clamp(0, 1)
 
 
-def _quantisation_steps(pictures: Tensor, quality: Tensor) -> Tensor:
+def quantisation_steps(pictures: Tensor, quality: Tensor) -> Tensor:
     """Return ``[B, 3, 8, 8]``: the standard's tables, scaled by quality as libjpeg does."""
     tables = pictures.new_tensor([_LUMA, _CHROMA, _CHROMA])
     quality = quality.to(pictures).clamp(1, 100)
-    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    return (tables * percent.view(-1, 1, 1, 1) / 100).round().clamp(1, 255)
+    percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).floor()
+    return ((tables * percent.view(-1, 1, 1, 1) + 50) / 100).floor().clamp(1, 255)
 
 
 def _dct_matrix(pictures: Tensor) -> Tensor:
