@@ -78,6 +78,10 @@ def main() -> int:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=LITE_LANDMARKS_PATH)
     args = parser.parse_args()
+    missing = [str(path) for path in (args.labels, args.clips, args.images) if not path.is_dir()]
+    if missing:
+        print(f"no such folder: {', '.join(missing)}", file=sys.stderr)
+        return 2
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:

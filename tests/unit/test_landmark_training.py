@@ -157,6 +157,16 @@ def test_missing_labels_end_with_one_line(monkeypatch, tmp_path, capsys):
     assert "label_landmarks" in capsys.readouterr().err
 
 
+def test_evaluation_names_missing_folders(monkeypatch, tmp_path, capsys):
+    folders = [str(tmp_path), str(tmp_path / "none"), str(tmp_path)]
+    words = [
+        w for pair in zip(("--labels", "--clips", "--images"), folders, strict=True) for w in pair
+    ]
+    monkeypatch.setattr(sys, "argv", ["evaluate_landmarks", *words])
+    assert evaluate_landmarks.main() == 2
+    assert str(tmp_path / "none") in capsys.readouterr().err
+
+
 def test_basis_is_recovered_from_synthetic_people():
     """People drawn from the committed basis give a basis with the same main movement."""
     truth = ExpressionBasis.from_file()
