@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import default_collate
 
+from datasets.held_out import HeldOutSettings, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
 from datasets.store import Needs, Store
@@ -26,11 +26,11 @@ from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.sync import SyncSchedule, stack_lower_halves, sync_loss, sync_probability
 from losses.teachers import PerceptualKind, load_features, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
-from models import weights
+from models import initial, weights
 from models.audio_opening import AudioOpening
 from models.lnet import LNet, LNetConfig
 from models.syncnet import SyncExpert
-from retalking.batches import read_batches, to_device
+from retalking.batches import read_batches
 from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.errors import ConfigError
@@ -57,12 +57,9 @@ class LNetLoss(Schema):
     """Validation sync loss that switches the term on; null means from the start."""
 
 
-class LNetValidation(Schema):
-    """What is judged, on clips of other people."""
+class LNetValidation(HeldOutSettings):
+    """What is judged: samples by picture metrics, and whole clips."""
 
-    splits: tuple[str, ...] = Field(strict=False)
-    num_samples: int = Field(ge=1)
-    """For the picture metrics."""
     num_clips: int = Field(ge=1)
     """For the agreement of lips and speech; each of another person."""
     clip_frames: int = Field(ge=10)
@@ -76,6 +73,8 @@ class LNetTraining(TrainingConfig):
     """Weights to begin with, ours or LNet.pth; their widths must be those of ``model``."""
     audio_encoder: Path | None
     """Weights of ``train_audio.py`` for the audio encoder."""
+    frozen_audio_steps: int = Field(ge=0)
+    """Steps in which the audio encoder stays as it is, while the rest is too raw to teach it."""
     optimizer: OptimizerSettings
     ema_decay: float = Field(ge=0, lt=1)
     data: LNetDataSettings
@@ -93,11 +92,7 @@ def build(config: LNetTraining) -> LNet:
         ConfigError: those weights belong to a network of other widths.
         WeightsError: a file is absent or does not fit.
     """
-    net = LNet(config.model)
-    if config.init is not None:
-        net = weights.load_any(config.init, LNet, "LNet")
-        if net.config != config.model:
-            raise ConfigError(f"init: {config.init} is {net.config}, expected {config.model}")
+    net = initial.build(LNet, config.model, config.init, "LNet")
     if config.audio_encoder is not None:
         warm = weights.load(config.audio_encoder, AudioOpening)
         got = (warm.config.base_channels, warm.config.channels)
@@ -167,6 +162,8 @@ def train(config: LNetTraining, job: Job) -> int:
 
     def step(batch: LNetSample, index: int) -> dict[str, Tensor]:
         net.train()
+        learns = index >= config.frozen_audio_steps
+        net.audio_encoder.train(learns).requires_grad_(learns)
         parts = []
         for part in updater.micro_batches(batch):
             target = part.faces.flatten(0, 1)
@@ -216,13 +213,8 @@ class Judge:
         """Read what is judged."""
         settings, data = config.validation, config.data
         self._net, self._expert, self._device = net, expert, job.ranks.device
-        still = data.augment.model_copy(update=dict.fromkeys(type(data.augment).model_fields, 0.0))
-        splits = dict.fromkeys(settings.splits, 1.0)
-        draws = LNetDraws(data.model_copy(update={"splits": splits, "augment": still}), seed=0)
-        self._batches: list[LNetSample] = [
-            to_device(default_collate([draws[index]]), self._device)
-            for index in range(settings.num_samples)
-        ]
+        draws = LNetDraws(without_changes(data, settings.splits), seed=0)
+        self._batches: list[LNetSample] = read_held_out(draws, settings.num_samples, self._device)
         needs = Needs(settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True)
         clips = choose_clips(Store(data.store), needs, settings.num_clips)
         faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]

@@ -1,0 +1,47 @@
+"""The network that a training begins with: random, ours, or an official release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from torch import nn
+
+from models import weights
+from retalking.errors import ConfigError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def build(
+    network_class: type[Network],
+    config: Any,
+    init: Path | None,
+    official_name: str,
+    lnet: Path | None = None,
+) -> Network:
+    """Make a network, or load the weights to finetune.
+
+    Args:
+        network_class: takes its config as the only argument.
+        config: of the network.
+        init: weights of the same widths, ours or official; ``None`` draws them at random.
+        official_name: key of ``weights.OFFICIAL_FORMATS``.
+        lnet: LNet.pth, for an official ENet.pth.
+
+    Raises:
+        ConfigError: the weights belong to a network of another config.
+        WeightsError: the file is absent or does not fit.
+    """
+    if init is None:
+        return network_class(config)
+    network = weights.load_any(init, network_class, official_name, lnet)
+    if network.config != config:
+        # A released file has the widths of the paper, ours those of its training.
+        differing = [
+            f"{name} {value!r}"
+            for name, value in vars(cast(Any, network.config)).items()
+            if value != getattr(config, name)
+        ]
+        raise ConfigError(f"init: {init} has another model config: {', '.join(differing)}")
+    return network
