@@ -16,6 +16,7 @@ from torch import Tensor
 
 from datasets.jpeg import compress
 from datasets.lnet import LNetDataSettings, LNetDraws
+from datasets.store_format import ENHANCED, LIPS
 
 
 class ENetDataSettings(LNetDataSettings):
@@ -23,6 +24,8 @@ class ENetDataSettings(LNetDataSettings):
 
     jpeg_quality: tuple[float, float] = Field(strict=False)
     """Range from which the quality of the degraded frames is drawn, within 1 to 100."""
+    enhanced: bool = False
+    """Use the frames that GPEN sharpened (``scripts.enhance_lrs2``), as the paper does."""
 
 
 class ENetSample(NamedTuple):
@@ -58,7 +61,8 @@ class ENetDraws:
         """
         self._quality = settings.jpeg_quality
         self._seed = seed
-        self._lips = LNetDraws(settings, seed)
+        pictures = f"{ENHANCED if settings.enhanced else LIPS}_{settings.size_px}"
+        self._lips = LNetDraws(settings, seed, pictures)
 
     def __len__(self) -> int:
         return len(self._lips)

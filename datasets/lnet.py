@@ -16,7 +16,7 @@ from torch import Tensor
 from datasets.augment import AugmentSettings, Look
 from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.store import Needs, Store
-from datasets.store_format import TRACKS
+from datasets.store_format import LIPS, NEUTRAL, TRACKS
 from retalking.alignment import transform_points
 from retalking.config import Schema
 from retalking.geometry import LIP_PX
@@ -75,15 +75,20 @@ class LNetSample(NamedTuple):
 class LNetDraws:
     """Numbered samples of a store; ``len`` counts the different target windows."""
 
-    def __init__(self, settings: LNetDataSettings, seed: int) -> None:
+    def __init__(self, settings: LNetDataSettings, seed: int, part: str | None = None) -> None:
         """Open the store.
+
+        Args:
+            settings: see there.
+            seed: of all draws.
+            part: of the store that holds the pictures; ``lips_SIZE`` if not given.
 
         Raises:
             ConfigError: no store, or no clip in it that fits.
         """
         self._settings = settings
-        self._part = f"lips_{settings.size_px}"
-        self._neutral_part = f"neutral_{settings.size_px}"
+        self._part = part or f"{LIPS}_{settings.size_px}"
+        self._neutral_part = f"{NEUTRAL}_{settings.size_px}"
         needs = Needs(
             splits=(),
             parts=(self._part, *([self._neutral_part] if settings.reference == "neutral" else [])),

@@ -34,8 +34,8 @@ VERSION = 1
 FRAME_RATE = 25
 """Frames per second of every stored clip; five of them are the 0.2 s of a mel window."""
 TRACKS, OUTCOMES, COEFFICIENTS = "tracks", "outcomes", "coefficients"
-ENHANCED = "enhanced"
-"""Lip crops that a restoration network sharpened, see ``extension.enhance_lips``."""
+LIPS, STABILISER, NEUTRAL, ENHANCED = "lips", "stabiliser", "neutral", "enhanced"
+"""Pictures; the size in pixels follows after ``_``. The last two are made by ``extension``."""
 MAX_NAME_BYTES = 120
 RUN_MARK = "#"
 """Between the name of a video and the number of a further run of the face in it."""

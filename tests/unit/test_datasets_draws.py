@@ -155,16 +155,15 @@ def test_nearest_pose_picks_the_most_similar_window(folder: Path) -> None:
 
 
 def test_neutral_references_are_the_same_frames(folder: Path) -> None:
-    store = Store(folder)
     with pytest.raises(ConfigError, match="part neutral_32 is prepared"):
         LNetDraws(_lnet(folder, reference="neutral"), 0)
-    write_neutral(folder, store)
+    write_reddened(folder, "neutral_32")
     sample = LNetDraws(_lnet(folder, reference="neutral"), 0)[0]
     assert _frames(sample.references) == _frames(sample.faces)
     assert sample.references[:, 0].mean() > sample.faces[:, 0].mean() + 0.2
 
 
-def write_neutral(folder: Path, store: Store) -> None:
+def write_reddened(folder: Path, part: str) -> None:
     from datasets.extension import extend_store
     from datasets.store_format import encode_jpeg
 
@@ -173,7 +172,7 @@ def write_neutral(folder: Path, store: Store) -> None:
         pictures[..., 0] = 255
         return pack_pictures([encode_jpeg(picture, 95) for picture in pictures])
 
-    assert extend_store(folder, "neutral_32", redden) == (len(store), 0)
+    assert extend_store(folder, part, redden) == (4, 0)
 
 
 def test_short_clips_are_left_out_or_refused(folder: Path) -> None:
@@ -265,6 +264,16 @@ def test_enet_adds_a_quality_to_lnets_sample(folder: Path) -> None:
     lips, faces = LNetDraws(_lnet(folder), 0)[4], ENetDraws(_enet(folder), 0)[4]
     _assert_same(lips, type(lips)(*[value for value in faces if value is not faces.jpeg_quality]))
     assert 60 <= faces.jpeg_quality <= 90
+
+
+def test_enet_takes_enhanced_frames_if_asked(folder: Path) -> None:
+    settings = _enet(folder).model_copy(update={"enhanced": True})
+    with pytest.raises(ConfigError, match="part enhanced_32 is prepared"):
+        ENetDraws(settings, 0)
+    write_reddened(folder, "enhanced_32")
+    sharp, plain = ENetDraws(settings, 0)[0], ENetDraws(_enet(folder), 0)[0]
+    assert _frames(sharp.faces) == _frames(plain.faces)
+    assert sharp.faces[:, 0].mean() > plain.faces[:, 0].mean() + 0.2
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
