@@ -1,0 +1,230 @@
+"""Train E-Net, which enlarges L-Net's faces and keeps the identity (paper 3.3, 4.1.3 and C.3).
+
+    python train_enet.py --config configs/enet/paper.yaml --run_dir runs/enet
+
+L-Net inside is frozen: it speaks the clip's own words on compressed, shrunk frames, and E-Net
+learns to make the sharp frames of what it says. The same command continues a run.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
+from datasets.held_out import HeldOutSettings, read_held_out, without_changes
+from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
+from losses.identity import align_faces, identity_loss
+from losses.image_quality import psnr, ssim
+from losses.perceptual import perceptual
+from losses.reconstruction import gradient_l1, l1
+from losses.teachers import PerceptualKind, load_arcface, load_features
+from losses.weighted_sum import mean_terms, weighted_sum
+from models import initial, weights
+from models.discriminator import DiscriminatorConfig, PatchDiscriminator
+from models.enet import ENet, ENetConfig
+from models.lnet import LNet
+from retalking.batches import read_batches
+from retalking.config import Schema
+from retalking.ema import Ema
+from retalking.errors import ConfigError
+from retalking.geometry import EDITED_FROM
+from retalking.launch import launch
+from retalking.optimization import OptimizerSettings, Updater, prepare
+from retalking.training import Job, TrainingConfig, Validation, run
+
+
+class ENetLoss(Schema):
+    """Weights of the terms of Eq. 14, and what stabilises its game."""
+
+    l1: float = Field(ge=0)
+    gradient_l1: float = Field(ge=0)
+    """Of the picture's gradients, against blur; not in the paper."""
+    perceptual: float = Field(ge=0)
+    adversarial: float = Field(ge=0)
+    """0 trains no discriminator."""
+    identity: float = Field(ge=0)
+    game: Game
+    r1_gamma: float = Field(ge=0)
+    """Of the gradient penalty on real faces (Mescheder et al. 2018); 0 as in the paper."""
+
+
+class ENetTraining(TrainingConfig):
+    """Everything about a run."""
+
+    model: ENetConfig
+    init: Path | None
+    """Weights to begin with, ours or ENet.pth, of the widths of ``model``."""
+    lnet: Path | None
+    """Weights of the L-Net inside, ours or LNet.pth; null only where ``init`` is ours."""
+    discriminator: DiscriminatorConfig
+    optimizer: OptimizerSettings
+    discriminator_optimizer: OptimizerSettings
+    ema_decay: float = Field(ge=0, lt=1)
+    data: ENetDataSettings
+    loss: ENetLoss
+    perceptual: PerceptualKind
+    perceptual_weights: Path | None
+    arcface: Path | None
+    validation: HeldOutSettings
+
+
+def build(config: ENetTraining) -> ENet:
+    """Make the network with its frozen L-Net.
+
+    Raises:
+        ConfigError: no weights for the L-Net inside, or weights of other widths.
+        WeightsError: a file is absent or does not fit.
+    """
+    if config.init is None and config.lnet is None:
+        raise ConfigError("lnet: got null, expected the weights of a trained L-Net")
+    net = initial.build(ENet, config.model, config.init, "ENet", config.lnet)
+    if config.lnet is not None:
+        lnet = initial.build(LNet, config.model.lnet, config.lnet, "LNet")
+        net.low_res.load_state_dict(lnet.state_dict())
+    net.low_res.requires_grad_(False)
+    return net
+
+
+def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
+    """Let L-Net speak on degraded faces and E-Net enlarge what it says.
+
+    Returns:
+        RGB faces ``[N, 3, S, S]`` and L-Net's ``[N, 3, s, s]``, both float32.
+    """
+    # Both networks see BGR, as the released ones do.
+    faces, references = batch.faces.flatten(0, 1).flip(1), batch.references.flatten(0, 1).flip(1)
+    small_px = net.config.low_res_size_px
+    quality = batch.jpeg_quality.repeat_interleave(batch.faces.shape[1])
+    with torch.no_grad(), torch.autocast(faces.device.type, enabled=False):
+        small = degrade(faces, quality, small_px)
+        small[:, :, round(EDITED_FROM * small_px) :] = 0
+        seen = torch.cat([small, degrade(references, quality, small_px)], dim=1)
+    with torch.no_grad():
+        low_res = net.low_res(batch.mels.flatten(0, 1), seen)
+    large = net.enlarge(low_res, net.encode_style(references))
+    return large.float().flip(1), low_res.float().flip(1)
+
+
+def five_points(landmarks_px: Tensor) -> Tensor:
+    """Return eyes, nose tip and mouth corners ``[N, 5, 2]`` of landmarks ``[N, 68, 2]``."""
+    eyes = [landmarks_px[:, part].mean(1) for part in (slice(36, 42), slice(42, 48))]
+    return torch.stack([*eyes, *(landmarks_px[:, point] for point in (30, 48, 54))], dim=1)
+
+
+def train(config: ENetTraining, job: Job) -> int:
+    """Train until ``config.loop.num_steps``; returns the number of updates done."""
+    device, loss = job.ranks.device, config.loss
+    teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
+    arcface = load_arcface(config.arcface, device)
+    net = build(config)
+    critic = PatchDiscriminator(config.discriminator)
+    for network in (net, critic):
+        prepare(network, config.compute, job.ranks)
+    ema = Ema(net, config.ema_decay)
+    updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
+    critic_updater = Updater(
+        critic.parameters(), config.discriminator_optimizer, config.compute, job.ranks
+    )
+    draws = ENetDraws(config.data, config.loop.seed)
+    others = ENetDraws(without_changes(config.data, config.validation.splits), seed=0)
+    held_out = read_held_out(others, config.validation.num_samples, device)
+
+    def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
+        net.train()
+        net.low_res.eval()
+        critic.requires_grad_(False)
+        made, parts = [], []
+        for part in updater.micro_batches(batch):
+            target = part.faces.flatten(0, 1)
+            with updater.autocast():
+                output, _ = enlarge(net, part)
+                terms = {"l1": l1(output, target), "gradient_l1": gradient_l1(output, target)}
+                if teacher is not None:
+                    with torch.no_grad():
+                        wanted = teacher(target)
+                    terms["perceptual"] = perceptual(teacher(output), wanted)
+                if arcface is not None:
+                    points = five_points(part.landmarks_px.flatten(0, 1))
+                    aligned = [align_faces(face * 2 - 1, points) for face in (output, target)]
+                    terms["identity"] = identity_loss(arcface, *aligned)
+                if loss.adversarial > 0:
+                    terms["adversarial"] = generator_loss(critic(output), loss.game)
+                total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
+            updater.backward(total)
+            made.append(output.detach())
+            parts.append(log)
+        gradient_norm = updater.apply(index)
+        ema.update()
+        log = {**mean_terms(parts), "gradient_norm": gradient_norm}
+        return log if loss.adversarial == 0 else {**log, **teach_critic(batch, made, index)}
+
+    def teach_critic(batch: ENetSample, made: list[Tensor], index: int) -> dict[str, Tensor]:
+        critic.requires_grad_(True)
+        parts = []
+        for part, fake in zip(critic_updater.micro_batches(batch), made, strict=True):
+            real = part.faces.flatten(0, 1).requires_grad_(loss.r1_gamma > 0)
+            with critic_updater.autocast():
+                terms = {"critic": discriminator_loss(critic(real), critic(fake), loss.game)}
+            factors = {"critic": 1.0}
+            if loss.r1_gamma > 0:
+                terms["r1"] = r1_penalty(critic(real), real)
+                factors["r1"] = loss.r1_gamma
+            total, log = weighted_sum(terms, factors)
+            critic_updater.backward(total)
+            parts.append({name: log[name] for name in terms})
+        critic_updater.apply(index)
+        return mean_terms(parts)
+
+    @torch.no_grad()
+    def validate() -> Validation:
+        scores: dict[str, list[float]] = {}
+        rows = []
+        for batch in held_out:
+            target = batch.faces[0]
+            output, low_res = enlarge(ema.network, batch)
+            output = output.clamp(0, 1)
+            size = target.shape[-2:]
+            plain = torch.nn.functional.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
+            found = {
+                "l1": l1(output, target),
+                "psnr_db": psnr(output, target),
+                "bicubic_psnr_db": psnr(plain, target),
+                "ssim": ssim(output, target),
+                "sharpness": _sharpness(output) / _sharpness(target),
+            }
+            for name, value in found.items():
+                scores.setdefault(name, []).append(float(value))
+            rows.append(torch.stack([plain[0], output[0], target[0]]))
+        means = {name: sum(values) / len(values) for name, values in scores.items()}
+        return Validation(means, {"bicubic_made_truth": torch.stack(rows[:8])})
+
+    return run(
+        config,
+        job,
+        state={
+            "net": net,
+            "ema": ema,
+            "updater": updater,
+            "critic": critic,
+            "critic_updater": critic_updater,
+        },
+        step=step,
+        open_data=lambda start: read_batches(
+            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
+        ),
+        validate=validate,
+        save_weights=lambda path: weights.save(path, ema.network),
+    )
+
+
+def _sharpness(faces: Tensor) -> Tensor:
+    return faces.diff(dim=-1).abs().mean() + faces.diff(dim=-2).abs().mean()
+
+
+if __name__ == "__main__":
+    sys.exit(launch("Train E-Net.", ENetTraining, train))
