@@ -92,7 +92,7 @@ def analyse_video(
                 _points_in_crops(track, crops), track, parts.expression_basis
             )
     track = drop_profiles(track, coefficients, options.max_yaw_deg)
-    analysis = VideoAnalysis(source.info, stamps, track, coefficients)
+    analysis = VideoAnalysis(source.info, stamps, track, crops, coefficients)
     return apply_missing_policy(analysis, options.on_missing_face)
 
 

@@ -21,7 +21,7 @@ from retalking.weight_catalogue import sha256_of
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 3
 """Raised whenever the analysis computes something else from the same input."""
 _TRACK = ("boxes_px", "landmarks_px", "confidence", "detected", "shot_id")
 _COEFFICIENTS = ("expression", "angle", "translation", "crop")
@@ -64,9 +64,9 @@ class AnalysisCache:
                 track = {name: arrays[f"track.{name}"] for name in _TRACK}
                 depth = arrays["track.depth_px"]
                 coefficients = {name: arrays[f"coefficients.{name}"] for name in _COEFFICIENTS}
-                pts = arrays["pts"]
+                pts, crops = arrays["pts"], arrays["crops"]
             face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
-            return VideoAnalysis(info, pts, face_track, FaceCoefficients(**coefficients))
+            return VideoAnalysis(info, pts, face_track, crops, FaceCoefficients(**coefficients))
         except Exception as error:  # numpy and zipfile raise errors of every kind on damaged files
             logger.warning("%s: damaged, analysing again (%s)", path, error)
             return None
@@ -81,7 +81,7 @@ class AnalysisCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._path(key)) as partial:
-                np.savez(partial, pts=analysis.pts, **arrays)
+                np.savez(partial, pts=analysis.pts, crops=analysis.crops, **arrays)
         except (OSError, MediaError) as error:
             logger.warning("the face analysis is not kept for next time: %s", error)
 

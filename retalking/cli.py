@@ -10,10 +10,14 @@ from pathlib import Path
 
 from retalking.config import dump_config
 from retalking.errors import RetalkingError
+from retalking.geometry import LIP_PX
+from retalking.inference_config import InferenceConfig
 from retalking.pipeline import Retalker
 from retalking.profiles import PROFILES, load_file, load_profile
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+_WITHOUT_EFFECT = {"face_det_batch_size", "img_size"}
+"""Upstream's flags for its own detector and for the one size that E-Net has."""
 _COMMAND = ("face", "audio", "outfile", "profile", "config", "set", "verbose", "dry_run")
 
 
@@ -38,13 +42,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _run(options: argparse.Namespace) -> None:
+def configure(options: argparse.Namespace) -> InferenceConfig:
+    """Return the configuration that parsed flags ask for.
+
+    Raises:
+        ConfigError: an unknown key or a value out of range.
+    """
     given = {name: value for name, value in vars(options).items() if name not in _COMMAND}
-    config = (
-        load_file(options.config, given, options.set)
-        if options.config
-        else load_profile(options.profile, given, options.set)
-    )
+    for name in _WITHOUT_EFFECT & set(given):
+        logging.getLogger(__name__).warning("--%s has no effect here", name)
+        del given[name]
+    if options.config:
+        return load_file(options.config, given, options.set)
+    return load_profile(options.profile, given, options.set)
+
+
+def _run(options: argparse.Namespace) -> None:
+    config = configure(options)
     if options.dry_run:
         print(dump_config(config), end="")
         return
@@ -89,6 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
     _flag(parts, "reference-enhancer-strength", "0..1", type=float)
     _flag(parts, "restorer", "of the mouth: gfpgan | gpen | none", type=str)
     _flag(parts, "restorer-strength", "0..1", type=float)
+    _flag(parts, "gpen", "weights of GPEN", type=Path)
+    _flag(parts, "gfpgan", "weights of GFPGAN", type=Path)
+    _flag(parts, "parsenet", "weights of ParseNet", type=Path)
+    _flag(parts, "ganimation", "weights of GANimation", type=Path)
+    _flag(parts, "expression-templates", "expression.mat", type=Path)
     _flag(parts, "parser", "mask of the paste-back: parsenet | none", type=str)
 
     face = parser.add_argument_group("whose face, and where")
@@ -142,11 +161,13 @@ def build_parser() -> argparse.ArgumentParser:
         "batch-size",
         "frames per network call, or auto",
         "--LNet_batch_size",
-        type=_batch_size,
+        type=batch_size,
     )
     _flag(machine, "chunk-size", "frames in flight", type=int)
     _flag(machine, "tmp-dir", "cache of the face analysis", type=Path)
     _switch(machine, "re-preprocess", "ignore that cache")
+    _flag(machine, "face-det-batch-size", argparse.SUPPRESS, type=int)
+    _flag(machine, "img-size", argparse.SUPPRESS, type=int, choices=[LIP_PX])
     return parser
 
 
@@ -163,5 +184,6 @@ def _switch(group: argparse._ArgumentGroup, name: str, text: str) -> None:
     _flag(group, name, text, action="store_true")
 
 
-def _batch_size(text: str) -> int | None:
+def batch_size(text: str) -> int | None:
+    """Read a number of frames, or ``auto``."""
     return None if text == "auto" else int(text)

@@ -37,6 +37,8 @@ class EditPlan:
 def make_edit_plan(timeline: Timeline, track: FaceTrack) -> EditPlan:
     """Plan the edit: frames without a face pass through, and the edit fades in and out beside them.
 
+    At a cut or a jump it does not fade: nobody compares the frames on its two sides.
+
     Args:
         timeline: of the output.
         track: of the source, after the policy for missing faces was applied.
@@ -45,13 +47,11 @@ def make_edit_plan(timeline: Timeline, track: FaceTrack) -> EditPlan:
     active = track.detected[index]
     gaps_s = np.diff(timeline.time_s)
     step_s = float(np.median(gaps_s)) if len(gaps_s) else 1.0
-    distance = _distance_to_inactive(active)
+    cuts = (np.abs(np.diff(index)) > 1) | (np.diff(track.shot_id[index]) != 0)
+    scenes = np.split(active, np.flatnonzero(cuts) + 1)
+    distance = np.concatenate([_distance_to_inactive(scene) for scene in scenes])
     opacity = np.minimum(distance / (round(_FADE_S / step_s) + 1), 1.0).astype(np.float32)
-    broken = (
-        (np.abs(np.diff(index)) > 1)
-        | (np.diff(track.shot_id[index]) != 0)
-        | (active[1:] != active[:-1])
-    )
+    broken = cuts | (active[1:] != active[:-1])
     run = np.concatenate([[0], np.cumsum(broken)]).astype(np.int64)
     return EditPlan(timeline, opacity, run)
 

@@ -114,19 +114,26 @@ class InferenceConfig(Schema):
 
     def weight_files(self) -> list[Path]:
         """Return the files that this configuration loads, but for those of face-alignment."""
-        restorers = {self.reference_enhancer, self.restorer}
-        wanted = {
-            self.dnet: True,
-            self.lnet: self.lnet is not None and self.enet != SEEDED,
-            self.enet: True,
-            self.face3d: self.uses_face3d,
-            self.expression_templates: self.uses_face3d,
-            self.gpen: "gpen" in restorers,
-            self.gfpgan: "gfpgan" in restorers,
-            self.parsenet: self.parser == "parsenet",
-            self.ganimation: self.up_face != "original",
-        }
-        return [path for path, needed in wanted.items() if needed and path not in (None, SEEDED)]
+        wanted = [
+            (self.dnet, True),
+            (self.lnet, self.enet != SEEDED),
+            (self.enet, True),
+            (self.face3d, self.uses_face3d),
+            (self.expression_templates, self.uses_face3d),
+            (self.gpen, "gpen" in self.active_restorers),
+            (self.gfpgan, "gfpgan" in self.active_restorers),
+            (self.parsenet, self.parser == "parsenet"),
+            (self.ganimation, self.up_face != "original"),
+        ]
+        return [path for path, needed in wanted if needed and path and path != SEEDED]
+
+    @property
+    def active_restorers(self) -> tuple[Restorer, Restorer]:
+        """Reference enhancer and mouth restorer; ``none`` for one of strength 0."""
+        return (
+            self.reference_enhancer if self.reference_enhancer_strength > 0 else "none",
+            self.restorer if self.restorer_strength > 0 else "none",
+        )
 
     @model_validator(mode="after")
     def _one_choice_of_face(self) -> InferenceConfig:

@@ -87,6 +87,7 @@ def _hold(analysis: VideoAnalysis, edit: bool) -> VideoAnalysis:
     coefficients = analysis.coefficients.rows(nearest)
     if not edit:
         return dataclasses.replace(analysis, coefficients=coefficients)
+    crops = analysis.crops[nearest]
     held_track = dataclasses.replace(
         track,
         boxes_px=track.boxes_px[nearest],
@@ -94,7 +95,7 @@ def _hold(analysis: VideoAnalysis, edit: bool) -> VideoAnalysis:
         depth_px=None if track.depth_px is None else track.depth_px[nearest],
         detected=known,
     )
-    return dataclasses.replace(analysis, track=held_track, coefficients=coefficients)
+    return dataclasses.replace(analysis, track=held_track, crops=crops, coefficients=coefficients)
 
 
 def describe_frames(chosen: BoolArray, max_ranges: int = 6) -> str:

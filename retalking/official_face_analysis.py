@@ -20,7 +20,7 @@ def weight_paths() -> tuple[Path, ...]:
     Raises:
         WeightsError: a file is missing; the package itself would start a download.
     """
-    return tuple(weight_catalogue.find(name) for name in ("S3FD", "FAN"))
+    return tuple(weight_catalogue.find(name) for name in weight_catalogue.FACE_ALIGNMENT_WEIGHTS)
 
 
 class FaceAlignmentAnalyser:

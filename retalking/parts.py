@@ -111,8 +111,7 @@ def load_parts(config: InferenceConfig) -> Parts:
     files = _Loader(config.checkpoints or CHECKPOINTS, runner)
     detector, landmarker, analysis_files = _load_face_analysis(config.face_analysis, runner)
     restorers: dict[str, FaceRestorer | None] = {"none": None}
-    enhancer = config.reference_enhancer if config.reference_enhancer_strength > 0 else "none"
-    restorer = config.restorer if config.restorer_strength > 0 else "none"
+    enhancer, restorer = config.active_restorers
     if "gpen" in (enhancer, restorer):
         restorers["gpen"] = files.load(config.gpen, GPEN, "GPEN")
     if "gfpgan" in (enhancer, restorer):

@@ -20,7 +20,7 @@ from retalking.coefficients import crop_scale_ratio, parse_expression
 from retalking.detection import FixedBox
 from retalking.edit_plan import EditPlan, make_edit_plan
 from retalking.encoding import EncoderOptions
-from retalking.geometry import STABILISER_PX, Pads, cut, stabiliser_crops
+from retalking.geometry import STABILISER_PX, Pads, cut
 from retalking.images import load_image
 from retalking.inference_config import InferenceConfig
 from retalking.likeness import likeness_to
@@ -201,9 +201,8 @@ class Retalker:
         one_shot, scale_ratio = None, 1.0
         if config.one_shot:
             first = int(np.flatnonzero(analysis.track.detected)[0])
-            crop = stabiliser_crops(analysis.track, float(analysis.info.frame_rate))[first]
             chunk = next(source.read_frames(np.array([first]), analysis.pts, 1))
-            one_shot = cut(chunk.rgb[0], crop, STABILISER_PX)
+            one_shot = cut(chunk.rgb[0], analysis.crops[first], STABILISER_PX)
             everyone = analysis.coefficients.rows(analysis.track.detected)
             scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
         return RenderOptions(

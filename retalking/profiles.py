@@ -10,7 +10,7 @@ from pathlib import Path
 from retalking.config import load_config
 from retalking.errors import ConfigError
 from retalking.inference_config import InferenceConfig
-from retalking.weight_catalogue import CHECKPOINTS
+from retalking.weight_catalogue import CHECKPOINTS, FACE_ALIGNMENT_WEIGHTS, read_catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,10 @@ def load_file(
     path: Path, options: Mapping[str, object], overrides: Sequence[str] = ()
 ) -> InferenceConfig:
     """Return the configuration of a YAML file; see ``load_profile``."""
-    given = [f"{name}={json.dumps(value, default=str)}" for name, value in options.items()]
+    values = {
+        name: json.dumps(value, default=str, ensure_ascii=False) for name, value in options.items()
+    }
+    given = [f"{name}={value}" for name, value in values.items()]
     return load_config(InferenceConfig, path, [*given, *overrides])
 
 
@@ -60,8 +63,13 @@ def _choose_profile(options: Mapping[str, object], overrides: Sequence[str]) -> 
 def missing_files(config: InferenceConfig) -> list[str]:
     """Return the weight files that a configuration names and that are not here."""
     folder = config.checkpoints or CHECKPOINTS
-    return [
+    missing = [
         str(path)
         for path in config.weight_files()
         if not (path.is_file() or (folder / path).is_file())
     ]
+    if config.face_analysis == "official":
+        catalogue = read_catalogue()
+        files = [catalogue.named(name) for name in FACE_ALIGNMENT_WEIGHTS]
+        missing += [file.file for file in files if not file.path(folder).is_file()]
+    return missing

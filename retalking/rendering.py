@@ -33,7 +33,6 @@ from retalking.geometry import (
     lip_anchors,
     lip_crops,
     smooth_anchors,
-    stabiliser_crops,
     warp,
 )
 from retalking.masks import (
@@ -139,7 +138,6 @@ class Renderer:
         self._timings = timings
         track = analysis.track
         self._landmarks = track.landmarks_px.astype(np.float64)
-        self._stabiliser = stabiliser_crops(track, float(analysis.info.frame_rate))
         self._anchors = smooth_anchors(track) if options.smooth else lip_anchors(self._landmarks)
         self._lips = lip_crops(self._anchors, options.pads)
         # One number for the whole video: a change of bands would show as a flicker.
@@ -174,7 +172,7 @@ class Renderer:
     ) -> References:
         options, parts = self._options, self._parts
         run = parts.runner.for_frames(numbers)
-        crops = self._stabiliser[source]
+        crops = self._analysis.crops[source]
         with self._timings.measure("D-Net", len(source)):
             if options.one_shot is None:
                 faces = _cut_each(frames, crops, STABILISER_PX)

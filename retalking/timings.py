@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,9 +10,14 @@ from contextlib import contextmanager
 
 
 class Timings:
-    """Seconds and frames per stage, added up over a job."""
+    """Seconds and frames per stage, added up over a job.
+
+    Attributes:
+        peak_bytes: by stage, the most memory that the process had held when the stage last ended.
+    """
 
     def __init__(self) -> None:
+        self.peak_bytes: dict[str, int] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._frames: defaultdict[str, int] = defaultdict(int)
 
@@ -22,6 +28,7 @@ class Timings:
         yield
         self._seconds[stage] += time.perf_counter() - begin
         self._frames[stage] += num_frames
+        self.peak_bytes[stage] = peak_memory_bytes()
 
     def count(self, stage: str, num_frames: int) -> None:
         """Add frames to a stage whose number was not known when it began."""
@@ -38,3 +45,13 @@ class Timings:
             per_frame = 1000 * seconds / max(frames, 1)
             lines.append(f"{stage:24}{seconds:9.2f}{frames:8d}{per_frame:10.1f}")
         return "\n".join(lines)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far; 0 on Windows, which hides it."""
+    if sys.platform == "win32":
+        return 0
+    import resource  # noqa: PLC0415 - Unix only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux

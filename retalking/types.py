@@ -239,12 +239,14 @@ class VideoAnalysis:
         info: of the source.
         pts: int64 ``[F]``, presentation time of every frame in ticks.
         track: the face to edit; ``detected`` says which frames are edited.
-        coefficients: rows of frames that are not edited mean nothing.
+        crops: float64 ``[F, 2, 3]``, frame to the 256 px crop that D-Net reads.
+        coefficients: of these crops; frames without a face have those of the nearest with one.
     """
 
     info: VideoInfo
     pts: IntArray
     track: FaceTrack
+    crops: Float64Array
     coefficients: FaceCoefficients
 
     @property

@@ -23,6 +23,8 @@ else:
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 CATALOGUE_FILE = CHECKPOINTS / "weights.toml"
+FACE_ALIGNMENT_WEIGHTS = ("S3FD", "FAN")
+"""What the face-alignment package loads, by our names."""
 LOCK_NAME = "weights.lock.json"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from retalking.geometry import stabiliser_crops
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
 
 
@@ -63,4 +64,5 @@ def make_analysis(track: FaceTrack, yaw_deg: float = 0.0) -> VideoAnalysis:
         np.repeat(number, 64, axis=1), angle, np.repeat(number, 3, 1), np.repeat(number, 3, 1)
     )
     info = VideoInfo(Path("talk.mp4"), 640, 480, 0, Fraction(1, 1000), Fraction(25), frames)
-    return VideoAnalysis(info, np.arange(frames, dtype=np.int64) * 40, track, coefficients)
+    pts = np.arange(frames, dtype=np.int64) * 40
+    return VideoAnalysis(info, pts, track, stabiliser_crops(track, 25.0), coefficients)

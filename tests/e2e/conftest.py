@@ -23,9 +23,7 @@ def portrait_frames(count: int, width: int = WIDTH, height: int = HEIGHT) -> lis
         phase = 2 * np.pi * index / 25
         turn = cv2.getRotationMatrix2D((224, 110), 3 * np.sin(phase), height / 260)
         turn[:, 2] += (width / 2 - 224 + 4 * np.sin(phase), height / 2 - 110 + 3 * np.cos(phase))
-        frames.append(
-            cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
-        )
+        frames.append(cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REFLECT))
     return frames
 
 
@@ -33,7 +31,11 @@ def portrait_frames(count: int, width: int = WIDTH, height: int = HEIGHT) -> lis
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "talk.mkv"
     media.write_video(
-        path, pictures=portrait_frames(FRAMES), width=WIDTH, height=HEIGHT, codec="ffv1",
+        path,
+        pictures=portrait_frames(FRAMES),
+        width=WIDTH,
+        height=HEIGHT,
+        codec="ffv1",
         pixel_format="bgr0",
     )
     return path

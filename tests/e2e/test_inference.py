@@ -39,10 +39,8 @@ def test_the_first_light_command_writes_a_complete_video(
 ) -> None:
     outfile = tmp_path / "a dir" / "dubbed v1.2.mp4"
     outfile.parent.mkdir()
-    code = main(
-        ["--face", str(clip), "--audio", str(speech), "--outfile", str(outfile)]
-        + ["--profile", "lite", "--tmp-dir", str(tmp_path)]
-    )
+    job = ["--face", str(clip), "--audio", str(speech), "--outfile", str(outfile)]
+    code = main([*job, "--profile", "lite", "--tmp-dir", str(tmp_path)])
     assert code == 0
     with av.open(str(outfile)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
@@ -113,10 +111,9 @@ def test_a_video_without_any_face_is_one_line_and_no_file(
 
     media.write_video(tmp_path / "empty.mp4", num_frames=5)
     outfile = tmp_path / "out.mp4"
-    code = main(
-        ["--face", str(tmp_path / "empty.mp4"), "--audio", str(speech)]
-        + ["--outfile", str(outfile), "--profile", "lite", "--tmp-dir", str(tmp_path / "cache")]
-    )
+    job = ["--face", str(tmp_path / "empty.mp4"), "--audio", str(speech)]
+    settings = ["--outfile", str(outfile), "--profile", "lite", "--tmp-dir", str(tmp_path / "c")]
+    code = main([*job, *settings])
     errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert code == 2
     assert len(errors) == 1

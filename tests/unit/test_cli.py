@@ -57,6 +57,11 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--fps", ["29.97"], "fps", 29.97),
     ("--length-policy", ["hold"], "length_policy", "hold"),
     ("--sync-offset-ms", ["-40"], "sync_offset_ms", -40.0),
+    ("--gpen", ["g.pth"], "gpen", Path("g.pth")),
+    ("--gfpgan", ["g.pth"], "gfpgan", Path("g.pth")),
+    ("--parsenet", ["p.pth"], "parsenet", Path("p.pth")),
+    ("--ganimation", ["a.pth"], "ganimation", Path("a.pth")),
+    ("--expression-templates", ["e.mat"], "expression_templates", Path("e.mat")),
     ("--max-seconds", ["2.5"], "max_seconds", 2.5),
     ("--codec", ["ffv1"], "codec", "ffv1"),
     ("--crf", ["0"], "crf", 0),
@@ -94,6 +99,14 @@ def test_every_flag_reaches_its_field(
     for spelling in {flag, "--" + flag[2:].replace("-", "_")}:
         config = configure(build_parser().parse_args([*JOB, spelling, *words]))
         assert config == lite.model_copy(update={field: value})
+
+
+@pytest.mark.parametrize("flag", ["--face_det_batch_size=4", "--img_size=384"])
+def test_flags_of_upstream_without_a_meaning_here_warn(
+    flag: str, lite: InferenceConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert configure(build_parser().parse_args([*JOB, flag])) == lite
+    assert f"{flag.split('=', maxsplit=1)[0]} has no effect here" in caplog.text
 
 
 def test_no_flag_is_forgotten_here() -> None:

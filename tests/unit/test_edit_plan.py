@@ -63,6 +63,11 @@ def test_the_fade_lasts_as_long_at_any_frame_rate() -> None:
     np.testing.assert_allclose(opacity[:20], np.minimum(np.arange(20) / 17, 1), rtol=1e-6)
 
 
+def test_the_edit_does_not_fade_at_a_cut() -> None:
+    plan = plan_of([0] * 5 + [1] * 10, shot_id=[0] * 5 + [1] * 10)
+    assert plan.opacity.tolist() == [0.0] * 5 + [1.0] * 10
+
+
 def test_a_run_ends_at_a_cut() -> None:
     plan = plan_of([1] * 6, [0, 0, 1, 1, 1, 2])
     np.testing.assert_array_equal(plan.run, [0, 0, 1, 1, 1, 2])

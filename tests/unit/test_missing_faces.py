@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -73,9 +74,7 @@ def test_hold_moves_the_depth_along() -> None:
     deep = type(track)(
         track.boxes_px, track.landmarks_px, track.confidence, track.detected, track.shot_id, depth
     )
-    held = apply_missing_policy(
-        VideoAnalysis(analysis.info, analysis.pts, deep, analysis.coefficients), "hold"
-    )
+    held = apply_missing_policy(dataclasses.replace(analysis, track=deep), "hold")
     assert held.track.depth_px is not None
     np.testing.assert_array_equal(held.track.depth_px, 3)
 
@@ -124,3 +123,11 @@ def test_faces_turned_too_far_are_dropped(
 )
 def test_frames_are_described_as_ranges(chosen: list[int], text: str) -> None:
     assert describe_frames(np.array(chosen, bool)) == text
+
+
+def test_a_held_face_keeps_its_crop() -> None:
+    analysis = analysis_of([1, 1, 0])
+    held = apply_missing_policy(analysis, "hold")
+    np.testing.assert_array_equal(held.crops[2], analysis.crops[1])
+    passed = apply_missing_policy(analysis, "passthrough")
+    np.testing.assert_array_equal(passed.crops, analysis.crops)

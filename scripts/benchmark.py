@@ -1,0 +1,174 @@
+"""Measure a dubbing job on this machine: time and memory per stage, and what batching gains.
+
+    python scripts/benchmark.py --face talk.mp4 --audio speech.wav --profile lite
+    python scripts/benchmark.py --batching --profile official --checkpoints DIR --face-analysis lite
+
+The first form runs a whole job; the second runs each network on random pictures, in batches and
+frame by frame as upstream does, alternating in one process. Both print a table and write JSON.
+Unknown flags are those of inference.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from retalking.cli import build_parser, configure
+from retalking.errors import RetalkingError
+from retalking.geometry import LIP_PX, STABILISER_PX
+from retalking.inference_config import InferenceConfig
+from retalking.parts import Parts, load_parts
+from retalking.pipeline import Retalker
+from retalking.runtime import Run
+from retalking.stages import (
+    RESTORED_PX,
+    FaceRestorer,
+    edit_expression,
+    parse_faces,
+    restore_faces,
+    synthesise_lips,
+)
+from retalking.timings import peak_memory_bytes
+from retalking.types import UInt8Array
+
+Row = dict[str, object]
+
+
+def main() -> int:
+    """Run the benchmark and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False)
+    parser.add_argument("--batching", action="store_true", help="networks only, batched or not")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of --batching")
+    parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
+    own, rest = parser.parse_known_args()
+    if {"-h", "--help"} & set(rest):
+        parser.print_help()
+        return 0
+    if own.batching:
+        rest = [*rest, "--face", "-", "--audio", "-"]
+    options = build_parser().parse_args(rest)
+    try:
+        config = configure(options)
+        if own.batching:
+            rows = compare_batching(config, own.rounds)
+        else:
+            rows = measure_job(config, options.face, options.audio)
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(format_table(rows))
+    own.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=2))
+    return 0
+
+
+def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
+    """Dub a video into a temporary file; one row per stage and one for the job."""
+    retalker = Retalker(config)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        report = retalker(face, audio, Path(folder) / "out.mkv", progress=True)
+        seconds = time.perf_counter() - begin
+    rows: list[Row] = [
+        {
+            "stage": stage,
+            "frames": frames,
+            "ms per frame": round(1000 * spent / max(frames, 1), 1),
+            "peak MB so far": round(report.timings.peak_bytes[stage] / 2**20),
+        }
+        for stage, spent, frames in report.timings.rows()
+    ]
+    rows.append(
+        {
+            "stage": "whole job",
+            "frames": report.num_frames,
+            "ms per frame": round(1000 * seconds / report.num_frames, 1),
+            "peak MB so far": round(peak_memory_bytes() / 2**20),
+        }
+    )
+    return rows
+
+
+def compare_batching(config: InferenceConfig, rounds: int) -> list[Row]:
+    """Time every network of a configuration on batches and on single frames, alternating."""
+    parts = load_parts(config)
+    size = parts.runner.batch_size
+    rows = []
+    for name, work in network_work(parts, size).items():
+        spent: dict[int, list[float]] = {size: [], 1: []}
+        for batch_size in (size, 1) * (rounds + 1):
+            parts.runner.batch_size = batch_size
+            begin = time.perf_counter()
+            work(parts.runner)
+            spent[batch_size].append(1000 * (time.perf_counter() - begin) / size)
+        batched, single = (statistics.median(spent[key][1:]) for key in (size, 1))
+        rows.append(
+            {
+                "network": name,
+                "batch": size,
+                "ms per frame batched": round(batched, 1),
+                "ms per frame one by one": round(single, 1),
+                "speed-up": round(single / batched, 2),
+            }
+        )
+    return rows
+
+
+def network_work(parts: Parts, num_frames: int) -> dict[str, Callable[[Run], object]]:
+    """Return one call per loaded network on random pictures."""
+    random = np.random.default_rng(0)
+
+    def pictures(side_px: int) -> np.ndarray:
+        return random.integers(0, 256, (num_frames, side_px, side_px, 3), dtype=np.uint8)
+
+    small, lips, large = pictures(STABILISER_PX), pictures(LIP_PX), pictures(RESTORED_PX)
+    windows = random.standard_normal((num_frames, 73, 26)).astype(np.float32)
+    mels = random.uniform(-4, 4, (num_frames, 1, 80, 16)).astype(np.float32)
+    work: dict[str, Callable[[Run], object]] = {
+        "D-Net": lambda run: edit_expression(run, parts.dnet, small, windows),
+        "L-Net, E-Net": lambda run: synthesise_lips(run, parts.enet, lips, lips, mels),
+    }
+    for name, restorer in (("enhancer", parts.reference_enhancer), ("restorer", parts.restorer)):
+        if restorer is not None:
+            work[f"{name} ({type(restorer).__name__})"] = partial(_restore, restorer, large)
+    if parts.parser is not None:
+        parser = parts.parser
+        work["ParseNet"] = lambda run: parse_faces(run, parser, large)
+    return work
+
+
+def _restore(restorer: FaceRestorer, faces: UInt8Array, run: Run) -> UInt8Array:
+    return restore_faces(run, restorer, faces)
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def format_table(rows: list[Row]) -> str:
+    """Return rows as a Markdown table."""
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
