@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.preparation import cut_sizes
+from datasets.cutting import cut_sizes
 from datasets.store import Store, StoredClip
 from datasets.store_format import (
     TRACKS,

@@ -5,11 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import cv2
 import numpy as np
 
+from datasets.cutting import (
+    RATE_TOLERANCE,
+    audio_start_s,
+    cut_audio,
+    cut_mel,
+    cut_sizes,
+    native_size,
+    resample_frames,
+    take_frames,
+)
 from datasets.face_shape import describe_pose, lip_opening
 from datasets.manifest import ClipRow
 from datasets.store_format import FRAME_RATE, RUN_MARK, TRACKS, encode_jpeg, pack_pictures
@@ -22,14 +30,12 @@ from retalking.geometry import (
     LIP_PX,
     STABILISER_PX,
     Pads,
-    cut,
     lip_crops,
     smooth_anchors,
     stabiliser_crops,
 )
 from retalking.landmarks import LiteLandmarker
-from retalking.media_file import decode_frames, open_input
-from retalking.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel
+from retalking.mel import MelSpectrogram, log_mel
 from retalking.tracking import select_track, track_faces
 from retalking.types import (
     AudioClip,
@@ -37,13 +43,10 @@ from retalking.types import (
     Float64Array,
     FrameChunk,
     IntArray,
-    UInt8Array,
 )
 from retalking.video import VideoReader
 
 _CHUNK = 32
-_MEL_MARGIN_S = 0.5
-_RATE_TOLERANCE = 0.01
 _SYNC_TOLERANCE_S = 0.12
 """Loudness places the lips to two or three frames; a smaller offset is not evidence."""
 
@@ -114,7 +117,7 @@ class ClipPreparer:
         mel = log_mel(speech) if speech else None
         with VideoReader(row.media) as reader:
             rate = float(reader.info.frame_rate)
-            if row.frame_rate and abs(rate / row.frame_rate - 1) > _RATE_TOLERANCE:
+            if row.frame_rate and abs(rate / row.frame_rate - 1) > RATE_TOLERANCE:
                 raise MediaError(
                     f"{row.media}: got {rate:g} frames per second, the manifest says "
                     f"{row.frame_rate:g}"
@@ -275,102 +278,10 @@ class _Run:
     stabiliser_crops: Float64Array
 
 
-def cut_sizes(
-    rgb: UInt8Array, crop: Float64Array, crop_px: int, sizes_px: tuple[int, ...], name: str
-) -> dict[str, UInt8Array]:
-    """Cut a crop once and resize it as the networks do (bilinear, not averaged).
-
-    Args:
-        rgb: frame ``[H, W, 3]``.
-        crop: ``[2, 3]``, frame to crop.
-        crop_px: side of the crop.
-        sizes_px: wanted sides.
-        name: of the crop; the result is keyed ``NAME_SIZE``.
-    """
-    if not sizes_px:
-        return {}
-    full = cut(rgb, crop, crop_px)
-    return {
-        f"{name}_{size}": full
-        if size == crop_px
-        else cv2.resize(full, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-        for size in sizes_px
-    }
-
-
-def native_size(crops: Float64Array, crop_px: int) -> float:
-    """Median side of crops ``[F, 2, 3]`` in pixels of the frame."""
-    areas = np.abs(np.linalg.det(crops[:, :, :2]))
-    return float(np.median(crop_px / np.sqrt(np.maximum(areas, 1e-12))))
-
-
-def resample_frames(times_s: Float64Array) -> IntArray:
-    """Return the frames nearest to every 1/25 s: all of them in a video of that rate."""
-    if len(times_s) < 2:
-        return np.arange(len(times_s))
-    gaps = np.diff(times_s)
-    if np.abs(gaps * FRAME_RATE - 1).max() < _RATE_TOLERANCE:
-        return np.arange(len(times_s))
-    end_s = times_s[-1] + np.median(gaps)
-    grid_s = np.arange(int(end_s * FRAME_RATE + 1e-6)) / FRAME_RATE
-    return np.searchsorted((times_s[1:] + times_s[:-1]) / 2, grid_s)
-
-
-def take_frames(track: FaceTrack, frames: IntArray | slice) -> FaceTrack:
-    """Return some frames of a track."""
-    return FaceTrack(
-        track.boxes_px[frames],
-        track.landmarks_px[frames],
-        track.confidence[frames],
-        track.detected[frames],
-        track.shot_id[frames],
-        None if track.depth_px is None else track.depth_px[frames],
-    )
-
-
 def _worthwhile(
     settings: PreparationSettings, sizes_px: tuple[int, ...], native_px: float
 ) -> tuple[int, ...]:
     return tuple(size for size in sizes_px if size <= settings.max_enlargement * native_px)
-
-
-def audio_start_s(path: Path) -> float:
-    """Return when the sound of a file begins, on the clock of its video.
-
-    Raises:
-        MediaError: no audio can be decoded.
-    """
-    with open_input(path) as container:
-        frame = next(decode_frames(container, container.streams.audio[0], path), None)
-        return float(frame.time or 0.0) if frame is not None else 0.0
-
-
-def cut_mel(mel: MelSpectrogram, times_s: Float64Array) -> dict[str, np.ndarray]:
-    """Cut the spectrogram of a run, with a margin on both sides.
-
-    Args:
-        mel: of the whole audio.
-        times_s: ``[F]``, the moment of the audio that each frame shows.
-
-    Returns:
-        ``mel`` float16 ``[S, 80]`` and ``mel_start`` int64 ``[F]``, first column of each window.
-    """
-    starts = mel.starts(times_s)
-    margin = round(_MEL_MARGIN_S * mel.steps_per_second)
-    low = int(np.clip(starts[0] - margin, 0, len(mel)))
-    high = int(np.clip(starts[-1] + WINDOW_STEPS + margin, low, len(mel)))
-    return {"mel": mel.mel[:, low:high].T.astype(np.float16), "mel_start": starts - low}
-
-
-def cut_audio(speech: AudioClip, times_s: Float64Array) -> np.ndarray:
-    """Cut the samples of a run, int16 ``[N]``; silence where there are none."""
-    begin = round(times_s[0] * SAMPLE_RATE_HZ)
-    count = round((times_s[-1] - times_s[0] + 1 / FRAME_RATE) * SAMPLE_RATE_HZ)
-    wanted = np.arange(begin, begin + count)
-    inside = (wanted >= 0) & (wanted < len(speech.samples))
-    wave = np.zeros(count, np.float32)
-    wave[inside] = speech.samples[wanted[inside]]
-    return np.rint(np.clip(wave, -1, 1) * 32767).astype(np.int16)
 
 
 def _noting_pts(chunks: Iterator[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:

@@ -3,14 +3,16 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from datasets.cutting import audio_start_s, cut_audio, cut_mel, resample_frames
 from datasets.extension import (
     enhance_lips,
     estimate_lite_coefficients,
@@ -21,14 +23,7 @@ from datasets.extension import (
 from datasets.face_shape import lip_opening
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.manifest import ClipRow, write_manifest
-from datasets.preparation import (
-    ClipPreparer,
-    PreparationSettings,
-    audio_start_s,
-    cut_audio,
-    cut_mel,
-    resample_frames,
-)
+from datasets.preparation import ClipPreparer, PreparationSettings
 from datasets.prepare_store import prepare_store, summarise
 from datasets.store import Store, StoredClip
 from datasets.store_format import TRACKS
@@ -48,6 +43,15 @@ from tests.media import moving_picture, speech_like, write_audio, write_video
 SETTINGS = PreparationSettings(
     lips_px=(32, 96), stabiliser_px=(256,), max_enlargement=4, min_frames=8, keep_audio=True
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the preparing processes have; the number of threads moves the last bits of landmarks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def walking_face(num_frames: int, size_px: int = 200) -> list[np.ndarray]:
@@ -310,8 +314,6 @@ def test_coefficients_are_added_once(extended: Path) -> None:
 
 
 def test_coefficients_come_from_pictures_as_well(extended: Path) -> None:
-    import torch
-
     class Recon(torch.nn.Module):
         def forward(self, faces: torch.Tensor) -> torch.Tensor:
             assert faces.shape[1:] == (3, 224, 224)
@@ -329,8 +331,6 @@ def test_coefficients_come_from_pictures_as_well(extended: Path) -> None:
 
 
 def test_an_identical_dnet_gives_the_frames_themselves_as_reference(extended: Path) -> None:
-    import torch
-
     from models.dnet import DNetOutput
 
     class Unchanged(torch.nn.Module):
@@ -362,8 +362,6 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(extended: Pa
 
 
 def test_enhanced_lips_are_the_restorers_pictures_in_place(extended: Path) -> None:
-    import torch
-
     class Gpen(torch.nn.Module):
         def forward(self, faces: torch.Tensor) -> torch.Tensor:
             assert faces.shape[1:] == (3, 512, 512)
