@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002 - third-party code may draw from the global state
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")
