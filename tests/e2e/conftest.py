@@ -11,7 +11,7 @@ import skimage.data
 
 from tests import media
 
-FRAMES = 12
+FRAMES = 9
 WIDTH, HEIGHT = 256, 208
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,12 +15,18 @@ from retalking.parts import Parts, load_parts
 from retalking.pipeline import Retalker
 from retalking.profiles import load_profile
 from retalking.video import VideoReader
-from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH
+from tests import media
+from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
 
 
 def read_frames(path: Path) -> np.ndarray:
     with VideoReader(path) as reader:
         return np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])
+
+
+def times_s(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,44 @@ def test_the_chunk_size_does_not_change_a_frame(
     assert np.array_equal(expected, again)
 
 
+@pytest.mark.parametrize(
+    ("rate", "pts"),
+    [
+        (Fraction(30), None),
+        (Fraction(30000, 1001), None),
+        (Fraction(60), None),
+        (Fraction(25), [0, 31, 95, 120, 200]),
+    ],
+)
+def test_timestamps_are_the_sources(
+    parts: Parts, tmp_path: Path, speech: Path, rate: Fraction, pts: list[int] | None
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    media.write_video(
+        clip,
+        pictures=portrait_frames(5),
+        width=WIDTH,
+        height=HEIGHT,
+        rate=rate,
+        pts=pts,
+        time_base=None if pts is None else Fraction(1, 1000),
+    )
+    outfile = tmp_path / "out.mp4"
+    options = {"tmp_dir": str(tmp_path), "length_policy": "video"}
+    Retalker(load_profile("lite", options), parts)(clip, speech, outfile)
+    assert times_s(outfile) == pytest.approx(times_s(clip), abs=0.0005)
+
+
+def test_a_turned_clip_comes_out_upright(parts: Parts, tmp_path: Path, speech: Path) -> None:
+    stored = [np.ascontiguousarray(np.rot90(upright)) for upright in portrait_frames(3)]
+    clip = tmp_path / "phone.mp4"
+    media.write_video(clip, pictures=stored, width=HEIGHT, height=WIDTH, rotation_ccw_deg=-90)
+    dubbed = dub(parts, tmp_path, clip, speech, length_policy="video")
+    assert dubbed.shape == (3, HEIGHT, WIDTH, 3)
+    upper = slice(0, HEIGHT // 4)
+    np.testing.assert_array_equal(dubbed[:, upper], read_frames(clip)[:, upper])
+
+
 def test_another_audio_skips_the_first_pass(
     parts: Parts, tmp_path: Path, clip: Path, speech: Path
 ) -> None:
@@ -88,9 +133,6 @@ def test_another_audio_skips_the_first_pass(
 
 
 def test_frames_without_a_face_pass_through(parts: Parts, tmp_path: Path, speech: Path) -> None:
-    from tests import media
-    from tests.e2e.conftest import portrait_frames
-
     empty = [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)] * 8
     pictures = portrait_frames(8) + empty + portrait_frames(8)
     path = tmp_path / "gap.mkv"
@@ -107,8 +149,6 @@ def test_frames_without_a_face_pass_through(parts: Parts, tmp_path: Path, speech
 def test_a_video_without_any_face_is_one_line_and_no_file(
     tmp_path: Path, speech: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests import media
-
     media.write_video(tmp_path / "empty.mp4", num_frames=5)
     outfile = tmp_path / "out.mp4"
     job = ["--face", str(tmp_path / "empty.mp4"), "--audio", str(speech)]
