@@ -29,7 +29,7 @@ _PRE_EMPHASIS = 0.97
 _FLOOR = 1e-5  # -100 dB
 _REFERENCE_DB = 20.0
 _RANGE_DB = 100.0
-_BLOCK_COLUMNS = 4096  # columns transformed at once: an hour of speech needs no more memory
+_BLOCK_COLUMNS = 256  # columns transformed at once: an hour of speech needs no more memory
 
 
 @dataclass(frozen=True)

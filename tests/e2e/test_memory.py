@@ -1,0 +1,58 @@
+"""Memory does not grow with the length of the video.
+
+Networks take what they take per batch, whatever the length, so pictures pass through unchanged here
+and only what the chain itself holds is measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from torch import Tensor, nn
+
+from models.dnet import DNetOutput
+from models.enet import ENetOutput
+from retalking.parts import Parts, load_parts
+from retalking.pipeline import Retalker
+from retalking.profiles import load_profile
+from tests import media
+from tests.e2e.conftest import HEIGHT, WIDTH, portrait_frames
+
+
+class StillDNet(nn.Module):
+    def forward(self, image: Tensor, coefficients: Tensor) -> DNetOutput:
+        return DNetOutput(coefficients, coefficients, image, image)
+
+
+class StillENet(nn.Module):
+    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor) -> ENetOutput:
+        return ENetOutput(reference, reference)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    loaded = load_parts(load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None}))
+    return dataclasses.replace(loaded, dnet=StillDNet(), enet=StillENet())  # type: ignore[arg-type]
+
+
+def test_memory_is_bounded(parts: Parts, tmp_path: Path) -> None:
+    def peak_bytes(seconds: int) -> int:
+        clip, speech = tmp_path / f"{seconds}.mp4", tmp_path / f"{seconds}.wav"
+        pictures = portrait_frames(25) * seconds
+        media.write_video(clip, pictures=pictures, width=WIDTH, height=HEIGHT)
+        media.write_audio(speech, media.speech_like(seconds))
+        options = {"tmp_dir": str(tmp_path), "chunk_size": 4}  # soon all queues are full
+        retalker = Retalker(load_profile("lite", options), parts)
+        del pictures
+        tracemalloc.start()
+        retalker(clip, speech, tmp_path / "out.mp4")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(1)  # what is allocated once stays out of the comparison
+    frame_bytes = WIDTH * HEIGHT * 3
+    assert peak_bytes(6) - peak_bytes(2) < 0.15 * 4 * 25 * frame_bytes
