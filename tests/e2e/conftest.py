@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
+from torch import Tensor, nn
 
+from models.dnet import DNetOutput
+from models.enet import ENetOutput
+from retalking.parts import Parts, load_parts
+from retalking.profiles import load_profile
 from tests import media
+
+
+class StillDNet(nn.Module):
+    """Leaves the face as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows: list[Tensor] = []
+        self.pictures: list[Tensor] = []
+
+    def forward(self, image: Tensor, coefficients: Tensor) -> DNetOutput:
+        self.windows.append(coefficients.cpu())
+        self.pictures.append(image.cpu())
+        return DNetOutput(coefficients, coefficients, image, image)
+
+
+class NegativeENet(nn.Module):
+    """Answers with the negative of the reference, so that every edited pixel shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mels: list[Tensor] = []
+
+    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor) -> ENetOutput:
+        self.mels.append(mel.cpu())
+        return ENetOutput(1 - reference, reference)
+
+
+@pytest.fixture
+def still_parts() -> Parts:
+    """Real face analysis around networks that cost nothing and tell what they were given."""
+    loaded = load_parts(
+        load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1})
+    )
+    return dataclasses.replace(loaded, dnet=StillDNet(), enet=NegativeENet())  # type: ignore[arg-type]
+
 
 FRAMES = 9
 WIDTH, HEIGHT = 256, 208

@@ -6,46 +6,24 @@ and only what the chain itself holds is measured.
 
 from __future__ import annotations
 
-import dataclasses
 import tracemalloc
 from pathlib import Path
 
-import pytest
-from torch import Tensor, nn
-
-from models.dnet import DNetOutput
-from models.enet import ENetOutput
-from retalking.parts import Parts, load_parts
+from retalking.parts import Parts
 from retalking.pipeline import Retalker
 from retalking.profiles import load_profile
 from tests import media
 from tests.e2e.conftest import HEIGHT, WIDTH, portrait_frames
 
 
-class StillDNet(nn.Module):
-    def forward(self, image: Tensor, coefficients: Tensor) -> DNetOutput:
-        return DNetOutput(coefficients, coefficients, image, image)
-
-
-class StillENet(nn.Module):
-    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor) -> ENetOutput:
-        return ENetOutput(reference, reference)
-
-
-@pytest.fixture(scope="module")
-def parts() -> Parts:
-    loaded = load_parts(load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None}))
-    return dataclasses.replace(loaded, dnet=StillDNet(), enet=StillENet())  # type: ignore[arg-type]
-
-
-def test_memory_is_bounded(parts: Parts, tmp_path: Path) -> None:
+def test_memory_is_bounded(still_parts: Parts, tmp_path: Path) -> None:
     def peak_bytes(seconds: int) -> int:
         clip, speech = tmp_path / f"{seconds}.mp4", tmp_path / f"{seconds}.wav"
         pictures = portrait_frames(25) * seconds
         media.write_video(clip, pictures=pictures, width=WIDTH, height=HEIGHT)
         media.write_audio(speech, media.speech_like(seconds))
         options = {"tmp_dir": str(tmp_path), "chunk_size": 4}  # soon all queues are full
-        retalker = Retalker(load_profile("lite", options), parts)
+        retalker = Retalker(load_profile("lite", options), still_parts)
         del pictures
         tracemalloc.start()
         retalker(clip, speech, tmp_path / "out.mp4")

@@ -1,0 +1,264 @@
+"""Every option of the job does what it says, on a real face with networks that tell their input."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from retalking.alignment import transform_points
+from retalking.audio import load
+from retalking.errors import ConfigError, FaceNotFoundError, MediaError
+from retalking.images import save_image
+from retalking.parts import Parts
+from retalking.pipeline import Retalker
+from retalking.profiles import load_profile
+from retalking.video import VideoReader
+from tests import media
+from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
+from third_party.ganimation import GANimation, GANimationConfig
+from third_party.gfpgan import GFPGAN, GFPGANConfig
+from third_party.gpen import GPEN, GPENConfig
+from third_party.parsenet import ParseNet, ParseNetConfig
+
+Job = Callable[..., np.ndarray]
+
+
+def read_frames(path: Path) -> np.ndarray:
+    with VideoReader(path) as reader:
+        return np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])
+
+
+@pytest.fixture
+def job(still_parts: Parts, tmp_path: Path, clip: Path, speech: Path) -> Job:
+    def run(parts: Parts = still_parts, face: Path = clip, **options: object) -> np.ndarray:
+        settings = {"codec": "ffv1", "tmp_dir": str(tmp_path / "cache"), **options}
+        Retalker(load_profile("lite", settings), parts)(face, speech, tmp_path / "out.mkv")
+        return read_frames(tmp_path / "out.mkv")
+
+    return run
+
+
+def changed_rows(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    rows = np.flatnonzero((before != after).any(axis=(0, 2, 3)))
+    return int(rows.min()), int(rows.max())
+
+
+def test_the_expression_of_every_window_is_the_template(job: Job, still_parts: Parts) -> None:
+    seen = {}
+    for text in ("neutral", "smile", "neutral:smile:0.25"):
+        still_parts.dnet.windows.clear()
+        job(exp_img=text)
+        expressions = torch.cat(still_parts.dnet.windows)[:, :64]
+        assert (expressions == expressions[:1, :, :1]).all()
+        seen[text] = expressions[0, :, 0].numpy()
+    mixed = 0.75 * seen["neutral"] + 0.25 * seen["smile"]
+    np.testing.assert_allclose(seen["neutral:smile:0.25"], mixed, atol=1e-6)
+    assert np.abs(seen["smile"] - seen["neutral"]).max() > 0.5
+
+
+def test_a_picture_gives_its_expression(job: Job, still_parts: Parts, tmp_path: Path) -> None:
+    save_image(tmp_path / "person.png", portrait_frames(1, 300, 260)[0])
+    job(exp_img="smile")
+    still_parts.dnet.windows.clear()
+    job(exp_img=str(tmp_path / "person.png"))
+    expression = torch.cat(still_parts.dnet.windows)[0, :64, 0].numpy()
+    assert np.abs(expression - still_parts.templates["smile"]).max() > 0.1
+    assert np.abs(expression).max() > 0
+
+
+def test_an_unknown_expression_is_refused(job: Job) -> None:
+    with pytest.raises(ConfigError, match=r"got template 'grin', expected one of neutral, smile"):
+        job(exp_img="grin")
+
+
+def test_the_upper_face_keeps_its_pixels_unless_asked(job: Job, clip: Path) -> None:
+    source = read_frames(clip)
+    top, bottom = changed_rows(source, job())
+    whole_top, whole_bottom = changed_rows(source, job(without_rl1=True))
+    assert whole_top < top - 0.1 * HEIGHT
+    assert abs(whole_bottom - bottom) < 0.05 * HEIGHT
+
+
+def test_an_emotion_changes_the_upper_face(job: Job, still_parts: Parts, clip: Path) -> None:
+    emotion = GANimation(GANimationConfig(base_channels=4, num_blocks=1)).eval()
+    parts = dataclasses.replace(still_parts, ganimation=emotion)
+    source = read_frames(clip)
+    plain, angry = job(), job(parts, up_face="angry")
+    assert changed_rows(source, angry)[0] < changed_rows(source, plain)[0] - 0.1 * HEIGHT
+
+
+def test_one_shot_takes_every_reference_from_the_first_face(job: Job, still_parts: Parts) -> None:
+    job(one_shot=True)
+    pictures = torch.cat(still_parts.dnet.pictures)
+    assert len(pictures) == FRAMES
+    assert (pictures == pictures[:1]).all()
+    still_parts.dnet.pictures.clear()
+    job()
+    assert not torch.equal(torch.cat(still_parts.dnet.pictures)[-1], pictures[0])
+
+
+def test_static_shows_the_first_frame_only(job: Job, clip: Path) -> None:
+    still, source = job(static=True), read_frames(clip)
+    assert len(still) == FRAMES
+    upper = slice(0, HEIGHT // 4)
+    assert all(np.array_equal(frame[upper], source[0][upper]) for frame in still)
+
+
+def test_a_still_image_lasts_as_long_as_the_speech(job: Job, tmp_path: Path) -> None:
+    save_image(tmp_path / "face.png", portrait_frames(1)[0])
+    assert len(job(face=tmp_path / "face.png", fps=50.0)) == 2 * FRAMES
+
+
+def test_restorers_and_the_parser_take_part(job: Job, still_parts: Parts) -> None:
+    torch.manual_seed(0)
+    narrow = {"narrow": 1 / 32, "style_dim": 16, "num_mlp_layers": 1}
+    plain = job()
+    enhanced = job(dataclasses.replace(still_parts, reference_enhancer=GPEN(GPENConfig(**narrow))))
+    assert not np.array_equal(plain, enhanced)
+    restorer = GFPGAN(GFPGANConfig(**narrow)).eval()
+    restored = job(dataclasses.replace(still_parts, restorer=restorer))
+    assert not np.array_equal(plain, restored)
+    weaker = job(dataclasses.replace(still_parts, restorer=restorer), restorer_strength=0.3)
+    difference = (
+        np.abs(restored.astype(int) - plain).mean(),
+        np.abs(weaker.astype(int) - plain).mean(),
+    )
+    assert difference[0] > difference[1] > 0
+    parser = ParseNet(ParseNetConfig(base_channels=4, max_channels=8, body_depth=1)).eval()
+    assert not np.array_equal(plain, job(dataclasses.replace(still_parts, parser=parser)))
+
+
+def test_pads_enlarge_the_crop(job: Job, clip: Path) -> None:
+    source = read_frames(clip)
+    small = (source != job(pads=[0, 0, 0, 0], without_rl1=True)).mean()
+    large = (source != job(pads=[40, 40, 40, 40], without_rl1=True)).mean()
+    assert large > small
+
+
+def test_crop_cuts_the_video(job: Job, clip: Path) -> None:
+    cropped = job(crop=[8, HEIGHT - 8, 16, -1])
+    assert cropped.shape[1:3] == (HEIGHT - 16, WIDTH - 16)
+    source = read_frames(clip)[:, 8 : HEIGHT - 8, 16:]
+    assert np.array_equal(cropped[:, :40], source[:, :40])
+
+
+def test_a_box_stands_in_for_the_detector(job: Job, still_parts: Parts, clip: Path) -> None:
+    class Blind:
+        def detect(self, rgb: np.ndarray) -> np.ndarray:
+            return np.zeros((0, 4), np.float32)
+
+    blind = dataclasses.replace(still_parts, detector=Blind())
+    with pytest.raises(FaceNotFoundError):
+        job(blind)
+    center = WIDTH // 2
+    found = job(blind, box=[40, 170, center - 55, center + 55])
+    assert np.abs(found.astype(int) - job()).mean() < 1
+    assert not np.array_equal(found, read_frames(clip))
+
+
+def two_people(tmp_path: Path) -> Path:
+    """The portrait twice side by side, the right one smaller."""
+    large, small = portrait_frames(4, 256, 208), portrait_frames(4, 180, 150)
+    pictures = []
+    for left, right in zip(large, small, strict=True):
+        picture = np.full((208, 448, 3), 60, np.uint8)
+        picture[:, :256], picture[20:170, 262:442] = left, right
+        pictures.append(picture)
+    path = tmp_path / "two.mkv"
+    media.write_video(
+        path, pictures=pictures, width=448, height=208, codec="ffv1", pixel_format="bgr0"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "is_left"),
+    [
+        ({}, True),
+        ({"face_index": 0}, True),
+        ({"face_index": 1}, False),
+        ({"face_box": [270, 20, 440, 170]}, False),
+    ],
+)
+def test_one_of_two_people_is_edited(
+    job: Job, tmp_path: Path, options: dict[str, object], is_left: bool
+) -> None:
+    path = two_people(tmp_path)
+    dubbed, source = job(face=path, length_policy="video", **options), read_frames(path)
+    changed = (dubbed != source).any(axis=(0, 1, 3))
+    assert changed[:256].any() == is_left
+    assert changed[262:].any() != is_left
+
+
+def test_the_person_of_a_photograph_is_edited(job: Job, tmp_path: Path) -> None:
+    save_image(tmp_path / "who.png", portrait_frames(1, 300, 260)[0])
+    path = two_people(tmp_path)
+    assert len(job(face=path, length_policy="video", face_image=str(tmp_path / "who.png"))) == 4
+    save_image(tmp_path / "nobody.png", np.full((90, 90, 3), 128, np.uint8))
+    with pytest.raises(FaceNotFoundError, match=r"photograph"):
+        job(face=path, face_image=str(tmp_path / "nobody.png"))
+    with pytest.raises(MediaError, match=r"gone\.png"):
+        job(face=path, face_image=str(tmp_path / "gone.png"))
+
+
+def test_the_sync_offset_moves_the_mel_windows(job: Job, still_parts: Parts) -> None:
+    job()
+    usual = torch.cat(still_parts.enet.mels)
+    still_parts.enet.mels.clear()
+    job(sync_offset_ms=40.0)
+    assert torch.equal(torch.cat(still_parts.enet.mels)[:-1], usual[1:])
+
+
+def test_pauses_are_silent_to_the_networks(still_parts: Parts, tmp_path: Path, clip: Path) -> None:
+    humming = np.concatenate([media.speech_like(0.4), 0.002 * media.tone(0.6)])
+    media.write_audio(tmp_path / "speech.wav", humming)
+    for gate in (True, False):
+        still_parts.enet.mels.clear()
+        settings = {"tmp_dir": str(tmp_path), "silence_gate": gate}
+        Retalker(load_profile("lite", settings), still_parts)(
+            clip, tmp_path / "speech.wav", tmp_path / "out.mp4"
+        )
+        pause = torch.cat(still_parts.enet.mels)[16:20]
+        assert (pause == -4).all() == gate
+
+
+def test_missing_faces_can_stop_the_job_or_be_held(job: Job, tmp_path: Path) -> None:
+    empty = [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)] * 3
+    path = tmp_path / "gap.mkv"
+    media.write_video(
+        path,
+        pictures=portrait_frames(6) + empty,
+        width=WIDTH,
+        height=HEIGHT,
+        codec="ffv1",
+        pixel_format="bgr0",
+    )
+    with pytest.raises(FaceNotFoundError, match=r"frame 6 \(0\.24 s\)") as caught:
+        job(face=path, length_policy="video", on_missing_face="error")
+    assert caught.value.frame_index == 6
+
+
+def test_the_sound_is_the_given_file(job: Job, tmp_path: Path, speech: Path) -> None:
+    job()
+    dubbed, given = load(tmp_path / "out.mkv"), load(speech)
+    count = min(len(dubbed.samples), len(given.samples))
+    np.testing.assert_allclose(dubbed.samples[:count], given.samples[:count], atol=1e-3)
+
+
+def test_the_edit_is_where_the_mouth_is(job: Job, clip: Path, still_parts: Parts) -> None:
+    source, dubbed = read_frames(clip), job()
+    boxes = still_parts.detector.detect(source[0])
+    points, _ = still_parts.landmarker.predict(source[0], boxes)
+    mouth = points[0, 48:68, :2].mean(axis=0)
+    identity = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    x, y = np.rint(transform_points(identity, mouth[None])[0]).astype(int)
+    around = np.abs(
+        source[0, y - 4 : y + 4, x - 6 : x + 6].astype(int)
+        - dubbed[0, y - 4 : y + 4, x - 6 : x + 6]
+    )
+    assert around.mean() > 10
