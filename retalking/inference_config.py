@@ -34,6 +34,7 @@ _ANALYSIS_FIELDS = {
     "device",
     "precision",
 }
+_OUTPUT_FIELDS = {"codec", "crf", "preset", "tmp_dir", "re_preprocess"}
 
 
 class InferenceConfig(Schema):
@@ -111,6 +112,14 @@ class InferenceConfig(Schema):
     def analysis_values(self) -> dict[str, object]:
         """Return the values that the first pass depends on."""
         return self.model_dump(mode="json", include=_ANALYSIS_FIELDS)
+
+    def pixel_values(self) -> dict[str, object]:
+        """Return the values that the pixels of the output depend on."""
+        return self.model_dump(mode="json", exclude=_OUTPUT_FIELDS)
+
+    def pictures(self) -> list[Path]:
+        """Return the pictures that the job looks at, if they are files."""
+        return [Path(self.exp_img), *([self.face_image] if self.face_image else [])]
 
     def weight_files(self) -> list[Path]:
         """Return the files that this configuration loads, but for those of face-alignment."""

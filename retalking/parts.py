@@ -40,9 +40,9 @@ Network = TypeVar("Network", bound=nn.Module)
 _SEEDED_DNET = DNetConfig(
     descriptor_channels=64,
     adain_channels=32,
-    warping_base_channels=16,
+    warping_base_channels=8,
     warping_max_channels=32,
-    editing_base_channels=16,
+    editing_base_channels=8,
     editing_max_channels=32,
     editing_blocks=1,
 )
@@ -57,9 +57,9 @@ _SEEDED_LNET = LNetConfig(
     attention_hidden=64,
 )
 _SEEDED_ENET = ENetConfig(
-    upsample_channels=(32, 16),
+    upsample_channels=(16, 8),
     style_channels=64,
-    encoder_channels=(16, 16, 32, 32, 32, 32, 32),
+    encoder_channels=(8, 8, 16, 16, 16, 16, 16),
     lnet=_SEEDED_LNET,
 )
 _SEED = 0
@@ -83,6 +83,7 @@ class Parts:
         parser: finds what to paste back.
         ganimation: changes the upper face.
         analysis_files: weight files that the first pass depends on.
+        weight_files: all weight files.
     """
 
     runner: Runner
@@ -98,6 +99,7 @@ class Parts:
     parser: ParseNet | None
     ganimation: GANimation | None
     analysis_files: tuple[Path, ...]
+    weight_files: tuple[Path, ...]
 
 
 def load_parts(config: InferenceConfig) -> Parts:
@@ -117,6 +119,7 @@ def load_parts(config: InferenceConfig) -> Parts:
     if "gfpgan" in (enhancer, restorer):
         restorers["gfpgan"] = files.load(config.gfpgan, GFPGAN, "GFPGAN")
     from_pixels = config.uses_face3d
+    analysis_files += (files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,)
     basis = None if from_pixels else ExpressionBasis.from_file()
     return Parts(
         runner=runner,
@@ -147,10 +150,8 @@ def load_parts(config: InferenceConfig) -> Parts:
             if config.up_face != "original"
             else None
         ),
-        analysis_files=(
-            *analysis_files,
-            files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,
-        ),
+        analysis_files=analysis_files,
+        weight_files=(*analysis_files, *map(files.find, config.weight_files())),
     )
 
 

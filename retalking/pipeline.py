@@ -20,6 +20,7 @@ from retalking.coefficients import crop_scale_ratio, parse_expression
 from retalking.detection import FixedBox
 from retalking.edit_plan import EditPlan, make_edit_plan
 from retalking.encoding import EncoderOptions
+from retalking.finished_frames import FinishedFrames
 from retalking.geometry import STABILISER_PX, Pads, cut
 from retalking.images import load_image
 from retalking.inference_config import InferenceConfig
@@ -157,7 +158,7 @@ class Retalker:
         options = AnalysisOptions(
             choice, config.on_missing_face, config.max_gap_s, config.max_yaw_deg
         )
-        cache = AnalysisCache(config.tmp_dir or default_cache_folder())
+        cache = AnalysisCache(self._cache_folder())
         files = [path, *parts.analysis_files]
         if config.face_image is not None:
             files.append(config.face_image)
@@ -181,11 +182,14 @@ class Retalker:
         timings: Timings,
         progress: bool,
     ) -> None:
-        options = self._render_options(source, analysis)
-        renderer = Renderer(self._parts, analysis, plan, mel, options, timings)
+        config, options = self._config, self._render_options(source, analysis)
+        kept = FinishedFrames(self._cache_folder() / "jobs" / self._job_key(source, audio_file))
+        if config.re_preprocess:
+            kept.clear()
+        renderer = Renderer(self._parts, analysis, plan, mel, options, timings, kept)
         timeline = plan.timeline
         track = AudioTrack(audio_file, duration_s=timeline.duration_s)
-        frames = source.read_frames(timeline.source_index, analysis.pts, self._config.chunk_size)
+        frames = source.read_frames(timeline.source_index, analysis.pts, config.chunk_size)
         with (
             VideoWriter(outfile, source.info, self._encoder, track, timeline.end_pts) as writer,
             WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
@@ -195,6 +199,16 @@ class Retalker:
             for chunk in renderer.render(chunks):
                 encoder.put(chunk)
                 bar.update(len(chunk))
+        kept.clear()
+
+    def _cache_folder(self) -> Path:
+        return self._config.tmp_dir or default_cache_folder()
+
+    def _job_key(self, source: Source, audio_file: Path) -> str:
+        """Fingerprint of everything that the output's pixels depend on."""
+        files = [source.info.path, audio_file, *self._parts.weight_files]
+        files += [path for path in self._config.pictures() if path.is_file()]
+        return fingerprint(files, self._config.pixel_values())
 
     def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
         config = self._config

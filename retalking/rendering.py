@@ -24,6 +24,7 @@ from retalking.blending import choose_num_levels
 from retalking.coefficients import coefficient_windows
 from retalking.compositing import Layer, composite, paste
 from retalking.edit_plan import EditPlan
+from retalking.finished_frames import FinishedChunk, FinishedFrames
 from retalking.geometry import (
     EDITED_FROM,
     LIP_PX,
@@ -109,13 +110,15 @@ class _Prepared:
         chunk: the source frames.
         rows: int64 ``[A]``, which of them show a face.
         source: int64 ``[A]``, their indices in the source.
-        references: of these frames; ``None`` if there are none.
+        references: of these frames; ``None`` if there are none, or nothing is left to do.
+        finished: the result, if an earlier job got as far as this.
     """
 
     chunk: FrameChunk
     rows: IntArray
     source: IntArray
     references: References | None
+    finished: FinishedChunk | None = None
 
 
 class Renderer:
@@ -129,6 +132,7 @@ class Renderer:
         mel: MelSpectrogram,
         options: RenderOptions,
         timings: Timings,
+        kept: FinishedFrames | None = None,
     ) -> None:
         self._parts = parts
         self._analysis = analysis
@@ -136,6 +140,7 @@ class Renderer:
         self._mel = mel
         self._options = options
         self._timings = timings
+        self._kept = kept
         track = analysis.track
         self._landmarks = track.landmarks_px.astype(np.float64)
         self._anchors = smooth_anchors(track) if options.smooth else lip_anchors(self._landmarks)
@@ -160,12 +165,16 @@ class Renderer:
         numbers = slice(chunk.start, chunk.start + len(chunk))
         rows = np.flatnonzero(self._plan.opacity[numbers] > 0)
         source = self._plan.timeline.source_index[numbers][rows]
+        run = self._plan.run[numbers]
+        finished = None if self._kept is None else self._kept.load(chunk.start, chunk.rgb)
+        if finished is not None:
+            return _Prepared(chunk, rows, source, None, finished), finished.drift_px, run
         drift = np.zeros((len(chunk), 3, 2))
         references = None
         if len(rows):
             references = self._make_references(chunk.rgb[rows], source, chunk.start + rows)
             drift[rows] = references.drift_px
-        return _Prepared(chunk, rows, source, references), drift, self._plan.run[numbers]
+        return _Prepared(chunk, rows, source, references), drift, run
 
     def _make_references(
         self, frames: UInt8Array, source: IntArray, numbers: IntArray
@@ -201,7 +210,7 @@ class Renderer:
     def _finish(self, prepared: _Prepared, drift_px: Float64Array) -> FrameChunk:
         chunk, rows = prepared.chunk, prepared.rows
         numbers = chunk.start + rows
-        output = chunk.rgb
+        output = chunk.rgb if prepared.finished is None else prepared.finished.rgb
         if prepared.references is not None:
             frames = chunk.rgb[rows]
             faces = self._synthesise(frames, prepared, drift_px, numbers)
@@ -216,6 +225,10 @@ class Renderer:
                         overlays[row],
                         float(self._plan.opacity[number]),
                     )
+            if self._kept is not None:
+                drift = np.zeros((len(chunk), 3, 2))
+                drift[rows] = prepared.references.drift_px
+                self._kept.save(chunk.start, chunk.rgb, FinishedChunk(output, drift))
         pts = self._plan.timeline.pts[chunk.start : chunk.start + len(chunk)]
         return FrameChunk(chunk.start, pts, output)
 

@@ -53,7 +53,7 @@ def still_parts() -> Parts:
     return dataclasses.replace(loaded, dnet=StillDNet(), enet=NegativeENet())  # type: ignore[arg-type]
 
 
-FRAMES = 9
+FRAMES = 7
 WIDTH, HEIGHT = 256, 208
 
 

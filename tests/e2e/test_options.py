@@ -262,3 +262,24 @@ def test_the_edit_is_where_the_mouth_is(job: Job, clip: Path, still_parts: Parts
         - dubbed[0, y - 4 : y + 4, x - 6 : x + 6]
     )
     assert around.mean() > 10
+
+
+def test_an_interrupted_job_goes_on(job: Job, still_parts: Parts, tmp_path: Path) -> None:
+    whole = job(chunk_size=2)
+    network = still_parts.enet
+    num_frames = len(network.mels)
+
+    class Interrupted(type(network)):  # type: ignore[misc]
+        def forward(self, *inputs: torch.Tensor) -> object:
+            if len(self.mels) == 5:
+                raise KeyboardInterrupt
+            return super().forward(*inputs)
+
+    (tmp_path / "out.mkv").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        job(dataclasses.replace(still_parts, enet=Interrupted()), chunk_size=2)
+    assert not (tmp_path / "out.mkv").exists()
+    network.mels.clear()
+    assert np.array_equal(job(chunk_size=2), whole)
+    assert len(network.mels) == num_frames - 4
+    assert list((tmp_path / "cache" / "jobs").iterdir()) == []
