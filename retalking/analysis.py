@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from retalking.alignment import transform_points
 from retalking.errors import FaceNotFoundError, MediaError
@@ -48,7 +50,12 @@ class AnalysisOptions:
 
 
 def analyse_video(
-    source: Source, parts: Parts, options: AnalysisOptions, chunk_size: int, timings: Timings
+    source: Source,
+    parts: Parts,
+    options: AnalysisOptions,
+    chunk_size: int,
+    timings: Timings,
+    progress: bool = False,
 ) -> VideoAnalysis:
     """Track the face of a video and fit its coefficients.
 
@@ -58,6 +65,7 @@ def analyse_video(
         options: see there.
         chunk_size: frames held at a time; does not change the result.
         timings: told how long it took.
+        progress: show a bar on stderr.
 
     Raises:
         MediaError: the video has no frame.
@@ -65,9 +73,10 @@ def analyse_video(
     """
     rate = float(source.info.frame_rate)
     pts: list[int] = []
-    with timings.measure("face tracking", 0):
+    bar = tqdm(total=source.info.num_frames, desc="tracking", unit="frame", disable=not progress)
+    with timings.measure("face tracking", 0), bar:
         tracks = track_faces(
-            _noting_pts(source.read_all(chunk_size), pts),
+            _noting_pts(source.read_all(chunk_size), pts, bar),
             parts.detector,
             parts.landmarker,
             rate,
@@ -141,9 +150,12 @@ def fit_face3d(
     )
 
 
-def _noting_pts(chunks: Iterable[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:
+def _noting_pts(
+    chunks: Iterable[FrameChunk], pts: list[int], bar: tqdm[NoReturn]
+) -> Iterator[FrameChunk]:
     for chunk in chunks:
         pts.extend(chunk.pts.tolist())
+        bar.update(len(chunk))
         yield chunk
 
 

@@ -126,7 +126,7 @@ class Retalker:
             # The output is checked before any work is done.
             VideoWriter(outfile, source.info, self._encoder, AudioTrack(audio_file))
             clip = audio.load(audio_file)
-            analysis = self._analyse(source, timings)
+            analysis = self._analyse(source, timings, progress)
             mel = log_mel(clip)
             if config.silence_gate:
                 mel = gate_silence(mel, speech_gate(clip, len(mel)))
@@ -143,7 +143,7 @@ class Retalker:
         edited = int(np.count_nonzero(plan.opacity))
         return DubbingReport(outfile, len(plan), edited, timeline.duration_s, timings)
 
-    def _analyse(self, source: Source, timings: Timings) -> VideoAnalysis:
+    def _analyse(self, source: Source, timings: Timings, progress: bool) -> VideoAnalysis:
         """First pass, from the cache where it has been done before."""
         config, path, parts = self._config, source.info.path, self._parts
         likeness = None
@@ -167,7 +167,7 @@ class Retalker:
         if found is not None:
             logger.info("%s: using the face analysis of an earlier job", path)
             return found
-        analysis = analyse_video(source, parts, options, config.chunk_size, timings)
+        analysis = analyse_video(source, parts, options, config.chunk_size, timings, progress)
         cache.save(key, analysis)
         return analysis
 
