@@ -144,7 +144,12 @@ def test_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_first_signal_is_heeded_and_the_second_acts_as_usual() -> None:
+def test_first_signal_is_heeded_and_the_second_acts_as_usual(
+    request: pytest.FixtureRequest,
+) -> None:
+    # A shell that runs the tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with heed_signals() as signals:
         signal.raise_signal(signal.SIGINT)
         assert signals == ["SIGINT"]
