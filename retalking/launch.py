@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -43,7 +44,8 @@ def launch(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="YAML file, see configs/")
-    parser.add_argument("--run_dir", type=Path, help="folder to begin or to continue")
+    parser.add_argument("--run-dir", "--run_dir", type=Path, help="folder to begin or to continue")
+    parser.add_argument("--init", type=Path, help="weights to begin with, official or our own")
     parser.add_argument(
         "--set",
         action="append",
@@ -53,13 +55,16 @@ def launch(
     )
     parser.add_argument("--device", choices=get_args(DeviceName), default="auto")
     parser.add_argument(
+        "--dry-run",
         "--dry_run",
         action="store_true",
         help="make one update, one validation and one checkpoint, and leave nothing behind",
     )
     options = parser.parse_args(arguments)
     if options.run_dir is None and not options.dry_run:
-        parser.error("--run_dir is needed, except with --dry_run")
+        parser.error("--run-dir is needed, except with --dry-run")
+    if options.init is not None:
+        options.set.append(f"init={json.dumps(str(options.init), ensure_ascii=False)}")
     try:
         config = load_config(schema, options.config, options.set)
         with join_ranks(options.device) as ranks, _place(options) as folder:

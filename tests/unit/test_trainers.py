@@ -20,11 +20,12 @@ from models import initial, weights
 from models.landmarks import LandmarkNet, LandmarkNetConfig
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.errors import ConfigError, WeightsError
+from retalking.launch import launch
 from tests.faces import frontal_landmarks
 from tests.stores import write_store
 from train_audio import Disturbance, disturb
 from train_enet import five_points
-from train_lnet import paint, weigh_mouth
+from train_lnet import LNetTraining, paint, weigh_mouth
 
 CPU = torch.device("cpu")
 SMALL = SyncExpertConfig(base_channels=2, embedding_channels=8)
@@ -223,3 +224,20 @@ def test_an_absent_teacher_names_the_switch(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=f"absent.pth.*{switch}") as raised:
             load()
         assert "\n" not in str(raised.value)
+
+
+def test_init_names_the_weights_to_begin_with(
+    tmp_path: Path,
+) -> None:
+    seen: list[LNetTraining] = []
+
+    def train(config: LNetTraining, job: object) -> int:
+        seen.append(config)
+        return 0
+
+    smoke = Path(__file__).resolve().parents[2] / "configs" / "lnet" / "smoke.yaml"
+    arguments = ["--config", str(smoke), "--run-dir", str(tmp_path / "run"), "--device", "cpu"]
+    weights_path = tmp_path / "my L-Net.pth"
+    assert launch("Train.", LNetTraining, train, [*arguments, "--init", str(weights_path)]) == 0
+    assert launch("Train.", LNetTraining, train, arguments) == 0
+    assert [config.init for config in seen] == [weights_path, None]

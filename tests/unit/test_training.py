@@ -304,7 +304,7 @@ def test_command_line_needs_a_folder(config: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as caught:
         launch("Train a toy.", ToyConfig, train, ["--config", str(config)])
     assert caught.value.code == 2
-    assert "--run_dir is needed" in capsys.readouterr().err
+    assert "--run-dir is needed" in capsys.readouterr().err
 
 
 def test_ranks_that_see_different_folders(tmp_path: Path) -> None:
