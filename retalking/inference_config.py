@@ -48,9 +48,9 @@ class InferenceConfig(Schema):
     checkpoints: Path | None
     face_analysis: Literal["lite", "official"]
     coefficients: Literal["auto", "face3d", "lite"]
-    dnet: Path
+    dnet: Path | None
     lnet: Path | None
-    enet: Path
+    enet: Path | None
     face3d: Path
     expression_templates: Path
     reference_enhancer: Restorer

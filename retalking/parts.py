@@ -19,7 +19,7 @@ from models.spectral_norm import fold_spectral_norm
 from models.weight_files import is_safetensors
 from retalking.coefficients import load_expression_templates
 from retalking.detection import CascadeDetector, FaceDetector
-from retalking.errors import WeightsError
+from retalking.errors import ConfigError, WeightsError
 from retalking.inference_config import SEEDED, InferenceConfig
 from retalking.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
 from retalking.lite_coefficients import EXPRESSION_BASIS_PATH, ExpressionBasis
@@ -76,8 +76,8 @@ class Parts:
         face3d: Deep3DFaceRecon, or ``None`` for coefficients from the landmarks alone.
         expression_basis: of the coefficients from landmarks, or ``None`` with ``face3d``.
         templates: expression ``[64]`` by name.
-        dnet: stabilises the expression.
-        enet: synthesises the lips, with L-Net inside.
+        dnet: stabilises the expression; ``None`` takes quiet frames as references instead.
+        enet: synthesises the lips: E-Net with L-Net inside, or L-Net alone.
         reference_enhancer: sharpens the references.
         restorer: restores the mouth.
         parser: finds what to paste back.
@@ -92,8 +92,8 @@ class Parts:
     face3d: Face3D | None
     expression_basis: ExpressionBasis | None
     templates: Mapping[str, FloatArray]
-    dnet: DNet
-    enet: ENet
+    dnet: DNet | None
+    enet: ENet | LNet
     reference_enhancer: FaceRestorer | None
     restorer: FaceRestorer | None
     parser: ParseNet | None
@@ -132,11 +132,7 @@ def load_parts(config: InferenceConfig) -> Parts:
             if basis is None
             else basis.templates
         ),
-        dnet=(
-            _place_seeded(DNet(_SEEDED_DNET), runner)
-            if config.dnet == SEEDED
-            else files.load(config.dnet, DNet, "DNet")
-        ),
+        dnet=_load_dnet(files, config.dnet),
         enet=_load_enet(files, config.enet, config.lnet),
         reference_enhancer=restorers[enhancer],
         restorer=restorers[restorer],
@@ -199,8 +195,20 @@ def _load_face_analysis(
     return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
 
 
-def _load_enet(files: _Loader, enet_path: Path, lnet_path: Path | None) -> ENet:
-    """E-Net with the L-Net of ``lnet_path`` inside, or with the one its file brings."""
+def _load_dnet(files: _Loader, path: Path | None) -> DNet | None:
+    if path is None:
+        return None
+    if path == SEEDED:
+        return _place_seeded(DNet(_SEEDED_DNET), files.runner)
+    return files.load(path, DNet, "DNet")
+
+
+def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -> ENet | LNet:
+    """E-Net with the L-Net of ``lnet_path`` inside or the one its file brings, or L-Net alone."""
+    if enet_path is None:
+        if lnet_path is None:
+            raise ConfigError("enet and lnet: both are null, expected at least one file")
+        return files.load(lnet_path, LNet, "LNet")
     if enet_path == SEEDED:
         return _place_seeded(ENet(_SEEDED_ENET), files.runner)
     if lnet_path is None or not is_safetensors(files.find(enet_path)):

@@ -21,7 +21,7 @@ from retalking.detection import FixedBox
 from retalking.edit_plan import EditPlan, make_edit_plan
 from retalking.encoding import EncoderOptions
 from retalking.finished_frames import FinishedFrames
-from retalking.geometry import STABILISER_PX, Pads, cut
+from retalking.geometry import STABILISER_PX, Pads, cut, smooth_anchors
 from retalking.images import load_image
 from retalking.inference_config import InferenceConfig
 from retalking.likeness import likeness_to
@@ -29,6 +29,7 @@ from retalking.mel import MelSpectrogram, log_mel
 from retalking.overlap import WriteBehind, read_ahead
 from retalking.parts import Parts, load_parts
 from retalking.profiles import load_profile
+from retalking.reference_frames import read_quiet_frames
 from retalking.rendering import Renderer, RenderOptions
 from retalking.silence import gate_silence, speech_gate
 from retalking.source import Source
@@ -229,6 +230,11 @@ class Retalker:
             smooth=not config.nosmooth,
             one_shot=one_shot,
             scale_ratio=scale_ratio,
+            quiet_frames=(
+                read_quiet_frames(source, analysis, smooth_anchors(analysis.track))
+                if self._parts.dnet is None
+                else None
+            ),
         )
 
     def _expression(self) -> FloatArray:

@@ -46,6 +46,7 @@ from retalking.masks import (
 )
 from retalking.mel import MelSpectrogram
 from retalking.parts import Parts
+from retalking.reference_frames import QuietFrames
 from retalking.references import (
     References,
     cut_references,
@@ -89,6 +90,7 @@ class RenderOptions:
         smooth: filter anchors over time.
         one_shot: stabiliser crop ``[256, 256, 3]`` that stands for every frame, or ``None``.
         scale_ratio: factor of the crop scale, see ``crop_scale_ratio``; 1 unless one-shot.
+        quiet_frames: references of a job without D-Net.
     """
 
     template: FloatArray
@@ -100,6 +102,7 @@ class RenderOptions:
     smooth: bool = True
     one_shot: UInt8Array | None = None
     scale_ratio: float = 1.0
+    quiet_frames: QuietFrames | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,10 @@ class Renderer:
         options, parts = self._options, self._parts
         run = parts.runner.for_frames(numbers)
         crops = self._analysis.crops[source]
+        if parts.dnet is None:
+            assert options.quiet_frames is not None
+            rgb, anchors = options.quiet_frames.of(source)
+            return References(rgb, anchors, np.zeros_like(anchors), None, np.empty((0, 2, 3)))
         with self._timings.measure("D-Net", len(source)):
             if options.one_shot is None:
                 faces = _cut_each(frames, crops, STABILISER_PX)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from models.dnet import DNet
 from models.enet import ENet
+from models.lnet import LNet
 from retalking.geometry import EDITED_FROM, LIP_PX
 from retalking.images import to_tensor, to_uint8
 from retalking.runtime import Run
@@ -24,6 +26,7 @@ from third_party.parsenet import ParseNet
 RESTORED_PX = 512
 """Side of the faces that GFPGAN, GPEN and ParseNet read."""
 _GANIMATION_PX = 128
+_LNET_PX = 96
 
 FaceRestorer = GFPGAN | GPEN
 
@@ -51,13 +54,13 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
 
 
 def synthesise_lips(
-    run: Run, enet: ENet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
+    run: Run, network: ENet | LNet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
 ) -> UInt8Array:
     """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
 
     Args:
         run: runs the network.
-        enet: E-Net with its L-Net inside.
+        network: E-Net with its L-Net inside, or L-Net alone, whose result is enlarged bicubically.
         faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
         references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
         mels: float32 ``[T, 1, 80, 16]``.
@@ -69,7 +72,11 @@ def synthesise_lips(
     masked[:, round(EDITED_FROM * LIP_PX) :] = 0
 
     def synthesise(mel: Tensor, face: Tensor, reference: Tensor) -> Tensor:
-        picture, _ = enet(mel, torch.cat([face, reference], dim=1), reference)
+        both = torch.cat([face, reference], dim=1)
+        if isinstance(network, LNet):
+            low_res = network(mel, interpolate(both, (_LNET_PX, _LNET_PX), mode="area"))
+            return interpolate(low_res, (LIP_PX, LIP_PX), mode="bicubic", align_corners=False)
+        picture, _ = network(mel, both, reference)
         return picture
 
     inputs = (torch.from_numpy(mels), _to_bgr(masked), _to_bgr(references))
@@ -100,11 +107,9 @@ def change_upper_face(
         return ganimation(picture, aus.to(picture.device).expand(len(picture), -1))
 
     large = _to_signed(faces)
-    small = torch.nn.functional.interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
+    small = interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
     difference = run(change, small) - small
-    enlarged = torch.nn.functional.interpolate(
-        difference, large.shape[2:], mode="bilinear", align_corners=False
-    )
+    enlarged = interpolate(difference, large.shape[2:], mode="bilinear", align_corners=False)
     return _from_signed(large + enlarged)
 
 

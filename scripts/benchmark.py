@@ -135,9 +135,11 @@ def network_work(parts: Parts, num_frames: int) -> dict[str, Callable[[Run], obj
     windows = random.standard_normal((num_frames, 73, 26)).astype(np.float32)
     mels = random.uniform(-4, 4, (num_frames, 1, 80, 16)).astype(np.float32)
     work: dict[str, Callable[[Run], object]] = {
-        "D-Net": lambda run: edit_expression(run, parts.dnet, small, windows),
         "L-Net, E-Net": lambda run: synthesise_lips(run, parts.enet, lips, lips, mels),
     }
+    if parts.dnet is not None:
+        dnet = parts.dnet
+        work["D-Net"] = lambda run: edit_expression(run, dnet, small, windows)
     for name, restorer in (("enhancer", parts.reference_enhancer), ("restorer", parts.restorer)):
         if restorer is not None:
             work[f"{name} ({type(restorer).__name__})"] = partial(_restore, restorer, large)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.lnet import LNet, LNetConfig
 from retalking.alignment import transform_points
 from retalking.audio import load
 from retalking.errors import ConfigError, FaceNotFoundError, MediaError
@@ -283,3 +284,29 @@ def test_an_interrupted_job_goes_on(job: Job, still_parts: Parts, tmp_path: Path
     assert np.array_equal(job(chunk_size=2), whole)
     assert len(network.mels) == num_frames - 4
     assert list((tmp_path / "cache" / "jobs").iterdir()) == []
+
+
+def test_without_d_net_a_quiet_frame_is_the_reference(
+    job: Job, still_parts: Parts, clip: Path
+) -> None:
+    source, dubbed = read_frames(clip), job(dataclasses.replace(still_parts, dnet=None))
+    assert still_parts.dnet.windows == []
+    changed = (source != dubbed).any(axis=(1, 2, 3))
+    assert changed.all()
+
+
+def test_l_net_alone_paints_the_lips(job: Job, still_parts: Parts, clip: Path) -> None:
+    narrow = LNetConfig(
+        base_channels=8,
+        max_channels=16,
+        blocks_per_level=1,
+        adain_channels=8,
+        audio_channels=16,
+        audio_base_channels=4,
+        attention_head_channels=8,
+        attention_hidden=16,
+    )
+    dubbed = job(dataclasses.replace(still_parts, enet=LNet(narrow).eval()))
+    top, bottom = changed_rows(read_frames(clip), dubbed)
+    assert bottom - top < 0.45 * HEIGHT
+    assert bottom > top
