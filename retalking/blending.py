@@ -15,7 +15,7 @@ from retalking.types import BoolArray, FloatArray, UInt8Array
 
 _FULL_EFFECT = 0.25  # mask value from which the multi-band result counts fully
 _MIN_RING_PIXELS = 32  # fewer say nothing about colour
-_GAIN_RANGE = (0.5, 2.0)  # beyond, ring and patch show different things
+_GAIN_RANGE = (0.8, 1.25)  # beyond, ring and patch differ in sharpness rather than in light
 
 
 def laplacian_blend(
@@ -105,7 +105,7 @@ def match_color(patch: UInt8Array | FloatArray, region: UInt8Array, ring: BoolAr
     """Give a patch the colour statistics that the region has on a ring where both show skin.
 
     Per channel, mean and standard deviation over the ring become those of the region by one gain
-    and offset. The gain is limited to 0.5 .. 2; a ring below 32 pixels changes nothing.
+    and offset. The gain is limited to 0.8 .. 1.25; a ring below 32 pixels changes nothing.
 
     Args:
         patch: uint8 or float32 ``[H, W, 3]`` in 0..255.

@@ -30,6 +30,7 @@ _JAW = slice(0, 17)
 _CHIN = slice(4, 13)
 _OUTER_LIP = slice(48, 60)
 _CHIN_ROOM = 0.06  # share of the crop by which an opening mouth may lower the chin
+_INSET = 2 * round(0.025 * LIP_PX) + 1  # px
 _SLOPE = 0.03  # standard deviation of a mask's edge, share of its side
 _RIM = 0.03  # share of the crop's side along which everything fades to nothing
 
@@ -52,8 +53,10 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
     lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
     outline = cv2.convexHull(np.concatenate([jaw, lid]).astype(np.float32))
     mask = np.zeros((LIP_PX, LIP_PX), dtype=np.uint8)
-    cv2.fillConvexPoly(mask, np.rint(outline).astype(np.int32), 1)
-    return soften(mask.astype(np.float32)) * edited_band(whole_face)
+    cv2.fillConvexPoly(mask, np.rint(outline * 16).astype(np.int32), 1, shift=4)
+    # The slope lies inside the outline, or the blurred edge of the face would spill over the rest.
+    core = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_INSET, _INSET)))
+    return soften(core.astype(np.float32)) * edited_band(whole_face)
 
 
 def edited_band(whole_face: bool = False) -> FloatArray:
