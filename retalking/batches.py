@@ -9,6 +9,7 @@ number of ranks do not change the data.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
@@ -60,6 +61,10 @@ class DrawSampler:
             first += self._batch_size
 
 
+_START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
+"""A loader that is forked inherits the locks of this process's threads, and may wait for ever."""
+
+
 class _Guarded:
     """Draws that hand a mistake over as a value: raised in a worker, it would lose its one line."""
 
@@ -98,6 +103,7 @@ def read_batches(
         cast(Any, _Guarded(draws)),
         batch_sampler=cast(Any, DrawSampler(batch_size, start_step, ranks)),
         num_workers=num_workers,
+        multiprocessing_context=_START_METHOD if num_workers else None,
         pin_memory=ranks.device.type == "cuda",
         collate_fn=_collate,
         worker_init_fn=_outlive_first_signal,
