@@ -125,14 +125,16 @@ def log_mel(clip: AudioClip) -> MelSpectrogram:
             f"mel spectrogram: {len(broken)} audio samples are NaN or infinite, first at "
             f"{broken[0] / SAMPLE_RATE_HZ:.3f} s; decode or export the audio again"
         )
-    padded = np.pad(_pre_emphasise(samples), _FFT_SIZE // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)
     filters = mel_filters()
-    mel = np.empty((NUM_BANDS, len(frames)), dtype=np.float32)
-    for start in range(0, len(frames), _BLOCK_COLUMNS):
-        block = slice(start, start + _BLOCK_COLUMNS)
-        magnitude = np.abs(np.fft.rfft(frames[block] * hann, axis=1))
+    num_columns = 1 + len(samples) // _HOP
+    mel = np.empty((NUM_BANDS, num_columns), dtype=np.float32)
+    for start in range(0, num_columns, _BLOCK_COLUMNS):
+        block = slice(start, min(start + _BLOCK_COLUMNS, num_columns))
+        first = start * _HOP - _FFT_SIZE // 2
+        part = _pre_emphasise(samples, first, (block.stop - start - 1) * _HOP + _FFT_SIZE)
+        frames = np.lib.stride_tricks.sliding_window_view(part, _FFT_SIZE)[::_HOP]
+        magnitude = np.abs(np.fft.rfft(frames * hann, axis=1))
         level_db = 20 * np.log10(np.maximum(_FLOOR, filters @ magnitude.T)) - _REFERENCE_DB
         mel[:, block] = np.clip(8 * (level_db + _RANGE_DB) / _RANGE_DB - 4, SILENCE, -SILENCE)
     return MelSpectrogram(mel)
@@ -173,7 +175,12 @@ def _mel_to_hz(mel: Float64Array) -> Float64Array:
     return np.where(mel < _LOG_START_MEL, mel * _LINEAR_HZ_PER_MEL, logarithmic)
 
 
-def _pre_emphasise(samples: FloatArray) -> Float64Array:
-    emphasised = samples.astype(np.float64)
-    emphasised[1:] -= _PRE_EMPHASIS * samples[:-1].astype(np.float64)
+def _pre_emphasise(samples: FloatArray, first: int, length: int) -> Float64Array:
+    """Samples ``first`` to ``first + length`` after the filter, zero beyond the track."""
+    emphasised = np.zeros(length)
+    low, high = max(first, 0), min(first + length, len(samples))
+    inside = emphasised[low - first : high - first]
+    inside += samples[low:high]
+    before = samples[max(low - 1, 0) : high - 1].astype(np.float64)
+    inside[len(inside) - len(before) :] -= _PRE_EMPHASIS * before
     return emphasised

@@ -131,11 +131,13 @@ class Retalker:
             mel = log_mel(clip)
             if config.silence_gate:
                 mel = gate_silence(mel, speech_gate(clip, len(mel)))
+            duration_s = min(clip.duration_s, config.max_seconds or float("inf"))
+            del clip  # 230 MB per hour
             timeline = build_timeline(
                 analysis.pts,
                 analysis.info.time_base,
                 analysis.info.frame_rate,
-                min(clip.duration_s, config.max_seconds or float("inf")),
+                duration_s,
                 config.length_policy,
                 sync_offset_s=config.sync_offset_ms / 1000,
             )

@@ -31,7 +31,8 @@ def speech_gate(clip: AudioClip, num_columns: int) -> FloatArray:
     padded = np.zeros(num_columns * block, dtype=np.float32)
     samples = clip.samples[: len(padded)]
     padded[: len(samples)] = samples
-    power = (padded.reshape(num_columns, block).astype(np.float64) ** 2).mean(axis=1)
+    blocks = padded.reshape(num_columns, block)
+    power = np.einsum("ij,ij->i", blocks, blocks, dtype=np.float64) / block
     level_db = 10 * np.log10(power + 1e-12)
     threshold_db = max(np.percentile(level_db, 95) - _BELOW_SPEECH_DB, _ALWAYS_SILENT_DB)
     quiet = level_db < threshold_db
