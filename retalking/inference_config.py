@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from retalking.config import Schema
 from retalking.runtime import DeviceName, Precision
 from retalking.timeline import LengthPolicy
+from retalking.weight_catalogue import CHECKPOINTS
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=0)]
@@ -108,6 +109,11 @@ class InferenceConfig(Schema):
         if self.coefficients == "auto":
             return self.face_analysis == "official"
         return self.coefficients == "face3d"
+
+    def locate(self, path: Path) -> Path | None:
+        """Return where a weight file is: at its path, in ``checkpoints``, or in our own folder."""
+        folders = [Path(), *([self.checkpoints] if self.checkpoints else []), CHECKPOINTS]
+        return next((folder / path for folder in folders if (folder / path).is_file()), None)
 
     def analysis_values(self) -> dict[str, object]:
         """Return the values that the first pass depends on."""

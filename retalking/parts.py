@@ -110,7 +110,7 @@ def load_parts(config: InferenceConfig) -> Parts:
         ConfigError: the device or precision cannot be used.
     """
     runner = make_runner(config.device, config.precision, config.batch_size)
-    files = _Loader(config.checkpoints or CHECKPOINTS, runner)
+    files = _Loader(config, runner)
     detector, landmarker, analysis_files = _load_face_analysis(config.face_analysis, runner)
     restorers: dict[str, FaceRestorer | None] = {"none": None}
     enhancer, restorer = config.active_restorers
@@ -155,18 +155,19 @@ def load_parts(config: InferenceConfig) -> Parts:
 class _Loader:
     """Finds weight files and places their networks."""
 
-    folder: Path
+    config: InferenceConfig
     runner: Runner
 
     def find(self, path: Path) -> Path:
-        """Look under the path itself, then in the folder of checkpoints."""
-        for candidate in (path, self.folder / path):
-            if candidate.is_file():
-                return candidate
-        raise WeightsError(
-            f"{self.folder / path}: no such weight file; run python "
-            "scripts/download_checkpoints.py, name another file, or use --profile lite"
-        )
+        """Look where the configuration says."""
+        found = self.config.locate(path)
+        if found is None:
+            folder = self.config.checkpoints or CHECKPOINTS
+            raise WeightsError(
+                f"{folder / path}: no such weight file; run python "
+                "scripts/download_checkpoints.py, name another file, or use --profile lite"
+            )
+        return found
 
     def load(
         self,

@@ -10,7 +10,7 @@ from pathlib import Path
 from retalking.config import load_config
 from retalking.errors import ConfigError
 from retalking.inference_config import InferenceConfig
-from retalking.weight_catalogue import CHECKPOINTS, FACE_ALIGNMENT_WEIGHTS, read_catalogue
+from retalking.weight_catalogue import FACE_ALIGNMENT_WEIGHTS, read_catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -62,14 +62,9 @@ def _choose_profile(options: Mapping[str, object], overrides: Sequence[str]) -> 
 
 def missing_files(config: InferenceConfig) -> list[str]:
     """Return the weight files that a configuration names and that are not here."""
-    folder = config.checkpoints or CHECKPOINTS
-    missing = [
-        str(path)
-        for path in config.weight_files()
-        if not (path.is_file() or (folder / path).is_file())
-    ]
+    missing = [str(path) for path in config.weight_files() if config.locate(path) is None]
     if config.face_analysis == "official":
         catalogue = read_catalogue()
         files = [catalogue.named(name) for name in FACE_ALIGNMENT_WEIGHTS]
-        missing += [file.file for file in files if not file.path(folder).is_file()]
+        missing += [file.file for file in files if not file.path().is_file()]
     return missing
