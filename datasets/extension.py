@@ -34,7 +34,7 @@ from retalking.alignment import (
     invert_affine,
     transform_points,
 )
-from retalking.analysis import fit_face3d
+from retalking.analysis import fit_face3d, points_in_crops
 from retalking.coefficients import coefficient_windows
 from retalking.geometry import LIP_PX, STABILISER_PX, Pads, cut, smooth_anchors, warp
 from retalking.landmarks import Landmarker
@@ -113,11 +113,9 @@ def stored_track(clip: StoredClip) -> FaceTrack:
 
 def estimate_lite_coefficients(clip: StoredClip, basis: ExpressionBasis) -> dict[str, np.ndarray]:
     """Estimate coefficients from the landmarks, as the lite profile does."""
-    crops = clip.array(TRACKS, "stabiliser_crop")
-    depth = clip.array(TRACKS, "depth_px") * crops[:, 0, 0][:, None]
-    flat = transform_points(crops, clip.array(TRACKS, "landmarks_px").astype(np.float64))
-    points = np.concatenate([flat, depth[..., None]], axis=-1)
-    return _named(estimate_coefficients(points, stored_track(clip), basis))
+    track = stored_track(clip)
+    points = points_in_crops(track, clip.array(TRACKS, "stabiliser_crop"))
+    return _named(estimate_coefficients(points, track, basis))
 
 
 def regress_coefficients(clip: StoredClip, face3d: Face3D, runner: Runner) -> dict[str, np.ndarray]:

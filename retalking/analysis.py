@@ -98,7 +98,7 @@ def analyse_video(
         else:
             assert parts.expression_basis is not None
             coefficients = estimate_coefficients(
-                _points_in_crops(track, crops), track, parts.expression_basis
+                points_in_crops(track, crops), track, parts.expression_basis
             )
     track = drop_profiles(track, coefficients, options.max_yaw_deg)
     analysis = VideoAnalysis(source.info, stamps, track, crops, coefficients)
@@ -159,7 +159,7 @@ def _noting_pts(
         yield chunk
 
 
-def _points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:
+def points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:
     """Landmarks with depth ``[F, 68, 3]`` in pixels of the stabiliser crops."""
     flat = transform_points(crops, track.landmarks_px.astype(np.float64))
     if track.depth_px is None:
