@@ -1,0 +1,163 @@
+"""What a metric is: it reads clips in chunks, and its results over clips can be merged.
+
+A clip is read once, front to back::
+
+    meter = metric.start(clip)          # the whole clip's speech and face tracks
+    for chunk in chunks:
+        meter.add(chunk)                # pixels, a few frames at a time
+    state = meter.finish()              # small named arrays
+    total = metric.merge(total, state)  # in any order, over shards and machines
+    metric.values(total)                # {"fid": 12.3}
+
+States are dictionaries of numpy arrays, at most float64: ``np.savez(path, **state)`` keeps one and
+``dict(np.load(path))`` brings it back without pickle. How clips are spread over shards changes the
+values only by float64 rounding.
+
+Three videos meet in a clip, frame by frame: the ``result`` that is measured, the ``source`` that
+was edited, and the ``truth``, which shows what the speaker's mouth does while saying this speech
+(the source itself where the video was given its own speech; for others there is often none).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retalking.errors import MediaError
+from retalking.types import AudioClip, FaceTrack, UInt8Array
+
+Need = Literal["source", "truth", "speech", "result_track", "source_track", "truth_track"]
+"""What a metric reads besides the result's frames: a field of ``ClipChunk`` or ``Clip``."""
+
+State = dict[str, NDArray[np.generic]]
+"""Named arrays; what they hold is the metric's own business."""
+
+Better = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a metric gives.
+
+    Attributes:
+        name: key of ``Metric.values`` and column of the tables, such as ``lse_d``.
+        unit: such as ``dB``; empty for a pure number.
+        better: which way is better.
+        per_clip: whether a single clip's value means something; FID's does not.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    per_clip: bool = True
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip before its pixels are read.
+
+    Attributes:
+        name: for messages.
+        frame_rate: frames per second of the result.
+        speech: 16 kHz, its first sample at the time of the first frame.
+        result_track: the edited face in the result, one row per frame.
+        source_track: in the frames of ``ClipChunk.source``, row by row with the result.
+        truth_track: in those of ``ClipChunk.truth``.
+    """
+
+    name: str
+    frame_rate: float
+    speech: AudioClip | None = None
+    result_track: FaceTrack | None = None
+    source_track: FaceTrack | None = None
+    truth_track: FaceTrack | None = None
+
+
+@dataclass(frozen=True)
+class ClipChunk:
+    """Consecutive frames of a clip, all uint8 RGB ``[T, H, W, 3]``.
+
+    Attributes:
+        start: index of the first frame.
+        result: what is measured.
+        source: the frame of the edited video behind each frame of the result.
+        truth: the frame that shows the mouth as it should be.
+    """
+
+    start: int
+    result: UInt8Array
+    source: UInt8Array | None = None
+    truth: UInt8Array | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("source", "truth"):
+            other = getattr(self, name)
+            if other is not None and other.shape != self.result.shape:
+                raise MediaError(
+                    f"{name}: got frames {list(other.shape)}, expected {list(self.result.shape)} "
+                    "like the result's; give videos of one size"
+                )
+
+
+class ClipMeter(Protocol):
+    """A metric at work on one clip."""
+
+    def add(self, chunk: ClipChunk) -> None:
+        """Take the next frames."""
+
+    def finish(self) -> State:
+        """Return the clip's state.
+
+        Raises:
+            RetalkingError: the metric is not defined for this clip: no face, too short, ...
+        """
+
+
+class Metric(Protocol):
+    """A measure over a set of clips.
+
+    Constructors that take a weight file raise ``WeightsError`` where it is missing.
+    """
+
+    quantities: tuple[Quantity, ...]
+    needs: frozenset[Need]
+
+    def start(self, clip: Clip) -> ClipMeter:
+        """Begin a clip that has what ``needs`` names.
+
+        Raises:
+            RetalkingError: the metric is not defined for this clip.
+        """
+
+    def merge(self, first: State, second: State) -> State:
+        """Join the states of two sets of clips."""
+
+    def values(self, state: State) -> dict[str, float]:
+        """Return the quantities of the set, by name."""
+
+
+class SumsMetric:
+    """Base of metrics whose states are sums, so that merging is addition."""
+
+    quantities: tuple[Quantity, ...]
+
+    def merge(self, first: State, second: State) -> State:
+        """Add the states."""
+        return {name: first[name] + second[name] for name in first}  # type: ignore[operator]
+
+
+class MeanMetric(SumsMetric):
+    """Base of metrics that are plain means: of frames, or of clips."""
+
+    def values(self, state: State) -> dict[str, float]:
+        """Divide the sums by their common count."""
+        return {q.name: float(state[q.name] / state["count"]) for q in self.quantities}  # type: ignore[operator]
+
+
+def mean_state(count: int, **sums: float) -> State:
+    """State of a ``MeanMetric``: how many values, and the sum of each quantity."""
+    named = {name: np.array(value, dtype=np.float64) for name, value in sums.items()}
+    return {"count": np.array(count, dtype=np.float64), **named}
