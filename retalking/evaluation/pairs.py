@@ -1,4 +1,4 @@
-"""Which video is given which speech: pair lists, and the paper's unpaired protocol (section 4.2)."""
+"""Who is given whose speech: pair lists, and the paper's unpaired protocol (section 4.2)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,199 @@
+"""Measure one result: read it, the video behind it and the speech, and hand them to metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retalking import audio
+from retalking.detection import CascadeDetector, FaceDetector
+from retalking.errors import FaceNotFoundError, MediaError, RetalkingError
+from retalking.evaluation.methods import Framing
+from retalking.evaluation.pairs import Pair
+from retalking.evaluation.panel import Panel
+from retalking.landmarks import Landmarker, LiteLandmarker
+from retalking.metrics.metric import Clip, Metric, Need, State
+from retalking.source import Source
+from retalking.timeline import Timeline, build_timeline
+from retalking.tracking import FaceChoice, select_track, track_faces
+from retalking.types import (
+    AudioClip,
+    FaceTrack,
+    Float64Array,
+    FrameChunk,
+    IntArray,
+    VideoInfo,
+)
+from retalking.video import VideoReader
+
+CHUNK_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class View:
+    """What one pass over a video gives.
+
+    Attributes:
+        info: of the video, cut to its framing.
+        pts: int64 ``[F]``.
+        track: of the face; ``None`` where none was looked for or seen.
+    """
+
+    info: VideoInfo
+    pts: IntArray
+    track: FaceTrack | None
+
+    @property
+    def time_s(self) -> Float64Array:
+        """Seconds since the first frame, float64 ``[F]``."""
+        return (self.pts - self.pts[0]) * float(self.info.time_base)
+
+
+class Scorer:
+    """Measures results with metrics that are loaded once.
+
+    The faces are followed by our own small network, whatever made the result, so that all methods
+    are measured by the same means.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self.metrics = metrics
+        landmarker = LiteLandmarker.from_file()
+        self._faces: tuple[FaceDetector, Landmarker] = (CascadeDetector(landmarker), landmarker)
+        self._views: dict[tuple[Path, Framing, bool], View] = {}
+
+    def applies(self, name: str, pair: Pair) -> bool:
+        """Whether a metric is defined for a pair: some need the true video of the speech."""
+        return pair.is_own_speech or not self.metrics[name].needs & {"truth", "truth_track"}
+
+    def score(
+        self, pair: Pair, result: Path, framing: Framing, names: Sequence[str]
+    ) -> dict[str, State | RetalkingError]:
+        """Measure one result.
+
+        Args:
+            pair: what it was made of.
+            result: the video.
+            framing: how it was made.
+            names: of the metrics that are wanted.
+
+        Returns:
+            By metric: the clip's state, or why the metric is not defined for it.
+
+        Raises:
+            MediaError: a file cannot be read.
+        """
+        needs: set[Need] = set().union(*(self.metrics[name].needs for name in names))
+        speech = _trim(audio.load(pair.audio), framing.max_seconds)
+        timeline = source = None
+        if needs & {"source", "truth", "source_track", "truth_track"}:
+            source = self._view_source(pair, framing, bool(needs & {"source_track", "truth_track"}))
+            timeline = build_timeline(
+                source.pts,
+                source.info.time_base,
+                source.info.frame_rate,
+                speech.duration_s,
+                framing.length_policy,
+            )
+        seconds = speech.duration_s if timeline is None else timeline.duration_s
+        shown = dataclasses.replace(framing, max_seconds=seconds, crop=Framing().crop, static=False)
+        view = self._look(result, shown, "result_track" in needs)
+        rows = None if timeline is None else _rows_behind(view.time_s, timeline)
+        source_track = None if source is None or rows is None else _take(source.track, rows)
+        clip = Clip(
+            name=f"{pair.name} ({pair.video.name}, {pair.audio.name})",
+            frame_rate=float(view.info.frame_rate),
+            speech=speech,
+            result_track=view.track,
+            source_track=source_track,
+            truth_track=source_track if pair.is_own_speech else None,
+        )
+        panel = Panel({name: self.metrics[name] for name in names}, clip)
+        needs_pixels = rows is not None and bool(needs & {"source", "truth"})
+        with VideoReader(result) as reader:
+            chunks = _open(reader, shown).read_all(CHUNK_FRAMES)
+            if source is None or rows is None or not needs_pixels:
+                for chunk in chunks:
+                    panel.add(chunk.start, chunk.rgb, None)
+            else:
+                with VideoReader(pair.video) as behind:
+                    video = _open(behind, framing)
+                    sources = video.read_frames(rows, source.pts, CHUNK_FRAMES)
+                    for chunk, other in zip(chunks, sources, strict=True):
+                        panel.add(chunk.start, chunk.rgb, other.rgb)
+        return panel.finish()
+
+    def _view_source(self, pair: Pair, framing: Framing, tracked: bool) -> View:
+        """One pass over the video of a pair; kept, as the methods come one after the other."""
+        key = (pair.video, framing, tracked)
+        if key not in self._views:
+            if any(path != pair.video for path, _, _ in self._views):
+                self._views.clear()
+            self._views[key] = self._look(pair.video, framing, tracked)
+        return self._views[key]
+
+    def _look(self, path: Path, framing: Framing, tracked: bool) -> View:
+        pts: list[int] = []
+        track = None
+        with VideoReader(path) as reader:
+            video = _open(reader, framing)
+            chunks = _note_pts(video.read_all(CHUNK_FRAMES), pts)
+            if tracked:
+                track = self._follow(chunks, float(video.info.frame_rate), framing.choice)
+            else:
+                for _ in chunks:
+                    pass
+        if not pts:
+            raise MediaError(f"{path}: no frame of its video can be decoded")
+        return View(video.info, np.array(pts, dtype=np.int64), track)
+
+    def _follow(
+        self, chunks: Iterator[FrameChunk], frames_per_s: float, choice: FaceChoice
+    ) -> FaceTrack | None:
+        tracks = track_faces(chunks, *self._faces, frames_per_s)
+        try:
+            return select_track(tracks, choice)
+        except FaceNotFoundError:
+            return None
+
+
+def _open(reader: VideoReader, framing: Framing) -> Source:
+    return Source(reader, framing.crop, 1 if framing.static else None, framing.max_seconds)
+
+
+def _note_pts(chunks: Iterator[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:
+    for chunk in chunks:
+        pts.extend(chunk.pts.tolist())
+        yield chunk
+
+
+def _trim(speech: AudioClip, max_seconds: float | None) -> AudioClip:
+    if max_seconds is None:
+        return speech
+    end = round(max_seconds * speech.sample_rate_hz)
+    return AudioClip(speech.samples[:end], speech.sample_rate_hz)
+
+
+def _rows_behind(time_s: Float64Array, timeline: Timeline) -> IntArray:
+    """Return the source frame behind each frame of a result, by nearest time."""
+    middles = (timeline.time_s[1:] + timeline.time_s[:-1]) / 2
+    rows: IntArray = timeline.source_index[np.searchsorted(middles, time_s)]
+    return rows
+
+
+def _take(track: FaceTrack | None, rows: IntArray) -> FaceTrack | None:
+    """Rows of a track, as a video shows them that repeats and skips frames."""
+    if track is None:
+        return None
+    return FaceTrack(
+        track.boxes_px[rows],
+        track.landmarks_px[rows],
+        track.confidence[rows],
+        track.detected[rows],
+        track.shot_id[rows],
+        None if track.depth_px is None else track.depth_px[rows],
+    )
