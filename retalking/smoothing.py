@@ -10,38 +10,8 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.signal import savgol_filter
 
-from retalking.types import BoolArray, FloatArray, IntArray
-
-
-def bridge_gaps(
-    values: FloatArray, detected: BoolArray, shot_id: IntArray, max_gap: int
-) -> tuple[FloatArray, BoolArray]:
-    """Fill short gaps of a track by linear interpolation.
-
-    Only gaps between two detected frames of the same shot are filled; what precedes the first or
-    follows the last detection of a shot is unknown and stays so.
-
-    Args:
-        values: float32 ``[F, ...]``; rows of undetected frames are ignored.
-        detected: bool ``[F]``.
-        shot_id: int64 ``[F]``.
-        max_gap: longest gap to fill, in frames.
-
-    Returns:
-        The values with the gaps filled, and bool ``[F]`` that is true for detected and filled rows.
-    """
-    filled, known = values.copy(), detected.copy()
-    for shot in _runs(shot_id):
-        seen = shot.start + np.flatnonzero(detected[shot])
-        for left, right in itertools.pairwise(seen):
-            if 1 < right - left <= max_gap + 1:
-                share = np.linspace(0, 1, right - left + 1)[1:-1]
-                share = share.reshape(-1, *[1] * (values.ndim - 1))
-                filled[left + 1 : right] = (1 - share) * values[left] + share * values[right]
-                known[left + 1 : right] = True
-    return filled, known
+from retalking.types import BoolArray, Float64Array, FloatArray, IntArray
 
 
 def smooth_track(
@@ -79,10 +49,34 @@ def smooth_track(
             length = run.stop - run.start
             fitting = min(window, length - 1 + length % 2)
             if detected[rows.start] and fitting > order + 1:
-                smooth[rows] = savgol_filter(
-                    values[rows].astype(np.float64), fitting, order, axis=0, mode="interp"
-                )
+                smooth[rows] = savitzky_golay(values[rows].astype(np.float64), fitting, order)
     return smooth
+
+
+def savitzky_golay(values: Float64Array, window: int, order: int) -> Float64Array:
+    """Replace each value by that of the polynomial fitted to the window around it.
+
+    The first and last window are fitted once, for the values at the ends too. The same as
+    ``scipy.signal.savgol_filter``, whose import takes half a second.
+
+    Args:
+        values: float64 ``[N, ...]``, at least ``window``.
+        window: odd.
+        order: degree of the polynomial, less than ``window``.
+    """
+    radius = window // 2
+    fit = polynomial_fit(np.arange(window) - radius, order)
+    inner = np.lib.stride_tricks.sliding_window_view(values, window, axis=0) @ fit[radius]
+    first = np.tensordot(fit[:radius], values[:window], axes=1)
+    last = np.tensordot(fit[radius + 1 :], values[-window:], axes=1)
+    return np.concatenate([first, inner, last])
+
+
+def polynomial_fit(positions: IntArray, order: int) -> Float64Array:
+    """Return the matrix that takes values at ``positions`` ``[N]`` to a fitted polynomial's."""
+    powers = np.vander(positions, order + 1, increasing=True).astype(np.float64)
+    fit: Float64Array = powers @ np.linalg.pinv(powers)
+    return fit
 
 
 def _runs(labels: IntArray | BoolArray) -> Iterator[slice]:

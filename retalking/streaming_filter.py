@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from retalking.smoothing import polynomial_fit
 from retalking.types import Float64Array, IntArray
 
 Payload = TypeVar("Payload")
@@ -64,7 +65,6 @@ def _smooth(values: Float64Array, runs: IntArray, first: int, length: int) -> Fl
         window = slice(low, center + _RADIUS + 1)
         near = low + np.flatnonzero(runs[window] == runs[center])
         if len(near) > _ORDER:
-            powers = np.vander(near - center, _ORDER + 1, increasing=True).astype(np.float64)
-            weights = np.linalg.pinv(powers)[0]
-            smooth[row] = np.tensordot(weights, values[near], axes=1)
+            fit = polynomial_fit(near - center, _ORDER)
+            smooth[row] = np.tensordot(fit[near == center][0], values[near], axes=1)
     return smooth

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,11 @@ def test_no_module_edits_the_import_path() -> None:
         if "sys.path" in path.read_text(encoding="utf-8")
     ]
     assert wrong == []
+
+
+def test_the_program_starts_without_what_takes_seconds_to_import() -> None:
+    slow = ("torchvision", "scipy.signal", "librosa", "face_alignment")
+    code = f"import sys, retalking.cli; print(*set({slow}) & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

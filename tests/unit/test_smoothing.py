@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_filter
 
-from retalking.smoothing import bridge_gaps, smooth_track
+from retalking.smoothing import savitzky_golay, smooth_track
 
 
 def parabola(num_frames: int) -> np.ndarray:
@@ -11,38 +12,12 @@ def parabola(num_frames: int) -> np.ndarray:
     return (time**2 * [0.1, -0.2] + time * [1, 2] + [3, 4]).astype(np.float32)
 
 
-def test_a_gap_is_bridged_by_a_line() -> None:
-    values = np.array([[0.0], [9], [9], [3], [4]], np.float32)
-    detected = np.array([True, False, False, True, True])
-    filled, known = bridge_gaps(values, detected, np.zeros(5, np.int64), max_gap=2)
-    np.testing.assert_allclose(filled[:, 0], [0, 1, 2, 3, 4], atol=1e-6)
-    assert known.all()
-    np.testing.assert_array_equal(values[1:3], 9)
-    assert not detected[1]
-
-
-def test_points_are_bridged_like_boxes() -> None:
-    values = np.zeros((3, 68, 2), np.float32)
-    values[2] = 2
-    filled, _ = bridge_gaps(values, np.array([True, False, True]), np.zeros(3, np.int64), 1)
-    np.testing.assert_allclose(filled[1], 1)
-
-
-@pytest.mark.parametrize(
-    ("detected", "shot", "max_gap"),
-    [
-        ([1, 0, 0, 0, 1], [0, 0, 0, 0, 0], 2),  # too long
-        ([1, 0, 0, 1, 1], [0, 0, 1, 1, 1], 5),  # across a cut
-        ([0, 0, 1, 0, 0], [0, 0, 0, 0, 0], 5),  # nothing on the other side
-        ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0], 5),
-    ],
-)
-def test_other_gaps_stay_open(detected: list[int], shot: list[int], max_gap: int) -> None:
-    values = np.arange(5, dtype=np.float32)[:, None] ** 2
-    seen = np.array(detected, bool)
-    filled, known = bridge_gaps(values, seen, np.array(shot), max_gap)
-    np.testing.assert_array_equal(filled, values)
-    np.testing.assert_array_equal(known, seen)
+@pytest.mark.parametrize(("window", "order"), [(9, 2), (7, 3), (5, 0), (3, 2)])
+@pytest.mark.parametrize("shape", [(40,), (11, 3), (9, 68, 2)])
+def test_the_filter_is_the_one_of_scipy(shape: tuple[int, ...], window: int, order: int) -> None:
+    values = np.random.default_rng(0).normal(size=shape)
+    expected = savgol_filter(values, window, order, axis=0, mode="interp")
+    np.testing.assert_allclose(savitzky_golay(values, window, order), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 4, 5, 6, 7, 30])
@@ -78,7 +53,6 @@ def test_an_empty_track_stays_empty() -> None:
     empty = np.zeros((0, 4), np.float32)
     none, no_shot = np.zeros(0, bool), np.zeros(0, np.int64)
     assert smooth_track(empty, none, no_shot).shape == (0, 4)
-    assert bridge_gaps(empty, none, no_shot, 3)[0].shape == (0, 4)
 
 
 @pytest.mark.parametrize(("window", "order"), [(6, 2), (5, 5), (5, -1)])

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck, ResNet
 
 HEAD_SIZES = (80, 64, 80, 3, 27, 2, 1)
 """Outputs of the checkpoint's heads; the last two are the x, y and the z of the translation."""
@@ -53,6 +52,9 @@ class Face3D(nn.Module):
     """ResNet-50 with seven linear heads."""
 
     def __init__(self, config: Face3DConfig | None = None) -> None:
+        # torchvision brings torch's compiler, a second that jobs without this network are spared.
+        from torchvision.models.resnet import Bottleneck, ResNet  # noqa: PLC0415
+
         super().__init__()
         self.config = config = config or Face3DConfig()
         self.backbone = ResNet(Bottleneck, list(config.stage_depths))
