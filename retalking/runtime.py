@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _AUTO_BATCH = {"cuda": 16, "mps": 8, "cpu": 4}
+_LARGE = 10_000_000
+"""Parameters from which one frame keeps a CPU busy; batches of such networks leave its caches."""
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -73,11 +75,14 @@ class Runner:
         device: where networks and batches live.
         precision: number format under autocast.
         batch_size: frames per call.
+        large_batch_size: frames per call of networks with ten million parameters or more, at most
+            ``batch_size``; the same if not given.
     """
 
     device: torch.device
     precision: torch.dtype
     batch_size: int
+    large_batch_size: int | None = None
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""
@@ -89,14 +94,27 @@ class Runner:
         """Return this runner for the frames with these numbers, int64 ``[T]``, increasing."""
         return partial(self, numbers=numbers)
 
+    def size_for(self, network: Callable[..., Any]) -> int:
+        """Frames per call of a network."""
+        if self.large_batch_size is None or not isinstance(network, nn.Module):
+            return self.batch_size
+        num_parameters = sum(parameter.numel() for parameter in network.parameters())
+        return self.large_batch_size if num_parameters >= _LARGE else self.batch_size
+
     def __call__(
-        self, network: Callable[..., Tensor], *inputs: Tensor, numbers: IntArray | None = None
+        self,
+        network: Callable[..., Any],
+        *inputs: Tensor,
+        forward: Callable[..., Tensor] | None = None,
+        numbers: IntArray | None = None,
     ) -> Tensor:
         """Apply a network frame-wise.
 
         Args:
-            network: takes batches of the inputs, returns ``[batch, ...]``.
+            network: what is applied.
             inputs: ``[T, ...]`` each, on any device, at least one frame.
+            forward: applies it to batches of the inputs and returns ``[batch, ...]``; the network's
+                own call if not given.
             numbers: int64 ``[T]`` of the frames, increasing; 0, 1, 2 ... if not given.
 
         Returns:
@@ -109,35 +127,45 @@ class Runner:
         results: list[Tensor] = []
         done = 0
         while done < len(order):
-            size = self.batch_size
+            size = self.size_for(network)
             places = order[done:] % size
             count = int(np.count_nonzero(order[done:] // size == order[done] // size))
             rows = done + _rows_by_place(places[:count], size)
             try:
                 batch = [part[rows].to(self.device) for part in inputs]
-                result = self._run(network, batch)
+                result = self._run(network, forward or network, batch)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise RetalkingError(
                         f"out of memory on {self.device} with one frame per batch; "
                         "use --device cpu, a lower --precision or fewer parts"
                     ) from error
-                self.batch_size = size // 2
+                self._limit(size // 2)
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
-                logger.warning("out of memory: batches of %d frames from here", self.batch_size)
+                logger.warning("out of memory: batches of %d frames from here", size // 2)
                 continue
             results.append(result[places[:count]])
             done += count
         return torch.cat(results)
 
-    def _run(self, network: Callable[..., Tensor], batch: list[Tensor]) -> Tensor:
+    def _limit(self, size: int) -> None:
+        self.batch_size = min(self.batch_size, size)
+        if self.large_batch_size is not None:
+            self.large_batch_size = min(self.large_batch_size, size)
+
+    def _run(
+        self,
+        network: Callable[..., Any],
+        forward: Callable[..., Tensor],
+        batch: list[Tensor],
+    ) -> Tensor:
         lower = self.precision != torch.float32
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.precision, enabled=lower),
         ):
-            result = network(*batch).float().cpu()
+            result = forward(*batch).float().cpu()
         if not torch.isfinite(result).all():
             name = getattr(network, "__name__", type(network).__name__)
             raise RetalkingError(
@@ -150,14 +178,19 @@ class Runner:
 def make_runner(
     device: DeviceName = "auto", precision: Precision = "auto", batch_size: int | None = None
 ) -> Runner:
-    """Return a runner; without ``batch_size`` it starts from what suits the device.
+    """Return a runner; without ``batch_size`` it starts from what suits device and network.
+
+    On a CPU that is one frame for the official networks and four for our small ones (measured by
+    ``scripts/benchmark.py --batching``).
 
     Raises:
         ConfigError: see ``choose_device`` and ``choose_precision``.
     """
     chosen = choose_device(device)
-    size = batch_size or _AUTO_BATCH[chosen.type]
-    return Runner(chosen, choose_precision(precision, chosen), size)
+    dtype = choose_precision(precision, chosen)
+    if batch_size is not None:
+        return Runner(chosen, dtype, batch_size)
+    return Runner(chosen, dtype, _AUTO_BATCH[chosen.type], 1 if chosen.type == "cpu" else None)
 
 
 def _rows_by_place(places: IntArray, size: int) -> IntArray:

@@ -49,7 +49,7 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
         assert edited is not None
         return edited
 
-    edited = run(edit, _to_signed(faces), torch.from_numpy(windows))
+    edited = run(dnet, _to_signed(faces), torch.from_numpy(windows), forward=edit)
     return _from_signed(edited)
 
 
@@ -80,7 +80,7 @@ def synthesise_lips(
         return picture
 
     inputs = (torch.from_numpy(mels), _to_bgr(masked), _to_bgr(references))
-    return to_uint8(run(synthesise, *inputs).flip(1))
+    return to_uint8(run(network, *inputs, forward=synthesise).flip(1))
 
 
 def change_upper_face(
@@ -108,7 +108,7 @@ def change_upper_face(
 
     large = _to_signed(faces)
     small = interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
-    difference = run(change, small) - small
+    difference = run(ganimation, small, forward=change) - small
     enlarged = interpolate(difference, large.shape[2:], mode="bilinear", align_corners=False)
     return _from_signed(large + enlarged)
 
@@ -142,7 +142,7 @@ def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
     def label(picture: Tensor) -> Tensor:
         return parser(picture).argmax(dim=1)
 
-    return run(label, _to_signed(faces)).to(torch.uint8).numpy()
+    return run(parser, _to_signed(faces), forward=label).to(torch.uint8).numpy()
 
 
 def _to_signed(pictures: UInt8Array) -> Tensor:

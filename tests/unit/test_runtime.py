@@ -186,13 +186,15 @@ def test_one_frame_that_does_not_fit_is_an_error_with_advice() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_result_that_is_not_finite_is_refused_by_the_stage_s_name(value: float) -> None:
-    def synthesise(picture: Tensor) -> Tensor:
+def test_a_result_that_is_not_finite_is_refused_by_the_network_s_name(value: float) -> None:
+    def spoil(picture: Tensor) -> Tensor:
         return picture / 0 * value
 
-    message = "synthesise: the result is not finite in torch.float32; use --precision fp32"
+    message = "spoil: the result is not finite in torch.float32; use --precision fp32"
     with pytest.raises(RetalkingError, match=message):
-        runner_of()(synthesise, torch.ones(2, 3))
+        runner_of()(spoil, torch.ones(2, 3))
+    with pytest.raises(RetalkingError, match=r"^Small: the result is not finite"):
+        runner_of()(Small(), torch.ones(2, 3), forward=spoil)
     with pytest.raises(RetalkingError, match=r"^ReLU: the result is not finite"):
         runner_of()(nn.ReLU(), torch.full((2, 3), float("inf")))
 
@@ -228,6 +230,33 @@ def test_automatic_precision_is_bf16_where_the_gpu_has_it(
         choose_precision("fp16", CPU)
 
 
-def test_a_runner_starts_with_what_suits_the_device() -> None:
-    assert make_runner("cpu") == Runner(CPU, torch.float32, 4)
-    assert make_runner("cpu", "bf16", 7) == Runner(CPU, torch.bfloat16, 7)
+def large_network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2_500_000, bias=False))
+
+
+def test_on_a_cpu_large_networks_get_single_frames_and_small_ones_batches() -> None:
+    runner, large = make_runner("cpu"), large_network()
+    assert (runner.size_for(large), runner.size_for(Small())) == (1, 4)
+    pictures, seen = torch.rand(3, 4), []
+
+    def forward(picture: Tensor) -> Tensor:
+        seen.append(len(picture))
+        return picture
+
+    runner(large, pictures, forward=forward)
+    runner(Small(), pictures, forward=forward)
+    assert seen == [1, 1, 1, 4]
+
+
+def test_a_batch_size_that_is_asked_for_holds_for_all_networks() -> None:
+    runner = make_runner("cpu", "bf16", 7)
+    assert runner == Runner(CPU, torch.bfloat16, 7)
+    assert (runner.size_for(large_network()), runner.size_for(Small())) == (7, 7)
+
+
+def test_a_gpu_takes_batches_of_large_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert make_runner("cuda", "fp32").size_for(large_network()) == 16
+    halved = Runner(CPU, torch.float32, 16, 8)
+    halved(Greedy(5), torch.rand(16, 2))
+    assert (halved.batch_size, halved.large_batch_size) == (4, 4)
