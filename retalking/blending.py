@@ -56,7 +56,11 @@ def laplacian_blend(
 
 
 def blend_region(
-    region: UInt8Array, patch: UInt8Array | FloatArray, mask: FloatArray, num_levels: int = 6
+    region: UInt8Array,
+    patch: UInt8Array | FloatArray,
+    mask: FloatArray,
+    num_levels: int = 6,
+    opacity: float = 1.0,
 ) -> UInt8Array:
     """Blend a patch into a region of the frame.
 
@@ -68,6 +72,7 @@ def blend_region(
         patch: uint8 or float32 ``[H, W, 3]`` in 0..255.
         mask: float32 ``[H, W]`` in [0, 1]; make it soft, or its edge stays visible.
         num_levels: bands of the blend, see ``choose_num_levels``.
+        opacity: share of the change that is made, 0..1.
 
     Returns:
         uint8 ``[H, W, 3]``, rounded, bit-identical to the region where the mask is 0.
@@ -78,7 +83,7 @@ def blend_region(
     source = region.astype(np.float32)
     content = np.where(support[..., None], patch.astype(np.float32), source)
     blended = laplacian_blend(content, source, mask, num_levels)
-    effect = np.minimum(mask / _FULL_EFFECT, 1)[..., None]
+    effect = np.float32(opacity) * np.minimum(mask / _FULL_EFFECT, 1)[..., None]
     return _to_uint8(source + effect * (blended - source))
 
 

@@ -52,7 +52,7 @@ def composite(
         num_bands: of the blend, see ``choose_num_levels``.
         overlays: laid over the face first, for example restored teeth; they show only where the
             face does.
-        opacity: 0 leaves the frame alone, 1 shows the face fully.
+        opacity: 0 leaves the frame alone, 1 shows the face fully, between them it is linear.
     """
     height, width = frame.shape[:2]
     x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[0], width, height)
@@ -64,7 +64,7 @@ def composite(
     for overlay in overlays:
         rgb, share = _place(overlay, (x1, y1, x2, y2))
         patch += share[..., None] * (rgb - patch)
-    frame[y1:y2, x1:x2] = blend_region(region, patch, opacity * mask, num_bands)
+    frame[y1:y2, x1:x2] = blend_region(region, patch, mask, num_bands, opacity)
 
 
 def paste(frame: UInt8Array, face: Layer) -> UInt8Array:
