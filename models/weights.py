@@ -76,6 +76,7 @@ OFFICIAL_FORMATS: Mapping[str, OfficialFormat] = types.MappingProxyType(
         "ArcFace": _PLAIN,
         "lipsync_expert": OfficialFormat(entries=("state_dict",), removed_prefix="module."),
         "syncnet_v2": _PLAIN,
+        "inception": _PLAIN,
     }
 )
 

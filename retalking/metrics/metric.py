@@ -21,9 +21,8 @@ was edited, and the ``truth``, which shows what the speaker's mouth does while s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from retalking.errors import MediaError
@@ -32,7 +31,7 @@ from retalking.types import AudioClip, FaceTrack, UInt8Array
 Need = Literal["source", "truth", "speech", "result_track", "source_track", "truth_track"]
 """What a metric reads besides the result's frames: a field of ``ClipChunk`` or ``Clip``."""
 
-State = dict[str, NDArray[np.generic]]
+State = dict[str, NDArray[Any]]
 """Named arrays; what they hold is the metric's own business."""
 
 Better = Literal["higher", "lower", "neither"]
@@ -47,12 +46,14 @@ class Quantity:
         unit: such as ``dB``; empty for a pure number.
         better: which way is better.
         per_clip: whether a single clip's value means something; FID's does not.
+        note: what a reader of the number must know, such as which crop was measured.
     """
 
     name: str
     unit: str
     better: Better
     per_clip: bool = True
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,27 +138,3 @@ class Metric(Protocol):
 
     def values(self, state: State) -> dict[str, float]:
         """Return the quantities of the set, by name."""
-
-
-class SumsMetric:
-    """Base of metrics whose states are sums, so that merging is addition."""
-
-    quantities: tuple[Quantity, ...]
-
-    def merge(self, first: State, second: State) -> State:
-        """Add the states."""
-        return {name: first[name] + second[name] for name in first}  # type: ignore[operator]
-
-
-class MeanMetric(SumsMetric):
-    """Base of metrics that are plain means: of frames, or of clips."""
-
-    def values(self, state: State) -> dict[str, float]:
-        """Divide the sums by their common count."""
-        return {q.name: float(state[q.name] / state["count"]) for q in self.quantities}  # type: ignore[operator]
-
-
-def mean_state(count: int, **sums: float) -> State:
-    """State of a ``MeanMetric``: how many values, and the sum of each quantity."""
-    named = {name: np.array(value, dtype=np.float64) for name, value in sums.items()}
-    return {"count": np.array(count, dtype=np.float64), **named}

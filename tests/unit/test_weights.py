@@ -126,6 +126,7 @@ WRAPPERS: dict[str, tuple[str, Callable[[dict[str, Tensor]], dict[str, Any]]]] =
     "lipsync_expert": ("lipsync_expert", lambda s: {"state_dict": s, "global_step": 1}),
     "lipsync_expert DDP": ("lipsync_expert", lambda s: {"state_dict": prefixed(s)}),
     "syncnet_v2": ("syncnet_v2", dict),
+    "inception": ("inception", dict),
 }
 
 
