@@ -1,0 +1,130 @@
+"""Measures on faces in the lip crop: likeness, sharpness and flicker. ``A`` counts faces."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from retalking.geometry import EDITED_FROM, LIP_PX
+from retalking.images import to_tensor
+from retalking.masks import lower_face_mask
+from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
+
+_LIPS = slice(48, 68)
+_GREY = (0.299, 0.587, 0.114)
+
+
+def lower_psnr_db(output: Tensor, target: Tensor) -> Float64Array:
+    """Peak signal-to-noise ratio of the half that is inpainted.
+
+    Args:
+        output: ``[A, 3, S, S]`` in [0, 1].
+        target: like ``output``.
+
+    Returns:
+        float64 ``[A]`` in dB, 100 for halves that are the same.
+    """
+    lower = slice(round(EDITED_FROM * target.shape[-2]), None)
+    errors = (output - target)[:, :, lower].double().square().mean(dim=(1, 2, 3))
+    return (-10 * torch.log10(errors.clamp(min=1e-10))).numpy()
+
+
+def sharpness(faces: Tensor) -> Float64Array:
+    """Mean gradient magnitude of the grey picture: float64 ``[A]`` of ``[A, 3, S, S]``."""
+    grey = torch.einsum("achw,c->ahw", faces, faces.new_tensor(_GREY))
+    across, down = grey[:, :-1].diff(dim=2), grey[:, :, :-1].diff(dim=1)
+    return torch.hypot(across, down).double().mean(dim=(1, 2)).numpy()
+
+
+def skin_region(landmarks_px: FloatArray) -> BoolArray:
+    """Where the edit shows but the mouth does not move.
+
+    Args:
+        landmarks_px: ``[F, 68, 2]`` of a clip's true faces in the lip crop.
+
+    Returns:
+        bool ``[384, 384]``: inside the lower face's mask, outside the box that holds the lips of
+        every frame.
+    """
+    region = lower_face_mask(landmarks_px.mean(axis=0)) > 0.5
+    lips = landmarks_px[:, _LIPS].reshape(-1, 2)
+    (left, top), (right, bottom) = np.floor(lips.min(0)), np.ceil(lips.max(0))
+    position = np.arange(LIP_PX)
+    down, across = (
+        (position >= top) & (position <= bottom),
+        (position >= left) & (position <= right),
+    )
+    return region & ~np.outer(down, across)
+
+
+class Likeness:
+    """Collects how near the faces of a clip are to the true ones, and how sharp.
+
+    ``lower_psnr_db`` is of L-Net's small picture. With E-Net: ``sharpness`` is the mean gradient of
+    its whole face over the true one's, ``lower_sharpness`` that of the half that is inpainted, and
+    ``enet_gain_db`` the PSNR of that half above that of L-Net's picture enlarged bicubically.
+    """
+
+    def __init__(self, has_enet: bool) -> None:
+        self._has_enet = has_enet
+        self._found: dict[str, list[Float64Array]] = {}
+
+    def add(self, faces: UInt8Array, true: UInt8Array, low_res: Tensor) -> None:
+        """Add faces ``[A, 384, 384, 3]`` and L-Net's pictures of them ``[A, 3, 96, 96]``, RGB."""
+        made, target = to_tensor(faces), to_tensor(true)
+        small = interpolate(target, low_res.shape[2:], mode="area")
+        self._note("small", lower_psnr_db(low_res, small))
+        if not self._has_enet:
+            return
+        size = target.shape[2:]
+        bicubic = interpolate(low_res, size, mode="bicubic", align_corners=False).clamp(0, 1)
+        self._note("bicubic", lower_psnr_db(bicubic, target))
+        self._note("enet", lower_psnr_db(made, target))
+        lower = slice(round(EDITED_FROM * LIP_PX), None)
+        for name, picture in (("made", made), ("true", target)):
+            self._note(name, sharpness(picture))
+            self._note(f"lower {name}", sharpness(picture[:, :, lower]))
+
+    def scores(self) -> dict[str, float]:
+        """Return the measures of all faces by name."""
+        mean = {name: float(np.concatenate(parts).mean()) for name, parts in self._found.items()}
+        scores = {"lower_psnr_db": mean["small"]}
+        if self._has_enet:
+            scores["sharpness"] = mean["made"] / max(mean["true"], 1e-6)
+            scores["lower_sharpness"] = mean["lower made"] / max(mean["lower true"], 1e-6)
+            scores["enet_gain_db"] = mean["enet"] - mean["bicubic"]
+        return scores
+
+    def _note(self, name: str, values: Float64Array) -> None:
+        self._found.setdefault(name, []).append(values)
+
+
+class Flicker:
+    """Change from frame to frame, of dubbed faces over that of the true ones.
+
+    Faces are compared where the lip crop holds them, so the motion of the head does not count, and
+    only where the edit shows: the rest of a frame would hide what flickers.
+    """
+
+    def __init__(self, region: BoolArray) -> None:
+        """Look at a region ``[384, 384]``."""
+        self._region = region
+        self._change = np.zeros(2)
+        self._last: tuple[int, UInt8Array] | None = None
+
+    def add(self, dubbed: UInt8Array, true: UInt8Array, numbers: IntArray) -> None:
+        """Add faces ``[A, 384, 384, 3]`` of frames ``[A]``, increasing; neighbours are compared."""
+        for number, *faces in zip(numbers.tolist(), dubbed, true, strict=True):
+            pixels = np.stack([face[self._region] for face in faces])
+            if self._last is not None and self._last[0] == number - 1:
+                difference = pixels.astype(np.int16) - self._last[1]
+                self._change += np.abs(difference).mean(axis=(1, 2))
+            self._last = (number, pixels)
+
+    @property
+    def ratio(self) -> float:
+        """Dubbed over true; 1 where neither changes."""
+        dubbed, true = self._change
+        return float(dubbed / true) if true > 0 else 1.0 if dubbed == 0 else float("inf")

@@ -1,0 +1,133 @@
+"""A renderer that shows what the networks made on the way to the frame.
+
+It is the renderer of ``inference.py``; it only looks. ``A`` counts the frames of a chunk that show
+a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.lnet import LNet
+from retalking.edit_plan import EditPlan
+from retalking.geometry import LIP_PX, STABILISER_PX
+from retalking.mel import MelSpectrogram
+from retalking.parts import Parts
+from retalking.references import References
+from retalking.rendering import Renderer, RenderOptions, _cut_each, _Prepared
+from retalking.streaming_filter import smooth_stream
+from retalking.timings import Timings
+from retalking.types import Float64Array, FrameChunk, IntArray, UInt8Array, VideoAnalysis
+
+
+@dataclass(frozen=True)
+class Take:
+    """Faces of a chunk in the lip crop.
+
+    Attributes:
+        numbers: int64 ``[A]``, of the output frames.
+        true: uint8 ``[A, 384, 384, 3]``, the source's face.
+        faces: uint8 ``[A, 384, 384, 3]``, what L-Net and E-Net made.
+        low_res: ``[A, 3, 96, 96]`` in RGB and [0, 1], what L-Net made.
+        dubbed: uint8 ``[A, 384, 384, 3]``, the face of the output frame, or ``None`` where the
+            face was not pasted back.
+    """
+
+    numbers: IntArray
+    true: UInt8Array
+    faces: UInt8Array
+    low_res: Tensor
+    dubbed: UInt8Array | None
+
+
+class Rehearsal(Renderer):
+    """Renders like ``Renderer``, in batches of one frame, and keeps references for the next time.
+
+    Attributes:
+        references: of every chunk by the number of its first frame with a face. Rehearsals that
+            differ in their speech alone may share them.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        analysis: VideoAnalysis,
+        plan: EditPlan,
+        mel: MelSpectrogram,
+        options: RenderOptions,
+        references: dict[int, References] | None = None,
+    ) -> None:
+        """See ``Renderer``."""
+        if parts.runner.batch_size != 1:
+            raise ValueError(f"batch_size: got {parts.runner.batch_size}, expected 1")
+        super().__init__(parts, analysis, plan, mel, options, Timings())
+        self.references = {} if references is None else references
+        self._faces = np.empty((0, LIP_PX, LIP_PX, 3), dtype=np.uint8)
+
+    def show_references(
+        self, chunks: Iterable[FrameChunk]
+    ) -> Iterator[tuple[UInt8Array, UInt8Array]]:
+        """Yield the faces of each chunk and their references, without painting lips.
+
+        Yields:
+            Both uint8 ``[A, 256, 256, 3]`` in the stabiliser crop.
+        """
+        for chunk in chunks:
+            prepared, _, _ = self._prepare(chunk)
+            if prepared.references is not None:
+                crops = self._analysis.crops[prepared.source]
+                faces = _cut_each(chunk.rgb[prepared.rows], crops, STABILISER_PX)
+                yield faces, prepared.references.rgb
+
+    def show_faces(self, chunks: Iterable[FrameChunk], paste: bool = False) -> Iterator[Take]:
+        """Yield what is made of each chunk that shows a face.
+
+        Args:
+            chunks: see ``Renderer.render``.
+            paste: make the output frames, too.
+        """
+        painted: list[Tensor] = []
+        network = self._parts.enet
+        lnet: nn.Module = network if isinstance(network, LNet) else network.low_res
+        watch = lnet.register_forward_hook(lambda _module, _inputs, face: painted.append(face))
+        try:
+            for prepared, drift in smooth_stream(self._prepare(chunk) for chunk in chunks):
+                rows, source = prepared.rows, prepared.source
+                if prepared.references is None:
+                    continue
+                painted.clear()
+                frames = prepared.chunk.rgb[rows]
+                numbers = prepared.chunk.start + rows
+                dubbed = None
+                if paste:
+                    output = self._finish(prepared, drift[rows])
+                    dubbed = self._cut_lips(output.rgb[rows], source)
+                else:
+                    self._synthesise(frames, prepared, drift[rows], numbers)
+                low_res = torch.cat(painted).float().cpu().flip(1)
+                true = self._cut_lips(frames, source)
+                yield Take(numbers, true, self._faces, low_res, dubbed)
+        finally:
+            watch.remove()
+
+    def _make_references(
+        self, frames: UInt8Array, source: IntArray, numbers: IntArray
+    ) -> References:
+        first = int(numbers[0])
+        if first not in self.references:
+            self.references[first] = super()._make_references(frames, source, numbers)
+        return self.references[first]
+
+    def _synthesise(
+        self, frames: UInt8Array, prepared: _Prepared, drift_px: Float64Array, numbers: IntArray
+    ) -> UInt8Array:
+        self._faces = super()._synthesise(frames, prepared, drift_px, numbers)
+        return self._faces
+
+    def _cut_lips(self, frames: UInt8Array, source: IntArray) -> UInt8Array:
+        return _cut_each(frames, self._lips[source], LIP_PX)
