@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from retalking.config import Schema, load_config
+from retalking.metrics.metric import Better
 
 PUBLISHED_FILE = Path(__file__).resolve().parents[2] / "configs" / "evaluation" / "published.yaml"
 
@@ -20,14 +21,14 @@ class PublishedTable(Schema):
     Attributes:
         caption: where it stands and what was measured.
         dataset: on which corpus.
-        columns: names of quantities, as our metrics call them.
+        columns: names of quantities, as our metrics call them, and which way is better.
         rows: figures by the paper's label of the method, in the order of the columns; ``None``
             where the paper gives none.
     """
 
     caption: str
     dataset: Dataset
-    columns: list[str]
+    columns: dict[str, Better]
     rows: dict[str, list[float | None]]
 
     @model_validator(mode="after")
