@@ -106,7 +106,8 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
         seen = torch.cat([small, degrade(references, quality, small_px)], dim=1)
     with torch.no_grad():
         low_res = net.low_res(batch.mels.flatten(0, 1), seen)
-    large = net.enlarge(low_res, net.encode_style(references))
+    noise = batch.noise_seeds.flatten() if net.training else "zero"
+    large = net.enlarge(low_res, net.encode_style(references), noise)
     return large.float().flip(1), low_res.float().flip(1)
 
 

@@ -38,6 +38,7 @@ class ENetSample(NamedTuple):
         landmarks_px: float32 ``[T, 68, 2]`` in the face's pixels.
         openings: float32 ``[T]``, see ``face_shape.lip_opening``.
         jpeg_quality: float32 ``[]``, for ``degrade``.
+        noise_seeds: int64 ``[T]``, of the noise that E-Net adds to each face.
         clip_ids: name of the clip.
     """
 
@@ -47,6 +48,7 @@ class ENetSample(NamedTuple):
     landmarks_px: Tensor
     openings: Tensor
     jpeg_quality: Tensor
+    noise_seeds: Tensor
     clip_ids: str
 
 
@@ -69,9 +71,18 @@ class ENetDraws:
 
     def __getitem__(self, draw: int) -> ENetSample:
         """Return the sample of that number."""
-        quality = np.random.default_rng((self._seed, draw, 1)).uniform(*self._quality)
+        rng = np.random.default_rng((self._seed, draw, 1))
         sample = self._lips[draw]
-        return ENetSample(*sample[:-1], torch.tensor(quality).float(), sample.clip_ids)
+        return ENetSample(
+            faces=sample.faces,
+            references=sample.references,
+            mels=sample.mels,
+            landmarks_px=sample.landmarks_px,
+            openings=sample.openings,
+            jpeg_quality=torch.tensor(rng.uniform(*self._quality), dtype=torch.float32),
+            noise_seeds=torch.from_numpy(rng.integers(2**62, size=len(sample.faces))),
+            clip_ids=sample.clip_ids,
+        )
 
 
 def degrade(faces: Tensor, jpeg_quality: Tensor, size_px: int) -> Tensor:

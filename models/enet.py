@@ -23,8 +23,8 @@ from models.time_axis import flatten_frames, flatten_mel, restore_frames
 from retalking.errors import ConfigError
 from third_party.stylegan2 import LEAKY_SLOPE, ResBlock, StyleConv, ToRGB
 
-Noise = Literal["zero", "random"] | Sequence[Tensor]
-"""What the style layers add: nothing, fresh normal draws, or one map per layer."""
+Noise = Literal["zero", "random"] | Tensor | Sequence[Tensor]
+"""What the style layers add: nothing, draws, draws from a seed per face, or a map per layer."""
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,28 @@ class ENet(nn.Module):
         if noise is None:
             noise = "random" if self.training else "zero"
         num_maps = len(self.style_convs)
+        if isinstance(noise, str) and noise == "random":
+            noise = torch.randint(2**62, (len(x),))
+        if isinstance(noise, Tensor):
+            return list(self._seeded_maps(noise.tolist(), x))
         if noise == "zero":
             return [None] * num_maps
-        if noise == "random":
-            batch, _, height, width = x.shape
-            scales = [2 ** (index // 2 + 1) for index in range(num_maps)]
-            return [x.new_empty(batch, 1, height * k, width * k).normal_() for k in scales]
         if isinstance(noise, str) or len(noise) != num_maps:
             got = noise if isinstance(noise, str) else f"{len(noise)} tensors"
             raise ConfigError(
                 f"E-Net noise: got {got}, expected 'zero', 'random' or {num_maps} tensors"
             )
         return list(noise)
+
+    def _seeded_maps(self, seeds: list[int], x: Tensor) -> list[Tensor]:
+        height, width = x.shape[2:]
+        scales = [2 ** (index // 2 + 1) for index in range(len(self.style_convs))]
+        maps = [x.new_empty(len(seeds), 1, height * k, width * k) for k in scales]
+        for face, seed in enumerate(seeds):
+            generator = torch.Generator(x.device).manual_seed(seed)
+            for noise_map in maps:
+                noise_map[face].normal_(generator=generator)
+        return maps
 
     def forward(
         self, mel: Tensor, faces: Tensor, reference: Tensor, noise: Noise | None = None
@@ -178,8 +188,9 @@ class ENet(nn.Module):
                 are not read.
             reference: ``[B, 3, S, S]`` in [0, 1], or ``[B, 3, T, S, S]``.
             noise: ``"zero"``; ``"random"``, drawn anew at every call as upstream does, which
-                makes video flicker; or one tensor ``[B or 1, 1, h, w]`` per style layer. The
-                default is ``"random"`` in training mode and ``"zero"`` in evaluation mode.
+                makes video flicker; int64 ``[B]``, a seed per face, so that its noise does not
+                depend on the rest of the batch; or one tensor ``[B or 1, 1, h, w]`` per style
+                layer. The default is ``"random"`` in training mode, else ``"zero"``.
 
         Raises:
             ConfigError: a face size or the noise does not fit.

@@ -260,10 +260,14 @@ def test_speech_samples_pair_sound_and_opening(folder: Path) -> None:
         assert abs(float(sample.relative_openings)) < 2
 
 
-def test_enet_adds_a_quality_to_lnets_sample(folder: Path) -> None:
-    lips, faces = LNetDraws(_lnet(folder), 0)[4], ENetDraws(_enet(folder), 0)[4]
-    _assert_same(lips, type(lips)(*[value for value in faces if value is not faces.jpeg_quality]))
+def test_enet_adds_quality_and_noise_to_lnets_sample(folder: Path) -> None:
+    draws = ENetDraws(_enet(folder), 0)
+    lips, faces = LNetDraws(_lnet(folder), 0)[4], draws[4]
+    for name in ("faces", "references", "mels", "landmarks_px"):
+        assert torch.equal(getattr(lips, name), getattr(faces, name))
     assert 60 <= faces.jpeg_quality <= 90
+    seeds = torch.cat([faces.noise_seeds, draws[5].noise_seeds])
+    assert len(seeds.unique()) == 2 * len(lips.openings)
 
 
 def test_enet_takes_enhanced_frames_if_asked(folder: Path) -> None:

@@ -302,6 +302,10 @@ def test_enet_noise_is_silent_in_evaluation_random_in_training_and_repeatable_wh
     )
     network.train()
     assert not torch.equal(enlarge(), enlarge())
+    assert not torch.equal(enlarge(torch.tensor([7])), enlarge(torch.tensor([8])))
+    alone = enlarge(torch.tensor([7]))
+    low_res, style = low_res.repeat(2, 1, 1, 1), style.repeat(2, 1)
+    torch.testing.assert_close(enlarge(torch.tensor([8, 7]))[1:], alone)
     for bad, text in (("loud", "got loud"), (given[:3], "got 3 tensors")):
         with pytest.raises(ConfigError, match=f"{text}, expected 'zero', 'random' or 4 tensors"):
             enlarge(bad)
