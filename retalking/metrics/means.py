@@ -77,3 +77,33 @@ class FrameMeter:
         if self._count == 0:
             raise MediaError(f"{self._clip.name}: no frame in which {self._name} can be measured")
         return sums(**{self._name: self._sum, "count": self._count})
+
+
+class TrackMetric(MeanMetric, ABC):
+    """Base of metrics that need no pixels, whose value is the mean over clips."""
+
+    @abstractmethod
+    def measure(self, clip: Clip) -> dict[str, float]:
+        """Return the quantities of a clip.
+
+        Raises:
+            RetalkingError: they are not defined for it.
+        """
+
+    def start(self, clip: Clip) -> TrackMeter:
+        """Begin a clip."""
+        return TrackMeter(self.measure(clip))
+
+
+class TrackMeter:
+    """Holds the quantities of one clip; pixels pass by."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self._values = values
+
+    def add(self, chunk: ClipChunk) -> None:
+        """Pass over the next frames."""
+
+    def finish(self) -> State:
+        """Return the quantities, counted once."""
+        return sums(**self._values, count=1)
