@@ -5,9 +5,8 @@ python inference.py --face talk.mp4 --audio speech.wav --outfile out.mp4
 
 from __future__ import annotations
 
-import sys
-
 from retalking.cli import main
+from retalking.entry_point import run_entry_point
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

@@ -25,12 +25,13 @@ import numpy as np
 import torch
 
 from retalking.cli import build_parser, configure
+from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError
 from retalking.geometry import LIP_PX, STABILISER_PX
 from retalking.inference_config import InferenceConfig
 from retalking.parts import Parts, load_parts
 from retalking.pipeline import Retalker
-from retalking.runtime import Run
+from retalking.runtime import Run, Runner
 from retalking.stages import (
     RESTORED_PX,
     FaceRestorer,
@@ -107,9 +108,9 @@ def compare_batching(config: InferenceConfig, rounds: int) -> list[Row]:
     for name, work in network_work(parts, size).items():
         spent: dict[int, list[float]] = {size: [], 1: []}
         for batch_size in (size, 1) * (rounds + 1):
-            parts.runner.batch_size = batch_size
+            runner = Runner(parts.runner.device, parts.runner.precision, batch_size)
             begin = time.perf_counter()
-            work(parts.runner)
+            work(runner)
             spent[batch_size].append(1000 * (time.perf_counter() - begin) / size)
         batched, single = (statistics.median(spent[key][1:]) for key in (size, 1))
         rows.append(
@@ -173,4 +174,4 @@ def format_table(rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from retalking.downloads import OfflineError, exclusive, fetch
+from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError, WeightsError
 from retalking.weight_catalogue import (
     CATALOGUE_FILE,
@@ -157,4 +158,4 @@ def _download_one(weight: WeightFile, folder: Path, mirror: str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

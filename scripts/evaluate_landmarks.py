@@ -25,6 +25,7 @@ import torch
 
 from datasets.landmarks import is_held_out
 from retalking.detection import CascadeDetector, intersection_over_union
+from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError
 from retalking.landmarks import LITE_LANDMARKS_PATH, LiteLandmarker, face_boxes
 from retalking.tracking import track_faces
@@ -207,4 +208,4 @@ def as_chunk(start: int, frames: list[np.ndarray]) -> FrameChunk:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_entry_point(main)

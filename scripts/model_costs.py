@@ -24,6 +24,7 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.spectral_norm import fold_spectral_norm
 from models.syncnet import SyncExpert, SyncNet
+from retalking.entry_point import run_entry_point
 from third_party.arcface.network import ArcFace
 from third_party.face3d.network import Face3D
 from third_party.ganimation.network import GANimation
@@ -106,4 +107,4 @@ def main(workloads: Sequence[Workload] = WORKLOADS) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_entry_point(main)
