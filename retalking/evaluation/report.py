@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retalking.atomic import replacing
+from retalking.evaluation.markdown import table_head, table_line
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.plots import plot_quantity
 from retalking.evaluation.published import PublishedTable, read_published
@@ -80,8 +81,8 @@ class Report:
         """Return the report as a page."""
         columns = ["method", "origin", *map(_heading, self.quantities), "clips"]
         lines = [f"# {self.title}", "", *self.notes, *([""] if self.notes else [])]
-        lines += [_line(columns), _line(["---"] * 2 + ["---:"] * (len(columns) - 2))]
-        lines += [_line(_cells(row, self.quantities)) for row in self.rows]
+        lines += table_head(columns, 2)
+        lines += [table_line(_cells(row, self.quantities)) for row in self.rows]
         lines += ["", f"Pairs: {self.num_pairs}."]
         lines += [f"`{q.name}`: {q.note}." for q in self.quantities if q.note]
         if self.left_out:
@@ -253,10 +254,6 @@ def _cells(row: Row, quantities: Sequence[Quantity]) -> list[str]:
         *(f"{v:.4g}" if math.isfinite(v) else "–" for v in values),
         clips,
     ]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _numbers(values: Mapping[str, float], names: Sequence[str]) -> list[object]:

@@ -1,0 +1,122 @@
+"""What the command lines of ``scripts/evaluate.py`` and ``reproduce_tables.py`` share."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from retalking.errors import ConfigError, RetalkingError
+from retalking.evaluation.methods import Method
+from retalking.evaluation.metric_choice import MetricChoice, choose_metrics
+from retalking.evaluation.report import Report
+from retalking.inference_config import InferenceConfig
+from retalking.profiles import load_profile
+from retalking.runtime import DeviceName, choose_device
+
+EXIT_COMPLETE, EXIT_LEFT_OUT, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+PROFILES = ("official", "lite")
+LITE_NOTE = "Measured with the lite weights of this repository: these are not the paper's figures."
+
+
+def add_run_options(parser: argparse.ArgumentParser, metrics: str | None) -> None:
+    """Add the options that both evaluating scripts share."""
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "--outputs",
+        action="append",
+        default=[],
+        metavar="METHOD=DIR",
+        help="results of another tool; may be repeated",
+    )
+    parser.add_argument(
+        "--metrics",
+        default=metrics,
+        help=f"with commas between; default: {metrics or 'those of the table'}",
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a metric's network, by its name in checkpoints/weights.toml",
+    )
+    parser.add_argument("--shard", default="1/1", help="do the share 2/8 of the list")
+    parser.add_argument("--seconds", type=float, help="of each result")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any value of the profile"
+    )
+    parser.add_argument("--checkpoints", type=Path, help="folder of the profile's weight files")
+    parser.add_argument("--device", choices=get_args(DeviceName), default="auto")
+    parser.add_argument("--verbose", action="store_true", help="more log")
+
+
+def run(options: argparse.Namespace, work: Callable[[], int]) -> int:
+    """Do the work; errors that the user can fix become one line and exit code 2."""
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return work()
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted: what was done is kept; run the same command again", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def load_config(options: argparse.Namespace, changes: Mapping[str, object]) -> InferenceConfig:
+    """Return the profile of ``--profile`` with the command line's values and some changes."""
+    values = {"device": options.device, "max_seconds": options.seconds, **changes}
+    if options.checkpoints is not None:
+        values["checkpoints"] = options.checkpoints
+    return load_profile(options.profile, values, options.set)
+
+
+def load_metrics(options: argparse.Namespace) -> MetricChoice:
+    """Load the metrics of ``--metrics`` whose weights are here."""
+    files = {name: Path(file) for name, file in split_entries(options.weights, "--weights")}
+    names = dict.fromkeys(name.strip() for name in options.metrics.split(",") if name.strip())
+    return choose_metrics(list(names), files, choose_device(options.device))
+
+
+def list_outputs(options: argparse.Namespace) -> list[Method]:
+    """Return the other tools of ``--outputs``."""
+    return [
+        Method.from_folder(label, Path(folder), options.seconds)
+        for label, folder in split_entries(options.outputs, "--outputs")
+    ]
+
+
+def split_entries(entries: Sequence[str], flag: str) -> list[tuple[str, str]]:
+    """Split ``NAME=VALUE`` texts.
+
+    Raises:
+        ConfigError: one has no name or no value.
+    """
+    split = [entry.partition("=") for entry in entries]
+    for entry, (name, _, value) in zip(entries, split, strict=True):
+        if not name or not value:
+            raise ConfigError(f"{flag} {entry}: expected NAME=VALUE")
+    return [(name, value) for name, _, value in split]
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {number}, expected 1 or more")
+    return number
+
+
+def show(report: Report, folder: Path) -> int:
+    """Print a report and return the exit code that tells whether anything was left out."""
+    print(report.markdown(), end="")
+    print(f"\nwritten to {folder}")
+    return EXIT_COMPLETE if report.is_complete else EXIT_LEFT_OUT

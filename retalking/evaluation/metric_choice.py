@@ -1,0 +1,79 @@
+"""Metrics by name, loaded as far as their weights are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from retalking.errors import ConfigError, WeightsError
+from retalking.metrics.cpbd import Cpbd
+from retalking.metrics.face_motion import LandmarkDistance, MouthCorrelation
+from retalking.metrics.fid import Fid, load_inception
+from retalking.metrics.image_quality import psnr_metric, ssim_metric
+from retalking.metrics.metric import Metric
+from retalking.metrics.weight_files import locate_weights
+from retalking.weight_catalogue import sha256_of
+
+Files = Mapping[str, Path]
+"""Weight files that were given, by their name in the catalogue."""
+
+
+@dataclass(frozen=True)
+class _Maker:
+    make: Callable[[Files, torch.device], Metric]
+    weights: tuple[str, ...] = ()
+
+
+_MAKERS = {
+    "fid": _Maker(lambda files, device: Fid(load_inception(files, device), device), ("inception",)),
+    "cpbd": _Maker(lambda files, device: Cpbd()),
+    "psnr": _Maker(lambda files, device: psnr_metric(device)),
+    "ssim": _Maker(lambda files, device: ssim_metric(device)),
+    "lmd": _Maker(lambda files, device: LandmarkDistance()),
+    "mouth_correlation": _Maker(lambda files, device: MouthCorrelation()),
+}
+METRIC_NAMES = tuple(_MAKERS)
+
+
+@dataclass(frozen=True)
+class MetricChoice:
+    """What is measured.
+
+    Attributes:
+        metrics: loaded, by name.
+        marks: hashes of their weights, by metric and name in the catalogue.
+        left_out: metrics whose weights are missing, and what to do.
+    """
+
+    metrics: Mapping[str, Metric]
+    marks: Mapping[str, Mapping[str, str]]
+    left_out: Mapping[str, str]
+
+
+def choose_metrics(names: Sequence[str], files: Files, device: torch.device) -> MetricChoice:
+    """Load metrics.
+
+    Args:
+        names: of the metrics, without repeats.
+        files: weight files in other places than ``checkpoints``.
+        device: where networks run.
+
+    Raises:
+        ConfigError: an unknown metric.
+    """
+    metrics: dict[str, Metric] = {}
+    marks: dict[str, dict[str, str]] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        if name not in _MAKERS:
+            raise ConfigError(f"--metrics: got {name!r}, expected of {', '.join(METRIC_NAMES)}")
+        maker = _MAKERS[name]
+        try:
+            metrics[name] = maker.make(files, device)
+            marks[name] = {w: sha256_of(locate_weights(w, files)) for w in maker.weights}
+        except WeightsError as error:
+            left_out[name] = str(error)
+    return MetricChoice(metrics, marks, left_out)
