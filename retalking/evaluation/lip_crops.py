@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from retalking.geometry import EDITED_FROM, LIP_PX
 from retalking.images import to_tensor
 from retalking.masks import lower_face_mask
+from retalking.metrics.image_quality import psnr
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 
 _LIPS = slice(48, 68)
@@ -17,7 +18,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 def lower_psnr_db(output: Tensor, target: Tensor) -> Float64Array:
-    """Peak signal-to-noise ratio of the half that is inpainted.
+    """Peak signal-to-noise ratio of the half that is inpainted, face by face.
 
     Args:
         output: ``[A, 3, S, S]`` in [0, 1].
@@ -27,8 +28,8 @@ def lower_psnr_db(output: Tensor, target: Tensor) -> Float64Array:
         float64 ``[A]`` in dB, 100 for halves that are the same.
     """
     lower = slice(round(EDITED_FROM * target.shape[-2]), None)
-    errors = (output - target)[:, :, lower].double().square().mean(dim=(1, 2, 3))
-    return (-10 * torch.log10(errors.clamp(min=1e-10))).numpy()
+    pairs = zip(output[:, :, lower].split(1), target[:, :, lower].split(1), strict=True)
+    return np.array([float(psnr(*pair)) for pair in pairs])
 
 
 def sharpness(faces: Tensor) -> Float64Array:
@@ -52,10 +53,8 @@ def skin_region(landmarks_px: FloatArray) -> BoolArray:
     lips = landmarks_px[:, _LIPS].reshape(-1, 2)
     (left, top), (right, bottom) = np.floor(lips.min(0)), np.ceil(lips.max(0))
     position = np.arange(LIP_PX)
-    down, across = (
-        (position >= top) & (position <= bottom),
-        (position >= left) & (position <= right),
-    )
+    down = (position >= top) & (position <= bottom)
+    across = (position >= left) & (position <= right)
     return region & ~np.outer(down, across)
 
 
@@ -125,6 +124,6 @@ class Flicker:
 
     @property
     def ratio(self) -> float:
-        """Dubbed over true; 1 where neither changes."""
+        """Dubbed over true."""
         dubbed, true = self._change
-        return float(dubbed / true) if true > 0 else 1.0 if dubbed == 0 else float("inf")
+        return float(dubbed / max(float(true), 1e-6))

@@ -22,7 +22,6 @@ from retalking.evaluation.lip_motion import (
 )
 from retalking.evaluation.lite_scene import LiteClip, Scene
 from retalking.evaluation.rehearsal import Rehearsal
-from retalking.geometry import lip_crops, smooth_anchors
 from retalking.inference_config import InferenceConfig
 from retalking.landmarks import LiteLandmarker
 from retalking.mel import log_mel
@@ -45,11 +44,7 @@ class LiteProbe(Retalker):
     """
 
     def __init__(self, config: InferenceConfig, parts: Parts | None = None) -> None:
-        """See ``Retalker``.
-
-        Raises:
-            ValueError: the configuration has batches of more than one frame.
-        """
+        """See ``Retalker``."""
         super().__init__(config, parts)
         # The same eyes whatever the face analysis of the configuration is.
         self._landmarker = LiteLandmarker.from_file(device=self._parts.runner.device)
@@ -102,13 +97,13 @@ class LiteProbe(Retalker):
             yield Scene(source, analysis, plan, mel, self._render_options(source, analysis))
 
     def _measure_lips(self, scene: Scene) -> dict[str, float]:
-        crops = lip_crops(smooth_anchors(scene.analysis.track), scene.options.pads)
-        landmarks = scene.place_landmarks(crops)
+        rehearsal = self._rehearse(scene)
+        landmarks = scene.place_landmarks(rehearsal.lip_crops)
         around = landmarks.mean(axis=0)
         flicker = Flicker(skin_region(landmarks))
         likeness = Likeness(self.has_enet)
         true, right = [], []
-        for take in self._rehearse(scene).show_faces(self._read(scene), paste=True):
+        for take in rehearsal.show_faces(self._read(scene), paste=True):
             assert take.dubbed is not None
             flicker.add(take.dubbed, take.true, take.numbers)
             true.append(lip_opening(self._look(take.true, around)))

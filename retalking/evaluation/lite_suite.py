@@ -57,7 +57,7 @@ def run_lite_suite(
         device: where the networks run.
         precision: of the networks.
         progress: show a bar on stderr.
-        parts: networks that are loaded already, with batches of one frame.
+        parts: networks that are loaded already.
 
     Returns:
         The report; clips that cannot be read or show no face are named in it.
@@ -71,13 +71,7 @@ def run_lite_suite(
         raise ConfigError(f"lite suite: got {wrong}, expected at least one clip to measure")
     count = len(clips) if limit is None else min(limit, len(clips))
     chosen = [clips[place * len(clips) // count] for place in range(count)]
-    options = {
-        # One by one, a forward hook sees the frames in their order.
-        "batch_size": 1,
-        "max_seconds": seconds,
-        "device": device,
-        "precision": precision,
-    }
+    options = {"max_seconds": seconds, "device": device, "precision": precision}
     config = load_profile(profile, options, overrides)
     probe = LiteProbe(config, parts)
     notes = []

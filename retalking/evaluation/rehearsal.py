@@ -46,11 +46,12 @@ class Take:
 
 
 class Rehearsal(Renderer):
-    """Renders like ``Renderer``, in batches of one frame, and keeps references for the next time.
+    """Renders like ``Renderer``, and keeps references for the next time.
 
     Attributes:
         references: of every chunk by the number of its first frame with a face. Rehearsals that
             differ in their speech alone may share them.
+        lip_crops: float64 ``[F, 2, 3]``, frame of the source to lip crop.
     """
 
     def __init__(
@@ -63,10 +64,9 @@ class Rehearsal(Renderer):
         references: dict[int, References] | None = None,
     ) -> None:
         """See ``Renderer``."""
-        if parts.runner.batch_size != 1:
-            raise ValueError(f"batch_size: got {parts.runner.batch_size}, expected 1")
         super().__init__(parts, analysis, plan, mel, options, Timings())
         self.references = {} if references is None else references
+        self.lip_crops = self._lips
         self._faces = np.empty((0, LIP_PX, LIP_PX, 3), dtype=np.uint8)
 
     def show_references(
@@ -81,7 +81,7 @@ class Rehearsal(Renderer):
             prepared, _, _ = self._prepare(chunk)
             if prepared.references is not None:
                 crops = self._analysis.crops[prepared.source]
-                faces = _cut_each(chunk.rgb[prepared.rows], crops, STABILISER_PX)
+                faces = _cut_each(list(chunk.rgb[prepared.rows]), crops, STABILISER_PX)
                 yield faces, prepared.references.rgb
 
     def show_faces(self, chunks: Iterable[FrameChunk], paste: bool = False) -> Iterator[Take]:
@@ -97,26 +97,25 @@ class Rehearsal(Renderer):
         watch = lnet.register_forward_hook(lambda _module, _inputs, face: painted.append(face))
         try:
             for prepared, drift in smooth_stream(self._prepare(chunk) for chunk in chunks):
-                rows, source = prepared.rows, prepared.source
                 if prepared.references is None:
                     continue
                 painted.clear()
-                frames = prepared.chunk.rgb[rows]
-                numbers = prepared.chunk.start + rows
+                rows, crops = prepared.rows, self._lips[prepared.source]
+                frames, numbers = list(prepared.chunk.rgb[rows]), prepared.chunk.start + rows
                 dubbed = None
                 if paste:
                     output = self._finish(prepared, drift[rows])
-                    dubbed = self._cut_lips(output.rgb[rows], source)
+                    dubbed = _cut_each(list(output.rgb[rows]), crops, LIP_PX)
                 else:
                     self._synthesise(frames, prepared, drift[rows], numbers)
-                low_res = torch.cat(painted).float().cpu().flip(1)
-                true = self._cut_lips(frames, source)
+                low_res = _take_frames(painted, numbers).flip(1)
+                true = _cut_each(frames, crops, LIP_PX)
                 yield Take(numbers, true, self._faces, low_res, dubbed)
         finally:
             watch.remove()
 
     def _make_references(
-        self, frames: UInt8Array, source: IntArray, numbers: IntArray
+        self, frames: list[UInt8Array], source: IntArray, numbers: IntArray
     ) -> References:
         first = int(numbers[0])
         if first not in self.references:
@@ -124,10 +123,25 @@ class Rehearsal(Renderer):
         return self.references[first]
 
     def _synthesise(
-        self, frames: UInt8Array, prepared: _Prepared, drift_px: Float64Array, numbers: IntArray
+        self,
+        frames: list[UInt8Array],
+        prepared: _Prepared,
+        drift_px: Float64Array,
+        numbers: IntArray,
     ) -> UInt8Array:
         self._faces = super()._synthesise(frames, prepared, drift_px, numbers)
         return self._faces
 
-    def _cut_lips(self, frames: UInt8Array, source: IntArray) -> UInt8Array:
-        return _cut_each(frames, self._lips[source], LIP_PX)
+
+def _take_frames(batches: list[Tensor], numbers: IntArray) -> Tensor:
+    """Pick the frames with these numbers ``[A]`` from the batches that a ``Runner`` made of them.
+
+    Returns:
+        float32 ``[A, ...]`` on the CPU.
+    """
+    size = len(batches[0])
+    ends = np.flatnonzero(np.diff(numbers // size)) + 1
+    places = [torch.from_numpy(part % size) for part in np.split(numbers, ends)]
+    return torch.cat(
+        [batch.float().cpu()[rows] for batch, rows in zip(batches, places, strict=True)]
+    )
