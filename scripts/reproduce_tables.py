@@ -59,8 +59,8 @@ from retalking.evaluation.variants import (
 )
 from retalking.inference_config import InferenceConfig
 
-SYNC_METRICS = "lse"
-QUALITY_METRICS = "fid,cpbd,lse"
+SYNC_METRICS = "lse,expert"
+ALL_METRICS = "fid,cpbd,lse,expert,csim,flicker,seam"
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ TABLES = {
     "table1": Table(
         "Table 1: comparison with other methods",
         100,
-        QUALITY_METRICS,
+        ALL_METRICS,
         lambda profile, given: [OURS],
         "table1_hdtf",
     ),
     "table3": Table(
         "Table 3: ablation",
         100,
-        QUALITY_METRICS,
+        ALL_METRICS,
         lambda profile, given: ablations(no_cross_attention_file(profile, given)),
         "table3",
         (
@@ -113,7 +113,7 @@ TABLES = {
     "appendix_b": Table(
         "Appendix B: one-shot and video-to-video expression editing",
         10,
-        QUALITY_METRICS,
+        ALL_METRICS,
         lambda profile, given: reenactment_settings(),
         None,
         ("The paper gives no figures for this comparison.",),

@@ -12,10 +12,15 @@ from retalking.errors import ConfigError, WeightsError
 from retalking.metrics.cpbd import Cpbd
 from retalking.metrics.face_motion import LandmarkDistance, MouthCorrelation
 from retalking.metrics.fid import Fid, load_inception
+from retalking.metrics.identity import IdentitySimilarity, load_arcface
 from retalking.metrics.image_quality import psnr_metric, ssim_metric
+from retalking.metrics.lpips_distance import load_lpips, lpips_metric
 from retalking.metrics.metric import Metric
+from retalking.metrics.steadiness import Flicker, Seam
+from retalking.metrics.sync import LipSync
+from retalking.metrics.sync_judges import EXPERT_FILE, load_expert, load_syncnet
 from retalking.metrics.weight_files import locate_weights
-from retalking.weight_catalogue import sha256_of
+from retalking.weight_catalogue import CHECKPOINTS, sha256_of
 
 Files = Mapping[str, Path]
 """Weight files that were given, by their name in the catalogue."""
@@ -30,8 +35,17 @@ class _Maker:
 _MAKERS = {
     "fid": _Maker(lambda files, device: Fid(load_inception(files, device), device), ("inception",)),
     "cpbd": _Maker(lambda files, device: Cpbd()),
+    "lse": _Maker(lambda files, device: LipSync(load_syncnet(files, device)), ("syncnet_v2",)),
+    "expert": _Maker(lambda files, device: LipSync(load_expert(files, device), "expert_")),
+    "csim": _Maker(
+        lambda files, device: IdentitySimilarity(load_arcface(files, device).embed, device),
+        ("ArcFace",),
+    ),
+    "flicker": _Maker(lambda files, device: Flicker()),
+    "seam": _Maker(lambda files, device: Seam()),
     "psnr": _Maker(lambda files, device: psnr_metric(device)),
     "ssim": _Maker(lambda files, device: ssim_metric(device)),
+    "lpips": _Maker(lambda files, device: lpips_metric(load_lpips(files, device), device)),
     "lmd": _Maker(lambda files, device: LandmarkDistance()),
     "mouth_correlation": _Maker(lambda files, device: MouthCorrelation()),
 }
@@ -74,6 +88,9 @@ def choose_metrics(names: Sequence[str], files: Files, device: torch.device) -> 
         try:
             metrics[name] = maker.make(files, device)
             marks[name] = {w: sha256_of(locate_weights(w, files)) for w in maker.weights}
+            if name == "expert":
+                file = files.get("lipsync_expert", CHECKPOINTS / EXPERT_FILE)
+                marks[name] = {"lipsync_expert": sha256_of(file)}
         except WeightsError as error:
             left_out[name] = str(error)
     return MetricChoice(metrics, marks, left_out)

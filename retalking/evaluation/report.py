@@ -139,7 +139,8 @@ class Report:
         for clip in self.clips:
             if math.isfinite(clip.values.get(name, math.nan)):
                 dots.setdefault(clip.method, []).append(clip.values[name])
-        return plot_quantity(_heading(quantity), bars, dots) if bars else None
+        measured = any(row.origin == MEASURED and row.method in bars for row in self.rows)
+        return plot_quantity(_heading(quantity), bars, dots) if measured else None
 
     def _as_json(self) -> dict[str, object]:
         return {

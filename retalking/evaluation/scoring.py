@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from retalking import audio
-from retalking.detection import CascadeDetector, FaceDetector
+from retalking.detection import CascadeDetector
 from retalking.errors import FaceNotFoundError, MediaError, RetalkingError
 from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.panel import Panel
-from retalking.landmarks import Landmarker, LiteLandmarker
+from retalking.landmarks import LiteLandmarker
 from retalking.metrics.metric import Clip, Metric, Need, State
 from retalking.source import Source
 from retalking.timeline import Timeline, build_timeline
@@ -62,9 +63,12 @@ class Scorer:
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         self.metrics = metrics
-        landmarker = LiteLandmarker.from_file()
-        self._faces: tuple[FaceDetector, Landmarker] = (CascadeDetector(landmarker), landmarker)
         self._views: dict[tuple[Path, Framing, bool], View] = {}
+
+    @cached_property
+    def _faces(self) -> tuple[CascadeDetector, LiteLandmarker]:
+        landmarker = LiteLandmarker.from_file()
+        return CascadeDetector(landmarker), landmarker
 
     def applies(self, name: str, pair: Pair) -> bool:
         """Whether a metric is defined for a pair: some need the true video of the speech."""
@@ -154,7 +158,8 @@ class Scorer:
     def _follow(
         self, chunks: Iterator[FrameChunk], frames_per_s: float, choice: FaceChoice
     ) -> FaceTrack | None:
-        tracks = track_faces(chunks, *self._faces, frames_per_s)
+        detector, landmarker = self._faces
+        tracks = track_faces(chunks, detector, landmarker, frames_per_s)
         try:
             return select_track(tracks, choice)
         except FaceNotFoundError:
