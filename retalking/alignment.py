@@ -40,6 +40,8 @@ _CROP_96_112: Float64Array = np.array(
         (62.72990036, 92.20410156),
     ]
 )
+ARCFACE_POINTS_112: Float64Array = _CROP_96_112 + np.array([8, 0])
+"""Left eye, right eye, nose tip, mouth corners in ArcFace's 112 px face."""
 GPEN_POINTS_512: Float64Array = (_CROP_96_112 + np.array([8 + 28, 28])) * 512 / (112 + 2 * 28)
 """Left eye, right eye, nose tip, mouth corners in GPEN's 512 px face."""
 
