@@ -90,6 +90,7 @@ def analyse_video(
         track = select_track(tracks, options.choice)
     except FaceNotFoundError as error:
         raise FaceNotFoundError(f"{source.info.path}: {error}") from error
+    del tracks  # of everyone, as large as the chosen one's for each
     crops = stabiliser_crops(track, rate)
     with timings.measure("coefficients", len(pts)):
         if parts.face3d is not None:

@@ -79,7 +79,7 @@ class FaceFollower:
     def _follow(self, index: int, rgb: UInt8Array) -> None:
         if not self._live:
             return
-        known = np.stack([face.points[-1] for face in self._live])
+        known = np.stack([face.points for face in self._live])
         points, confidence = self._landmarker.follow(rgb, known)
         boxes = face_boxes(points)
         taken = np.zeros((0, 4), np.float32)
@@ -120,7 +120,8 @@ class _LiveFace:
 
     def __init__(self) -> None:
         self.frames: list[int] = []
-        self.points: list[FloatArray] = []
+        self.points = np.zeros((68, 3), np.float32)  # of the last of these frames
+        self._track = bytearray()  # of all of them; grows in place, in one piece
         self._confidence: list[float] = []
         self._portrait = np.zeros((FACE_PORTRAIT_PX, FACE_PORTRAIT_PX, 3), np.uint8)
         self._portrait_merit = -1.0
@@ -128,19 +129,20 @@ class _LiveFace:
     def see(self, index: int, points: FloatArray, confidence: float) -> None:
         """Note where the face is in frame ``index``."""
         self.frames.append(index)
-        self.points.append(points)
+        self.points = points
+        self._track += points.astype(np.float32).tobytes()
         self._confidence.append(confidence)
 
     def sit_for_portrait(self, rgb: UInt8Array) -> None:
         """Take a portrait where the face was seen last, if it is more frontal or larger."""
-        merit = frontality(self.points[-1]) * min(self._side_px, FACE_PORTRAIT_PX)
+        merit = frontality(self.points) * min(self._side_px, FACE_PORTRAIT_PX)
         if merit > self._portrait_merit:
-            self._portrait, self._portrait_merit = cut_portrait(rgb, self.points[-1]), merit
+            self._portrait, self._portrait_merit = cut_portrait(rgb, self.points), merit
 
     @property
     def box_px(self) -> FloatArray:
         """Box ``[4]`` where the face was seen last."""
-        return face_boxes(self.points[-1])
+        return face_boxes(self.points)
 
     @property
     def _side_px(self) -> float:
@@ -150,15 +152,15 @@ class _LiveFace:
         """Interpolate the frames between those seen."""
         start, stop = self.frames[0], self.frames[-1] + 1
         seen = np.array(self.frames) - start
-        known = np.stack(self.points).reshape(len(seen), -1)
-        every = np.arange(stop - start)
-        right = np.searchsorted(seen, every)
-        left = np.where(seen[right] == every, right, right - 1)
-        share = (every - seen[left]) / np.maximum(seen[right] - seen[left], 1)
-        mixed = known[left] * (1 - share[:, None]) + known[right] * share[:, None]
-        points = mixed.reshape(-1, 68, 3).astype(np.float32)
-        confidence = np.zeros(len(every), np.float32)
+        points = np.zeros((stop - start, 68, 3), np.float32)
+        confidence = np.zeros(stop - start, np.float32)
+        points[seen] = np.frombuffer(self._track, np.float32).reshape(-1, 68, 3)
         confidence[seen] = self._confidence
+        unseen = np.setdiff1d(np.arange(stop - start), seen)
+        right = np.searchsorted(seen, unseen)
+        before, after = seen[right - 1], seen[right]
+        share = ((unseen - before) / (after - before))[:, None, None]
+        points[unseen] = points[before] * (1 - share) + points[after] * share
         return FaceSegment(start, face_boxes(points), points, confidence, self._portrait)
 
 

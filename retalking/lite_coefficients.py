@@ -37,6 +37,7 @@ UPPER_LIP, LOWER_LIP = (61, 62, 63), (67, 66, 65)
 _FRAMES_PER_EXPRESSION = 10.0  # frames closer than this show nearly the same expression
 _NOISE = 0.02  # of a landmark's coordinate, in shape units
 _TEMPLATE_PREFIX = "template."
+_BLOCK_FRAMES = 1024  # fitted at once, so that temporary values do not add up over an hour
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,30 @@ def fit_pose(points_px: NDArray[np.floating], mean_shape: NDArray[np.floating]) 
     return HeadPose(rotation, scale, center)
 
 
+def move_points(
+    points_px: NDArray[np.floating],
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    basis: ExpressionBasis,
+) -> Float64Array:
+    """Place the landmarks of faces that change their expression and keep their pose.
+
+    Args:
+        points_px: ``[F, 68, 3]`` landmarks with depth.
+        before: expressions ``[F, 64]`` that they show.
+        after: expressions ``[F, 64]`` to give them.
+        basis: see there.
+
+    Returns:
+        ``[F, 68, 3]``.
+    """
+    pose = fit_pose(points_px, basis.mean_shape)
+    change = basis.decode(after) - basis.decode(before)
+    turned = np.einsum("fij,fnj->fni", pose.rotation, change)
+    moved: Float64Array = points_px + pose.scale_px[:, None, None] * turned
+    return moved
+
+
 def lip_opening(shapes: NDArray[np.floating]) -> Float64Array:
     """Return the mean gap ``[...]``, 0 or more, between the inner lips of ``[..., 68, 3]``."""
     gap = shapes[..., list(LOWER_LIP), 1] - shapes[..., list(UPPER_LIP), 1]
@@ -176,8 +201,8 @@ def estimate_identity(shapes: Float64Array, basis: ExpressionBasis) -> Float64Ar
         basis: the spreads.
     """
     size = basis.mean_shape.size
-    closed = shapes - basis.opening * lip_opening(shapes)[:, None, None]
-    offset = (closed.mean(axis=0) - basis.mean_shape).reshape(size)
+    closed = shapes.mean(axis=0) - basis.opening * lip_opening(shapes).mean()
+    offset = (closed - basis.mean_shape).reshape(size)
     people = basis.identities.reshape(-1, size).astype(np.float64)
     moods = basis.expressions.reshape(-1, size).astype(np.float64)
     num_moods = 1 + (len(shapes) - 1) / _FRAMES_PER_EXPRESSION
@@ -203,22 +228,26 @@ def estimate_coefficients(
         Deep3DFaceRecon would crop with, ``translation`` where the head's centre falls in that crop
         (x to the right and y up, in half sides) and the logarithm of its size there.
     """
-    frames = len(track)
     result = FaceCoefficients(
-        np.zeros((frames, NUM_EXPRESSION), np.float32),
-        *(np.zeros((frames, 3), np.float32) for _ in range(3)),
+        np.zeros((len(track), NUM_EXPRESSION), np.float32),
+        *(np.zeros((len(track), 3), np.float32) for _ in range(3)),
     )
     for shot in np.unique(track.shot_id[track.detected]):
         rows = np.flatnonzero(track.detected & (track.shot_id == shot))
-        points = np.asarray(points_px[rows], np.float64)
-        pose = fit_pose(points, basis.mean_shape)
-        shapes = pose.normalise(points)
-        identity = estimate_identity(shapes, basis)
-        crop = fit_recon_crop(points[..., :2], STABILISER_PX)
-        result.expression[rows] = basis.encode(shapes - basis.mean_shape - identity)
-        result.angle[rows] = pose.angles_rad
-        result.translation[rows] = _place_in_crop(pose, crop, basis.mean_shape)
-        result.crop[rows] = crop
+        shapes = np.empty((len(rows), 68, 3))
+        blocks = [slice(k, k + _BLOCK_FRAMES) for k in range(0, len(rows), _BLOCK_FRAMES)]
+        for block in blocks:
+            frames = rows[block]
+            points = np.asarray(points_px[frames], np.float64)
+            pose = fit_pose(points, basis.mean_shape)
+            crop = fit_recon_crop(points[..., :2], STABILISER_PX)
+            shapes[block] = pose.normalise(points)
+            result.angle[frames] = pose.angles_rad
+            result.translation[frames] = _place_in_crop(pose, crop, basis.mean_shape)
+            result.crop[frames] = crop
+        neutral = basis.mean_shape + estimate_identity(shapes, basis)
+        for block in blocks:
+            result.expression[rows[block]] = basis.encode(shapes[block] - neutral)
     return result
 
 

@@ -62,7 +62,7 @@ def apply_missing_policy(analysis: VideoAnalysis, policy: MissingFace) -> VideoA
         "%d of %d frames have no usable face (%s): %s",
         missing.sum(),
         len(track),
-        "edited where it was last seen" if policy == "hold" else "they stay as they are",
+        "edited where their shot last shows it" if policy == "hold" else "they stay as they are",
         describe_frames(missing),
     )
     return _hold(analysis, edit=policy == "hold")

@@ -21,7 +21,7 @@ from retalking.detection import FixedBox
 from retalking.edit_plan import EditPlan, make_edit_plan
 from retalking.encoding import EncoderOptions
 from retalking.finished_frames import FinishedFrames
-from retalking.geometry import STABILISER_PX, Pads, cut, smooth_anchors
+from retalking.geometry import STABILISER_PX, Pads, cut, lip_anchors, smooth_anchors
 from retalking.images import load_image
 from retalking.inference_config import InferenceConfig
 from retalking.likeness import likeness_to
@@ -127,12 +127,12 @@ class Retalker:
             # The output is checked before any work is done.
             VideoWriter(outfile, source.info, self._encoder, AudioTrack(audio_file))
             clip = audio.load(audio_file)
-            analysis = self._analyse(source, timings, progress)
             mel = log_mel(clip)
             if config.silence_gate:
                 mel = gate_silence(mel, speech_gate(clip, len(mel)))
             duration_s = min(clip.duration_s, config.max_seconds or float("inf"))
             del clip  # 230 MB per hour
+            analysis = self._analyse(source, timings, progress)
             timeline = build_timeline(
                 analysis.pts,
                 analysis.info.time_base,
@@ -142,6 +142,8 @@ class Retalker:
                 sync_offset_s=config.sync_offset_ms / 1000,
             )
             plan = make_edit_plan(timeline, analysis.track)
+            if config.nosmooth:  # every frame is a run of its own
+                plan = dataclasses.replace(plan, run=np.arange(len(plan)))
             self._render(source, analysis, plan, mel, audio_file, outfile, timings, progress)
         edited = int(np.count_nonzero(plan.opacity))
         return DubbingReport(outfile, len(plan), edited, timeline.duration_s, timings)
@@ -214,28 +216,29 @@ class Retalker:
         return fingerprint(files, self._config.pixel_values())
 
     def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
-        config = self._config
+        config, track = self._config, analysis.track
+        anchors = lip_anchors(track.landmarks_px) if config.nosmooth else smooth_anchors(track)
         one_shot, scale_ratio = None, 1.0
+        if self._parts.dnet is None and (config.one_shot or config.exp_img != "neutral"):
+            logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
         if config.one_shot:
-            first = int(np.flatnonzero(analysis.track.detected)[0])
+            first = int(np.flatnonzero(track.detected)[0])
             chunk = next(source.read_frames(np.array([first]), analysis.pts, 1))
             one_shot = cut(chunk.rgb[0], analysis.crops[first], STABILISER_PX)
-            everyone = analysis.coefficients.rows(analysis.track.detected)
+            everyone = analysis.coefficients.rows(track.detected)
             scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
         return RenderOptions(
             template=self._expression(),
+            anchors_px=anchors,
             pads=Pads(*config.pads),
             up_face=config.up_face,
             whole_face=config.without_rl1,
             reference_strength=config.reference_enhancer_strength,
             restorer_strength=config.restorer_strength,
-            smooth=not config.nosmooth,
             one_shot=one_shot,
             scale_ratio=scale_ratio,
             quiet_frames=(
-                read_quiet_frames(source, analysis, smooth_anchors(analysis.track))
-                if self._parts.dnet is None
-                else None
+                read_quiet_frames(source, analysis, anchors) if self._parts.dnet is None else None
             ),
         )
 

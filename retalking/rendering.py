@@ -31,9 +31,7 @@ from retalking.geometry import (
     STABILISER_PX,
     Pads,
     cut,
-    lip_anchors,
     lip_crops,
-    smooth_anchors,
     warp,
 )
 from retalking.masks import (
@@ -82,24 +80,24 @@ class RenderOptions:
 
     Attributes:
         template: expression ``[64]`` for every frame.
+        anchors_px: float64 ``[F, 3, 2]``, eyes and nose in each frame of the source.
         pads: room around the face in the lip crop.
         up_face: emotion of the upper face.
         whole_face: take the upper face from E-Net too.
         reference_strength: of the reference enhancer, 0..1.
         restorer_strength: of the mouth restorer, 0..1.
-        smooth: filter anchors over time.
         one_shot: stabiliser crop ``[256, 256, 3]`` that stands for every frame, or ``None``.
         scale_ratio: factor of the crop scale, see ``crop_scale_ratio``; 1 unless one-shot.
         quiet_frames: references of a job without D-Net.
     """
 
     template: FloatArray
+    anchors_px: Float64Array
     pads: Pads
     up_face: Emotion = "original"
     whole_face: bool = False
     reference_strength: float = 1.0
     restorer_strength: float = 1.0
-    smooth: bool = True
     one_shot: UInt8Array | None = None
     scale_ratio: float = 1.0
     quiet_frames: QuietFrames | None = None
@@ -145,9 +143,7 @@ class Renderer:
         self._timings = timings
         self._kept = kept
         track = analysis.track
-        self._landmarks = track.landmarks_px.astype(np.float64)
-        self._anchors = smooth_anchors(track) if options.smooth else lip_anchors(self._landmarks)
-        self._lips = lip_crops(self._anchors, options.pads)
+        self._lips = lip_crops(options.anchors_px, options.pads)
         # One number for the whole video: a change of bands would show as a flicker.
         heights_px = LIP_PX / np.linalg.norm(self._lips[track.detected, 1, :2], axis=-1)
         self._num_bands = choose_num_levels(float(np.median(heights_px)))
@@ -175,12 +171,12 @@ class Renderer:
         drift = np.zeros((len(chunk), 3, 2))
         references = None
         if len(rows):
-            references = self._make_references(chunk.rgb[rows], source, chunk.start + rows)
+            references = self._make_references(_views(chunk, rows), source, chunk.start + rows)
             drift[rows] = references.drift_px
         return _Prepared(chunk, rows, source, references), drift, run
 
     def _make_references(
-        self, frames: UInt8Array, source: IntArray, numbers: IntArray
+        self, frames: list[UInt8Array], source: IntArray, numbers: IntArray
     ) -> References:
         options, parts = self._options, self._parts
         run = parts.runner.for_frames(numbers)
@@ -203,8 +199,8 @@ class Renderer:
             )
             rgb = edit_expression(run, parts.dnet, faces, windows)
         with self._timings.measure("reference landmarks", len(source)):
-            anchors = transform_points(crops, self._anchors[source])
-            expected = transform_points(crops, self._landmarks[source])
+            anchors = transform_points(crops, options.anchors_px[source])
+            expected = transform_points(crops, self._landmarks(source))
             landmarks, drift = locate_references(parts.landmarker, rgb, expected, anchors)
         restored, to_restored = None, np.empty((0, 2, 3))
         if parts.reference_enhancer is not None:
@@ -219,7 +215,7 @@ class Renderer:
         numbers = chunk.start + rows
         output = chunk.rgb if prepared.finished is None else prepared.finished.rgb
         if prepared.references is not None:
-            frames = chunk.rgb[rows]
+            frames = _views(chunk, rows)
             faces = self._synthesise(frames, prepared, drift_px, numbers)
             overlays, parsed = self._restore(frames, faces, prepared.source, numbers)
             with self._timings.measure("paste-back", len(rows)):
@@ -240,7 +236,11 @@ class Renderer:
         return FrameChunk(chunk.start, pts, output)
 
     def _synthesise(
-        self, frames: UInt8Array, prepared: _Prepared, drift_px: Float64Array, numbers: IntArray
+        self,
+        frames: list[UInt8Array],
+        prepared: _Prepared,
+        drift_px: Float64Array,
+        numbers: IntArray,
     ) -> UInt8Array:
         """New faces ``[A, 384, 384, 3]`` in the lip crop."""
         options, parts = self._options, self._parts
@@ -262,7 +262,7 @@ class Renderer:
         return faces
 
     def _restore(
-        self, frames: UInt8Array, faces: UInt8Array, source: IntArray, numbers: IntArray
+        self, frames: list[UInt8Array], faces: UInt8Array, source: IntArray, numbers: IntArray
     ) -> tuple[list[tuple[Layer, ...]], list[FloatArray | None]]:
         """Restored mouths to lay over the faces, and parsed masks in the lip crop."""
         parts = self._parts
@@ -271,14 +271,15 @@ class Renderer:
         if parts.restorer is None and parts.parser is None:
             return [nothing] * len(source), [None] * len(source)
         template = template_of(parts.restorer)
-        landmarks = self._landmarks[source]
+        landmarks = self._landmarks(source)
         to_aligned = fit_similarity(five_points(landmarks), template)
-        pasted = [
-            paste(frame, self._layer(face, number, None))
-            for frame, face, number in zip(frames, faces, source, strict=True)
-        ]
         aligned = np.stack(
-            [cut(frame, m, RESTORED_PX) for frame, m in zip(pasted, to_aligned, strict=True)]
+            [
+                cut(paste(frame, self._layer(face, number, None)), matrix, RESTORED_PX)
+                for frame, face, number, matrix in zip(
+                    frames, faces, source, to_aligned, strict=True
+                )
+            ]
         )
         restored = None
         if parts.restorer is not None:
@@ -308,6 +309,9 @@ class Renderer:
             parsed.append(shown)
         return overlays, parsed
 
+    def _landmarks(self, source: IntArray | int) -> Float64Array:
+        return self._analysis.track.landmarks_px[source].astype(np.float64)
+
     def _layer(self, face: UInt8Array, source: int, parsed: FloatArray | None) -> Layer:
         """Face with its mask: what the parser saw, or the inside of the jaw line."""
         whole = self._options.whole_face or self._options.up_face != "original"
@@ -315,9 +319,14 @@ class Renderer:
         if parsed is not None:
             mask = parsed * edited_band(whole)
         else:
-            mask = lower_face_mask(transform_points(to_crop, self._landmarks[source]), whole)
+            mask = lower_face_mask(transform_points(to_crop, self._landmarks(source)), whole)
         return Layer(face, mask, to_crop)
 
 
-def _cut_each(frames: UInt8Array, crops: Float64Array, size_px: int) -> UInt8Array:
+def _views(chunk: FrameChunk, rows: IntArray) -> list[UInt8Array]:
+    """Frames of a chunk without copying them: of 4K video, 16 take 400 MB."""
+    return [chunk.rgb[row] for row in rows]
+
+
+def _cut_each(frames: list[UInt8Array], crops: Float64Array, size_px: int) -> UInt8Array:
     return np.stack([cut(frame, crop, size_px) for frame, crop in zip(frames, crops, strict=True)])

@@ -134,15 +134,16 @@ def merge_segments(segments: list[FaceSegment], tracks: FaceTracks) -> FaceTrack
     """Lay segments that do not overlap in time along the video."""
     frames = len(tracks)
     boxes = np.zeros((frames, 4), np.float32)
-    points = np.zeros((frames, 68, 3), np.float32)
+    points = np.zeros((frames, 68, 2), np.float32)
+    depth = np.zeros((frames, 68), np.float32)
     confidence = np.zeros(frames, np.float32)
     detected = np.zeros(frames, np.bool_)
     for segment in segments:
         rows = slice(segment.start, segment.stop)
-        boxes[rows], points[rows] = segment.boxes_px, segment.points_px
+        boxes[rows] = segment.boxes_px
+        points[rows], depth[rows] = segment.points_px[..., :2], segment.points_px[..., 2]
         confidence[rows], detected[rows] = segment.confidence, True
-    flat, depth = points[..., :2].copy(), points[..., 2].copy()
-    return FaceTrack(boxes, flat, confidence, detected, tracks.shot_id, depth)
+    return FaceTrack(boxes, points, confidence, detected, tracks.shot_id, depth)
 
 
 def _join_people(segments: list[FaceSegment], choice: FaceChoice) -> list[list[FaceSegment]]:

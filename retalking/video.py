@@ -172,7 +172,10 @@ class VideoReader:
         walk = self._walk(order, pts)
         for start in range(0, len(order), chunk_size):
             wanted = order[start : start + chunk_size]
-            yield FrameChunk(start, pts[wanted], np.stack([next(walk) for _ in wanted]))
+            rgb = np.empty((len(wanted), self.info.height_px, self.info.width_px, 3), np.uint8)
+            for row in range(len(wanted)):
+                rgb[row] = next(walk)
+            yield FrameChunk(start, pts[wanted], rgb)
 
     def _walk(self, order: IntArray, pts: IntArray) -> Iterator[UInt8Array]:
         if self._image is not None:

@@ -54,7 +54,7 @@ def test_hold_edits_where_the_face_was_last_seen(caplog: pytest.LogCaptureFixtur
     source = [1, 1, 2, 2, 2, 5, 5]
     np.testing.assert_array_equal(held.track.landmarks_px, analysis.track.landmarks_px[source])
     np.testing.assert_array_equal(held.track.boxes_px, analysis.track.boxes_px[source])
-    assert "(edited where it was last seen): 0, 3-4, 6" in caplog.text
+    assert "(edited where their shot last shows it): 0, 3-4, 6" in caplog.text
 
 
 def test_hold_does_not_reach_across_a_cut() -> None:
