@@ -119,8 +119,10 @@ def test_restorers_and_the_parser_take_part(job: Job, still_parts: Parts) -> Non
     torch.manual_seed(0)
     narrow = {"narrow": 1 / 32, "style_dim": 16, "num_mlp_layers": 1}
     plain = job()
-    enhanced = job(dataclasses.replace(still_parts, reference_enhancer=GPEN(GPENConfig(**narrow))))
+    enhancer = dataclasses.replace(still_parts, reference_enhancer=GPEN(GPENConfig(**narrow)))
+    enhanced = job(enhancer)
     assert not np.array_equal(plain, enhanced)
+    assert np.array_equal(plain, job(enhancer, reference_enhancer_strength=0.0))
     restorer = GFPGAN(GFPGANConfig(**narrow)).eval()
     restored = job(dataclasses.replace(still_parts, restorer=restorer))
     assert not np.array_equal(plain, restored)
@@ -228,7 +230,7 @@ def test_pauses_are_silent_to_the_networks(still_parts: Parts, tmp_path: Path, c
         assert (pause == -4).all() == gate
 
 
-def test_missing_faces_can_stop_the_job_or_be_held(job: Job, tmp_path: Path) -> None:
+def test_a_missing_face_can_stop_the_job(job: Job, tmp_path: Path) -> None:
     empty = [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)] * 3
     path = tmp_path / "gap.mkv"
     media.write_video(
@@ -242,6 +244,40 @@ def test_missing_faces_can_stop_the_job_or_be_held(job: Job, tmp_path: Path) -> 
     with pytest.raises(FaceNotFoundError, match=r"frame 6 \(0\.24 s\)") as caught:
         job(face=path, length_policy="video", on_missing_face="error")
     assert caught.value.frame_index == 6
+
+
+@pytest.mark.parametrize(("policy", "is_edited"), [("passthrough", False), ("hold", True)])
+def test_a_hidden_face_is_left_alone_or_held(
+    job: Job, tmp_path: Path, policy: str, is_edited: bool
+) -> None:
+    pictures = portrait_frames(9)
+    for picture in pictures[6:]:
+        picture[HEIGHT // 5 : HEIGHT * 4 // 5, WIDTH * 3 // 8 : WIDTH * 5 // 8] = 90
+    path = tmp_path / "hidden.mkv"
+    media.write_video(
+        path, pictures=pictures, width=WIDTH, height=HEIGHT, codec="ffv1", pixel_format="bgr0"
+    )
+    dubbed = job(face=path, length_policy="video", on_missing_face=policy)
+    changed = (dubbed != read_frames(path)).any(axis=(1, 2, 3))
+    assert changed[:4].all()
+    assert changed[7:].all() == changed[7:].any() == is_edited
+
+
+def test_a_turned_face_is_left_alone(job: Job) -> None:
+    with pytest.raises(FaceNotFoundError, match=r"no usable face"):
+        job(max_yaw_deg=0.01)
+
+
+def test_places_are_smoothed_over_time_unless_told_not_to(job: Job, clip: Path) -> None:
+    smooth, raw = job(), job(nosmooth=True)
+    assert not np.array_equal(smooth, raw)
+    np.testing.assert_allclose(smooth.mean(), raw.mean(), atol=1)
+    source = read_frames(clip)
+    assert abs(changed_rows(source, smooth)[1] - changed_rows(source, raw)[1]) < 5
+
+
+def test_max_seconds_ends_the_job_early(job: Job, clip: Path) -> None:
+    assert len(job(max_seconds=0.12)) == 3
 
 
 def test_the_sound_is_the_given_file(job: Job, tmp_path: Path, speech: Path) -> None:
@@ -287,12 +323,16 @@ def test_an_interrupted_job_goes_on(job: Job, still_parts: Parts, tmp_path: Path
 
 
 def test_without_d_net_a_quiet_frame_is_the_reference(
-    job: Job, still_parts: Parts, clip: Path
+    job: Job, still_parts: Parts, clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, dubbed = read_frames(clip), job(dataclasses.replace(still_parts, dnet=None))
     assert still_parts.dnet.windows == []
     changed = (source != dubbed).any(axis=(1, 2, 3))
     assert changed.all()
+    assert "no effect" not in caplog.text
+    smiling = job(dataclasses.replace(still_parts, dnet=None), exp_img="smile")
+    assert np.array_equal(smiling, dubbed)
+    assert "--exp-img and --one-shot have no effect without D-Net" in caplog.text
 
 
 def test_l_net_alone_paints_the_lips(job: Job, still_parts: Parts, clip: Path) -> None:
