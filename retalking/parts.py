@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -36,6 +36,7 @@ from third_party.parsenet import ParseNet
 logger = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
 
 _SEEDED_DNET = DNetConfig(
     descriptor_channels=64,
@@ -200,7 +201,7 @@ def _load_dnet(files: _Loader, path: Path | None) -> DNet | None:
     if path is None:
         return None
     if path == SEEDED:
-        return _place_seeded(DNet(_SEEDED_DNET), files.runner)
+        return _make_seeded(DNet, _SEEDED_DNET, files.runner)
     return files.load(path, DNet, "DNet")
 
 
@@ -211,7 +212,7 @@ def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -
             raise ConfigError("enet and lnet: both are null, expected at least one file")
         return files.load(lnet_path, LNet, "LNet")
     if enet_path == SEEDED:
-        return _place_seeded(ENet(_SEEDED_ENET), files.runner)
+        return _make_seeded(ENet, _SEEDED_ENET, files.runner)
     if lnet_path is None or not is_safetensors(files.find(enet_path)):
         official_lnet = None if lnet_path is None else files.find(lnet_path)
         return files.load(enet_path, ENet, "ENet", official_lnet)
@@ -226,14 +227,16 @@ def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -
     return enet
 
 
-def _place_seeded(network: Network, runner: Runner) -> Network:
-    """Give a network reproducible random weights."""
-    logger.warning("%s is not trained: its weights are random numbers", type(network).__name__)
-    generator = torch.Generator().manual_seed(_SEED)
-    with torch.no_grad():
+def _make_seeded(
+    network_class: Callable[[Config], Network], config: Config, runner: Runner
+) -> Network:
+    """Make a network with reproducible random weights."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(_SEED)
+        network = network_class(config)
         for parameter in network.parameters():
             if parameter.dim() > 1:
-                spread = parameter[0].numel() ** -0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+                parameter.copy_(torch.randn(parameter.shape) * parameter[0].numel() ** -0.5)
+    logger.warning("%s is not trained: its weights are random numbers", type(network).__name__)
     runner.place(network)
     return network

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from retalking.audio import load
 from retalking.cli import main
@@ -73,6 +74,20 @@ def test_only_the_lower_face_changes(
     assert height < 0.4 * HEIGHT
     assert width < 0.5 * WIDTH
     assert changed.mean() < 0.15
+
+
+def test_the_batch_size_changes_no_more_than_a_rounding(
+    parts: Parts, tmp_path: Path, clip: Path, speech: Path
+) -> None:
+    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1}
+    single = load_parts(load_profile("lite", options))
+    for name in ("dnet", "enet"):
+        again = getattr(single, name).state_dict()
+        for key, weight in getattr(parts, name).state_dict().items():
+            assert torch.equal(weight, again[key])
+    batched = dub(parts, tmp_path, clip, speech).astype(int)
+    frames = dub(single, tmp_path, clip, speech, re_preprocess=True)
+    assert np.abs(frames - batched).max() <= 2
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, FRAMES])
