@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -18,10 +19,12 @@ from torch import Tensor
 from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
 from datasets.held_out import HeldOutSettings, read_held_out, without_changes
 from losses.image_quality import psnr, ssim
+from losses.motion import point_loss
+from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
-from losses.reconstruction import gradient_l1, l1
+from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.style import style
-from losses.teachers import PerceptualKind, load_features
+from losses.teachers import PerceptualKind, load_features, load_lip_reader
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.dnet import DNet, DNetConfig
@@ -31,6 +34,9 @@ from retalking.ema import Ema
 from retalking.launch import launch
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
+
+MEASURED_DRAWS = 2000
+"""Samples from which the coefficients' mean and deviation are taken."""
 
 
 class DNetLoss(Schema):
@@ -44,7 +50,14 @@ class DNetLoss(Schema):
     """Lambda s of Eq. 4."""
     warp_l1: float = Field(ge=0)
     l1: float = Field(ge=0)
+    mouth: float = Field(ge=1)
+    """How much more a pixel of the mouth's box counts in both L1."""
     gradient_l1: float = Field(ge=0)
+    points: float = Field(ge=0)
+    """Of the flow at the target's landmarks, which must lead to the source's."""
+    opening: float = Field(ge=0)
+    """Of the distance between the made lips' opening and the wanted one, as our landmark network
+    sees it."""
 
 
 class DNetTraining(TrainingConfig):
@@ -61,30 +74,61 @@ class DNetTraining(TrainingConfig):
     loss: DNetLoss
     perceptual: PerceptualKind
     perceptual_weights: Path | None
+    lip_reader: Path | None
+    """Weights of our landmark network, for the opening term."""
     validation: HeldOutSettings
 
 
-def edit(net: DNet, batch: DNetSample, warp_only: bool) -> tuple[Tensor, Tensor | None]:
-    """Return warped and edited pictures ``[B, 3, S, S]`` in [0, 1], the latter in stage 2 only."""
+class Edited(NamedTuple):
+    """What D-Net made of a batch.
+
+    Attributes:
+        warped: ``[B, 3, S, S]`` in [0, 1].
+        edited: like ``warped``, in stage 2 only.
+        flow_px: float32 ``[B, 2, h, w]``.
+    """
+
+    warped: Tensor
+    edited: Tensor | None
+    flow_px: Tensor
+
+
+def edit(net: DNet, batch: DNetSample, warp_only: bool) -> Edited:
+    """Turn the sources into the targets by the targets' coefficients."""
     made = net(batch.sources * 2 - 1, batch.windows, warp_only)
     edited = None if made.edited is None else (made.edited.float() + 1) / 2
-    return (made.warped.float() + 1) / 2, edited
+    return Edited((made.warped.float() + 1) / 2, edited, made.flow_px.float())
 
 
 def train(config: DNetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device = job.ranks.device
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
+    draws = DNetDraws(config.data, config.loop.seed)
     net = initial.build(DNet, config.model, config.init, "DNet")
+    if config.model.standardised and config.init is None:
+        net.mapping_net.measure(draws.coefficients(MEASURED_DRAWS))
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    draws = DNetDraws(config.data, config.loop.seed)
-    others = DNetDraws(without_changes(config.data, config.validation.splits), seed=0)
-    held_out = read_held_out(others, config.validation.num_samples, device)
-    factors = config.loss.model_dump()
+    still = without_changes(config.data, config.validation.splits)
+    # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
+    # well the flow follows the coefficients.
+    held_out, exchanged = (
+        read_held_out(
+            DNetDraws(still.model_copy(update={"exchanged": share}), seed=0),
+            config.validation.num_samples,
+            device,
+        )
+        for share in (0.0, 1.0 if config.data.exchanged else 0.0)
+    )
+    factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:
-        factors = {name: factors[name] for name in ("warp_l1", "l1", "gradient_l1")}
+        for name in ("warp_perceptual", "perceptual", "style"):
+            del factors[name]
+    reader = load_lip_reader(config.lip_reader, device) if config.loss.opening else None
+    if reader is None:
+        del factors["opening"]
 
     def step(batch: DNetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -92,15 +136,27 @@ def train(config: DNetTraining, job: Job) -> int:
         parts = []
         for part in updater.micro_batches(batch):
             with updater.autocast():
-                warped, edited = edit(net, part, warp_only)
-                terms = {"warp_l1": l1(warped, part.targets)}
-                if teacher is not None:
+                warped, edited, flow_px = edit(net, part, warp_only)
+                points = (part.source_points_px, part.target_points_px)
+                mouth = weigh_mouth(points[1], config.data.size_px, config.loss.mouth)
+                terms = {
+                    "points": point_loss(flow_px, *points, config.data.size_px, config.loss.mouth)
+                }
+                if reader is not None:
+                    seen = reader(warped if edited is None else edited, points[1])
+                    terms["opening"] = opening_loss(seen, part.openings)
+                # Where there is no true picture both sides are black, and only the points count.
+                shown = part.is_true[:, None, None, None]
+                warped, targets = warped * shown, part.targets * shown
+                edited = None if edited is None else edited * shown
+                terms["warp_l1"] = weighted_l1(warped, targets, mouth)
+                if teacher is not None and not (warp_only and config.loss.warp_perceptual == 0):
                     with torch.no_grad():
-                        wanted = teacher(part.targets)
+                        wanted = teacher(targets)
                     terms["warp_perceptual"] = perceptual(teacher(warped), wanted)
                 if edited is not None:
-                    terms["l1"] = l1(edited, part.targets)
-                    terms["gradient_l1"] = gradient_l1(edited, part.targets)
+                    terms["l1"] = weighted_l1(edited, targets, mouth)
+                    terms["gradient_l1"] = gradient_l1(edited, targets)
                 if edited is not None and teacher is not None:
                     features = teacher(edited)
                     terms["perceptual"] = perceptual(features, wanted)
@@ -118,7 +174,7 @@ def train(config: DNetTraining, job: Job) -> int:
         scores: dict[str, list[float]] = {}
         rows = []
         for batch in held_out:
-            warped, edited = edit(ema.network, batch, warp_only=False)
+            warped, edited, flow_px = edit(ema.network, batch, warp_only=False)
             assert edited is not None
             found = {
                 "warp_l1": l1(warped, batch.targets),
@@ -129,6 +185,11 @@ def train(config: DNetTraining, job: Job) -> int:
             for name, value in found.items():
                 scores.setdefault(name, []).append(float(value))
             rows.append(torch.cat([batch.sources, batch.targets, warped, edited]))
+        for batch in exchanged:
+            flow_px = edit(ema.network, batch, warp_only=True).flow_px
+            points = (batch.source_points_px, batch.target_points_px)
+            lips = point_loss(flow_px, *points, config.data.size_px, lips=1)
+            scores.setdefault("points_px", []).append(float(lips))
         means = {name: sum(values) / len(values) for name, values in scores.items()}
         return Validation(means, {"source_target_warped_edited": torch.stack(rows[:8])})
 

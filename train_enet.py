@@ -17,6 +17,7 @@ from torch import Tensor
 
 from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
 from datasets.held_out import HeldOutSettings, read_held_out, without_changes
+from datasets.lnet import match_speech
 from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.image_quality import psnr, ssim
@@ -26,7 +27,7 @@ from losses.teachers import PerceptualKind, load_arcface, load_features
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.discriminator import DiscriminatorConfig, PatchDiscriminator
-from models.enet import ENet, ENetConfig
+from models.enet import ENet, ENetConfig, Noise
 from models.lnet import LNet
 from retalking.batches import read_batches
 from retalking.config import Schema
@@ -61,6 +62,8 @@ class ENetTraining(TrainingConfig):
     """Weights to begin with, ours or ENet.pth, of the widths of ``model``."""
     lnet: Path | None
     """Weights of the L-Net inside, ours or LNet.pth; null only where ``init`` is ours."""
+    audio_encoder: Path | None
+    """Weights of ``train_audio.py``, for ``data.matched_speech``."""
     discriminator: DiscriminatorConfig
     optimizer: OptimizerSettings
     discriminator_optimizer: OptimizerSettings
@@ -106,8 +109,10 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
         seen = torch.cat([small, degrade(references, quality, small_px)], dim=1)
     with torch.no_grad():
         low_res = net.low_res(batch.mels.flatten(0, 1), seen)
-    noise = batch.noise_seeds.flatten() if net.training else "zero"
+    noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
     large = net.enlarge(low_res, net.encode_style(references), noise)
+    if net.config.reference_detail:
+        large = net.add_detail(large, low_res, faces, references)
     return large.float().flip(1), low_res.float().flip(1)
 
 
@@ -131,7 +136,9 @@ def train(config: ENetTraining, job: Job) -> int:
     critic_updater = Updater(
         critic.parameters(), config.discriminator_optimizer, config.compute, job.ranks
     )
-    draws = ENetDraws(config.data, config.loop.seed)
+    draws = ENetDraws(
+        config.data, config.loop.seed, match_speech(config.data, config.audio_encoder)
+    )
     others = ENetDraws(without_changes(config.data, config.validation.splits), seed=0)
     held_out = read_held_out(others, config.validation.num_samples, device)
 

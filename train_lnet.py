@@ -17,14 +17,15 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.held_out import HeldOutSettings, read_held_out, without_changes
-from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample
+from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample, match_speech
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
 from datasets.store import Needs, Store
 from losses.image_quality import psnr, ssim
+from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.sync import SyncSchedule, stack_lower_halves, sync_loss, sync_probability
-from losses.teachers import PerceptualKind, load_features, load_sync_expert
+from losses.teachers import PerceptualKind, load_features, load_lip_reader, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.audio_opening import AudioOpening
@@ -40,11 +41,9 @@ from retalking.launch import launch
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
 
-MOUTH = slice(48, 68)
-
 
 class LNetLoss(Schema):
-    """Weights of the terms of Eq. 9, and two of our own."""
+    """Weights of the terms of Eq. 9, and some of our own."""
 
     l1: float = Field(ge=0)
     mouth: float = Field(ge=1)
@@ -55,6 +54,9 @@ class LNetLoss(Schema):
     sync: float = Field(ge=0)
     sync_threshold: float | None
     """Validation sync loss that switches the term on; null means from the start."""
+    opening: float = Field(ge=0)
+    """Of the distance between the painted and the true lip opening as our landmark network sees
+    them; not in the paper."""
 
 
 class LNetValidation(HeldOutSettings):
@@ -82,6 +84,8 @@ class LNetTraining(TrainingConfig):
     perceptual: PerceptualKind
     perceptual_weights: Path | None
     sync_expert: Path | None
+    lip_reader: Path | None
+    """Weights of our landmark network, for the opening term."""
     validation: LNetValidation
 
 
@@ -120,27 +124,6 @@ def paint(net: LNet, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:
     return net(mels, torch.cat([masked.flip(1), references.flip(1)], dim=1)).float().flip(1)
 
 
-def weigh_mouth(landmarks_px: Tensor, size_px: int, factor: float) -> Tensor:
-    """Weight pixels: ``factor`` in the widened box of the lips, 1 elsewhere.
-
-    Args:
-        landmarks_px: ``[N, 68, 2]``.
-        size_px: side of the faces.
-        factor: of the box.
-
-    Returns:
-        ``[N, 1, S, S]``.
-    """
-    lips = landmarks_px[:, MOUTH]
-    low, high = lips.amin(1), lips.amax(1)
-    margin = 0.25 * (high[:, :1] - low[:, :1])
-    pixels = torch.arange(size_px, device=lips.device)
-    (left, top), (right, bottom) = (low - margin).unbind(1), (high + margin).unbind(1)
-    across = (pixels >= left[:, None]) & (pixels <= right[:, None])
-    down = (pixels >= top[:, None]) & (pixels <= bottom[:, None])
-    return 1 + (factor - 1) * (down[:, None, :, None] & across[:, None, None, :]).float()
-
-
 def train(config: LNetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device, size_px = job.ranks.device, config.data.size_px
@@ -151,13 +134,15 @@ def train(config: LNetTraining, job: Job) -> int:
             f"data.num_frames: got {config.data.num_frames}, expected "
             f"{expert.config.num_frames} for the lip-sync expert"
         )
+    reader = load_lip_reader(config.lip_reader, device) if config.loss.opening else None
     net = build(config)
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
     threshold = config.loss.sync_threshold
     schedule = SyncSchedule(config.loss.sync, float("inf") if threshold is None else threshold)
-    draws = LNetDraws(config.data, config.loop.seed)
+    matched = match_speech(config.data, config.audio_encoder)
+    draws = LNetDraws(config.data, config.loop.seed, matched=matched)
     validate = Judge(config, ema.network, job, expert)
 
     def step(batch: LNetSample, index: int) -> dict[str, Tensor]:
@@ -185,6 +170,10 @@ def train(config: LNetTraining, job: Job) -> int:
                     heard, lips = expert(part.mels[:, 0], seen)
                     terms["sync"] = sync_loss(lips, heard)
                     factors["sync"] = schedule.weight
+                if reader is not None:
+                    seen = reader(output, part.landmarks_px.flatten(0, 1))
+                    terms["opening"] = opening_loss(seen, part.openings.flatten())
+                    factors["opening"] = config.loss.opening
                 total, log = weighted_sum(terms, factors)
             updater.backward(total)
             parts.append(log)

@@ -11,13 +11,17 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.augment import AugmentSettings, Look
-from datasets.sampling import WindowSampler
+from datasets.face_shape import lip_opening
+from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.store import Needs, Store
-from datasets.store_format import COEFFICIENTS
-from retalking.coefficients import coefficient_windows
+from datasets.store_format import COEFFICIENTS, TRACKS
+from retalking.coefficients import WINDOW_FRAMES, coefficient_windows
 from retalking.config import Schema
 from retalking.errors import ConfigError
+from retalking.geometry import STABILISER_PX
 from retalking.images import to_tensor
+from retalking.lite_coefficients import ExpressionBasis, move_points
+from retalking.types import FloatArray
 
 
 class DNetDataSettings(Schema):
@@ -28,8 +32,20 @@ class DNetDataSettings(Schema):
     """Share of samples from each split, in any unit."""
     size_px: int = Field(ge=32)
     """Side of the stored stabiliser crops to use."""
+    num_candidates: int = Field(ge=1)
+    """Frames among which the source is the one whose head pose is most like the target's; 1 takes
+    any, as the paper does."""
+    min_gap: int = Field(ge=0)
+    """Frames between source and target; neighbours show nearly the same face."""
     min_native_px: float = Field(ge=0)
     """Leave out clips whose crop covers fewer pixels of the video."""
+    exchanged: float = Field(ge=0, le=1)
+    """Share of samples in which a frame is to get another expression in its own pose: of another
+    frame, or part of a template. There is no picture of it; where its landmarks would be follows
+    from the basis. Two frames of a clip differ in pose more than in expression, and with few clips
+    the network learns the pose alone."""
+    expression_basis: Path | None
+    """Of the store's coefficients, for such samples; only those of the lite profile have one."""
     augment: AugmentSettings
     """Without flips: the coefficients of a mirrored face are not those of the face."""
 
@@ -41,12 +57,20 @@ class DNetSample(NamedTuple):
         sources: float32 ``[3, S, S]`` RGB in [0, 1].
         targets: float32 ``[3, S, S]`` RGB in [0, 1], another frame of the clip.
         windows: float32 ``[73, 26]``, coefficients around the target.
+        source_points_px: float32 ``[68, 2]``, landmarks of the source in its pixels.
+        target_points_px: float32 ``[68, 2]``, landmarks of the target.
+        openings: float32 ``[]``, of the target's lips, see ``face_shape.lip_opening``.
+        is_true: bool ``[]``, whether the target is a picture of what is to be made.
         clip_ids: name of the clip.
     """
 
     sources: Tensor
     targets: Tensor
     windows: Tensor
+    source_points_px: Tensor
+    target_points_px: Tensor
+    openings: Tensor
+    is_true: Tensor
     clip_ids: str
 
 
@@ -57,8 +81,13 @@ class DNetDraws:
         """Open the store.
 
         Raises:
-            ConfigError: no store, no clip in it that fits, or flips are wished.
+            ConfigError: no store, no clip in it that fits, flips are wished, or expressions are to
+                be exchanged without a basis.
         """
+        if settings.exchanged and settings.expression_basis is None:
+            raise ConfigError("expression_basis: got null, expected a file, or set exchanged to 0")
+        path = settings.expression_basis
+        self._basis = None if path is None else ExpressionBasis.from_file(path)
         if settings.augment.flip:
             raise ConfigError(
                 f"augment.flip: got {settings.augment.flip:g}, expected 0: the coefficients of a "
@@ -77,14 +106,70 @@ class DNetDraws:
     def __len__(self) -> int:
         return self._sampler.num_windows
 
+    def coefficients(self, num_draws: int) -> Tensor:
+        """Read the targets' coefficients ``[num_draws, 73]`` of the first draws."""
+        rows = []
+        for draw in range(num_draws):
+            drawn = self._sampler(draw)
+            rows.append(_windows(drawn, drawn.start)[:, WINDOW_FRAMES // 2])
+        return torch.from_numpy(np.stack(rows))
+
     def __getitem__(self, draw: int) -> DNetSample:
         """Return the sample of that number."""
         drawn = self._sampler(draw)
         target = drawn.start
-        source = (target + int(drawn.rng.integers(1, drawn.num_frames))) % drawn.num_frames
+        settings = self._settings
+        if self._basis is not None and drawn.rng.random() < settings.exchanged:
+            return self._exchange(drawn, self._basis)
+        others = draw_other_starts(drawn, 1, settings.num_candidates, settings.min_gap)
+        source = nearest_in_pose(drawn.clip.array(TRACKS, "pose"), target, others, 1)
         look = Look.draw(self._settings.augment, drawn.rng)
         pair = look.apply(drawn.clip.pictures(self._part, np.array([source, target])))
         pictures = to_tensor(pair)
-        one_shot = np.zeros(drawn.num_frames, np.int64)
-        windows = coefficient_windows(drawn.clip.coefficients(), [target], one_shot)
-        return DNetSample(pictures[0], pictures[1], torch.from_numpy(windows[0]), drawn.clip.name)
+        source_points, target_points = (
+            drawn.clip.landmarks("stabiliser", frame, frame + 1, settings.size_px)[0]
+            for frame in (source, target)
+        )
+        return DNetSample(
+            sources=pictures[0],
+            targets=pictures[1],
+            windows=torch.from_numpy(_windows(drawn, target)),
+            source_points_px=torch.from_numpy(source_points),
+            target_points_px=torch.from_numpy(target_points),
+            openings=torch.from_numpy(drawn.clip.rows(TRACKS, "opening", target, target + 1))[0],
+            is_true=torch.tensor(True),
+            clip_ids=drawn.clip.name,
+        )
+
+    def _exchange(self, drawn: Draw, basis: ExpressionBasis) -> DNetSample:
+        clip, frame, size_px = drawn.clip, drawn.start, self._settings.size_px
+        before = clip.coefficients().expression[frame]
+        choice = int(drawn.rng.integers(1 + len(basis.templates)))
+        if choice == 0:
+            after = clip.coefficients().expression[int(drawn.rng.integers(drawn.num_frames))]
+        else:
+            template = basis.templates[sorted(basis.templates)[choice - 1]]
+            after = before + drawn.rng.uniform(0.3, 1) * (template - before)
+        flat = clip.landmarks("stabiliser", frame, frame + 1, size_px).astype(np.float64)
+        crop = clip.rows(TRACKS, "stabiliser_crop", frame, frame + 1)
+        depth = clip.rows(TRACKS, "depth_px", frame, frame + 1) * crop[:, 0, :1]
+        depth = depth * (size_px / STABILISER_PX)
+        points = np.concatenate([flat, depth[..., None]], axis=2)
+        moved = move_points(points, before[None], after[None], basis).astype(np.float32)
+        look = Look.draw(self._settings.augment, drawn.rng)
+        picture = to_tensor(look.apply(clip.pictures(self._part, range(frame, frame + 1))))[0]
+        return DNetSample(
+            sources=picture,
+            targets=picture,
+            windows=torch.from_numpy(_windows(drawn, frame, after.astype(np.float32))),
+            source_points_px=torch.from_numpy(flat[0].astype(np.float32)),
+            target_points_px=torch.from_numpy(moved[0, :, :2]),
+            openings=torch.from_numpy(lip_opening(moved[..., :2], moved[..., 2]))[0],
+            is_true=torch.tensor(False),
+            clip_ids=clip.name,
+        )
+
+
+def _windows(drawn: Draw, frame: int, template: FloatArray | None = None) -> FloatArray:
+    one_shot = np.zeros(drawn.num_frames, np.int64)
+    return coefficient_windows(drawn.clip.coefficients(), [frame], one_shot, template)[0]

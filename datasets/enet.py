@@ -16,6 +16,7 @@ from torch import Tensor
 
 from datasets.jpeg import compress
 from datasets.lnet import LNetDataSettings, LNetDraws
+from datasets.matched_speech import MatchedSpeech
 from datasets.store_format import ENHANCED, LIPS
 
 
@@ -36,7 +37,6 @@ class ENetSample(NamedTuple):
         references: float32 ``[T, 3, S, S]`` RGB in [0, 1].
         mels: float32 ``[T, 1, 80, 16]`` in [-4, 4].
         landmarks_px: float32 ``[T, 68, 2]`` in the face's pixels.
-        openings: float32 ``[T]``, see ``face_shape.lip_opening``.
         jpeg_quality: float32 ``[]``, for ``degrade``.
         noise_seeds: int64 ``[T]``, of the noise that E-Net adds to each face.
         clip_ids: name of the clip.
@@ -46,7 +46,6 @@ class ENetSample(NamedTuple):
     references: Tensor
     mels: Tensor
     landmarks_px: Tensor
-    openings: Tensor
     jpeg_quality: Tensor
     noise_seeds: Tensor
     clip_ids: str
@@ -55,7 +54,9 @@ class ENetSample(NamedTuple):
 class ENetDraws:
     """Numbered samples of a store; ``len`` counts the different target windows."""
 
-    def __init__(self, settings: ENetDataSettings, seed: int) -> None:
+    def __init__(
+        self, settings: ENetDataSettings, seed: int, matched: MatchedSpeech | None = None
+    ) -> None:
         """Open the store.
 
         Raises:
@@ -64,7 +65,7 @@ class ENetDraws:
         self._quality = settings.jpeg_quality
         self._seed = seed
         pictures = f"{ENHANCED if settings.enhanced else LIPS}_{settings.size_px}"
-        self._lips = LNetDraws(settings, seed, pictures)
+        self._lips = LNetDraws(settings, seed, pictures, matched)
 
     def __len__(self) -> int:
         return len(self._lips)
@@ -78,7 +79,6 @@ class ENetDraws:
             references=sample.references,
             mels=sample.mels,
             landmarks_px=sample.landmarks_px,
-            openings=sample.openings,
             jpeg_quality=torch.tensor(rng.uniform(*self._quality), dtype=torch.float32),
             noise_seeds=torch.from_numpy(rng.integers(2**62, size=len(sample.faces))),
             clip_ids=sample.clip_ids,

@@ -14,13 +14,17 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.augment import AugmentSettings, Look
+from datasets.matched_speech import MatchedSpeech
 from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
+from datasets.speech import relative_opening
 from datasets.store import Needs, Store
 from datasets.store_format import LIPS, NEUTRAL, TRACKS
-from retalking.alignment import transform_points
+from models import weights
+from models.audio_opening import AudioOpening
 from retalking.config import Schema
-from retalking.geometry import LIP_PX
+from retalking.errors import ConfigError
 from retalking.images import to_tensor
+from retalking.types import FloatArray
 
 ReferenceKind = Literal["random", "nearest_pose", "neutral"]
 """Frames of the same clip that L-Net sees as reference.
@@ -47,6 +51,11 @@ class LNetDataSettings(Schema):
     reference: ReferenceKind
     num_candidates: int = Field(ge=1)
     """Windows among which ``nearest_pose`` chooses."""
+    min_gap: int = Field(ge=0)
+    """Frames between a sample and its reference; neighbours show nearly the same lips."""
+    matched_speech: float = Field(ge=0, le=1)
+    """Share of the samples that get speech by the opening of their lips, see
+    ``matched_speech.py``; only with single frames. 0 as in the paper."""
     augment: AugmentSettings
 
 
@@ -75,18 +84,30 @@ class LNetSample(NamedTuple):
 class LNetDraws:
     """Numbered samples of a store; ``len`` counts the different target windows."""
 
-    def __init__(self, settings: LNetDataSettings, seed: int, part: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: LNetDataSettings,
+        seed: int,
+        part: str | None = None,
+        matched: MatchedSpeech | None = None,
+    ) -> None:
         """Open the store.
 
         Args:
             settings: see there.
             seed: of all draws.
             part: of the store that holds the pictures; ``lips_SIZE`` if not given.
+            matched: speech for ``settings.matched_speech``.
 
         Raises:
-            ConfigError: no store, or no clip in it that fits.
+            ConfigError: no store, no clip in it that fits, or matched speech for several frames.
         """
-        self._settings = settings
+        if matched is not None and settings.num_frames != 1:
+            raise ConfigError(
+                f"num_frames: got {settings.num_frames}, expected 1 with matched_speech, whose "
+                "frames are each of another speaker"
+            )
+        self._settings, self._matched = settings, matched
         self._part = part or f"{LIPS}_{settings.size_px}"
         self._neutral_part = f"{NEUTRAL}_{settings.size_px}"
         needs = Needs(
@@ -97,6 +118,7 @@ class LNetDraws:
             min_native_px={"lip_native_px": settings.min_native_px},
         )
         store = Store(settings.store)
+        self._store = store
         self._sampler = WindowSampler(store, settings.splits, needs, settings.num_frames, seed)
 
     def __len__(self) -> int:
@@ -115,24 +137,50 @@ class LNetDraws:
             references = clip.pictures(self._part, range(first, first + count))
         both = np.concatenate([clip.pictures(self._part, range(start, stop)), references])
         pictures = to_tensor(look.apply(both))
-        crops = clip.rows(TRACKS, "lip_crop", start, stop)
-        points = clip.rows(TRACKS, "landmarks_px", start, stop).astype(np.float64)
-        # Half a pixel is the same share of the side at every size.
-        points = (transform_points(crops, points) + 0.5) * (size / LIP_PX) - 0.5
-        landmarks = look.move_points(points.astype(np.float32), size)
+        openings = clip.rows(TRACKS, "opening", start, stop)
+        landmarks = look.move_points(clip.landmarks("lip", start, stop, size), size)
         return LNetSample(
             faces=pictures[:count],
             references=pictures[count:],
-            mels=torch.from_numpy(clip.mel_windows(start, stop)),
+            mels=torch.from_numpy(self._choose_speech(drawn, openings)),
             landmarks_px=torch.from_numpy(landmarks),
-            openings=torch.from_numpy(clip.rows(TRACKS, "opening", start, stop)),
+            openings=torch.from_numpy(openings),
             clip_ids=clip.name,
         )
+
+    def _choose_speech(self, drawn: Draw, openings: FloatArray) -> FloatArray:
+        if self._matched is None or drawn.rng.random() >= self._settings.matched_speech:
+            return drawn.clip.mel_windows(drawn.start, drawn.start + self._settings.num_frames)
+        record = self._store.index[drawn.row]
+        relative = relative_opening(openings, record)
+        return np.stack([self._matched.draw(float(value), drawn.rng) for value in relative])
 
     def _choose_reference(self, drawn: Draw) -> int:
         count = self._settings.num_frames
         if self._settings.reference == "random":
-            return int(draw_other_starts(drawn, count, 1)[0])
-        others = draw_other_starts(drawn, count, self._settings.num_candidates)
+            return int(draw_other_starts(drawn, count, 1, self._settings.min_gap)[0])
+        others = draw_other_starts(
+            drawn, count, self._settings.num_candidates, self._settings.min_gap
+        )
         pose = drawn.clip.array(TRACKS, "pose")
         return nearest_in_pose(pose, drawn.start, others, count)
+
+
+def match_speech(settings: LNetDataSettings, audio_encoder: Path | None) -> MatchedSpeech | None:
+    """Order the training speech by how open it sounds, if the recipe wants it.
+
+    Args:
+        settings: of the loader.
+        audio_encoder: weights of ``train_audio.py``.
+
+    Raises:
+        ConfigError: there is no regressor to listen.
+        WeightsError: its file is absent or does not fit.
+    """
+    if settings.matched_speech == 0:
+        return None
+    if audio_encoder is None:
+        raise ConfigError("audio_encoder: got null, expected a file, or set matched_speech to 0")
+    return MatchedSpeech(
+        Store(settings.store), settings.splits, weights.load(audio_encoder, AudioOpening)
+    )

@@ -6,8 +6,9 @@ Clips whose faces are too small for pictures serve here as well.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,23 @@ from datasets.sampling import WindowSampler
 from datasets.store import Needs, Store
 from datasets.store_format import TRACKS
 from retalking.config import Schema
+from retalking.types import FloatArray
 
 _LEAST_DEVIATION = 0.005  # lips that hardly move have no scale of their own
+
+Opening = TypeVar("Opening", float, FloatArray)
+
+
+def relative_opening(opening: Opening, clip: np.void) -> Opening:
+    """Express lip openings in standard deviations from the clip's mean.
+
+    Args:
+        opening: one, or ``[F]``.
+        clip: record of the store's index.
+    """
+    return (opening - float(clip["opening_mean"])) / max(
+        float(clip["opening_std"]), _LEAST_DEVIATION
+    )
 
 
 class SpeechDataSettings(Schema):
@@ -64,11 +80,9 @@ class SpeechDraws:
         drawn = self._sampler(draw)
         clip, frame, index = drawn.clip, drawn.start, self._store.index
         opening = float(clip.rows(TRACKS, "opening", frame, frame + 1)[0])
-        mean = float(index["opening_mean"][drawn.row])
-        deviation = max(float(index["opening_std"][drawn.row]), _LEAST_DEVIATION)
         return SpeechSample(
             mels=torch.from_numpy(clip.mel_windows(frame, frame + 1)[0]),
             openings=torch.tensor(opening),
-            relative_openings=torch.tensor((opening - mean) / deviation),
+            relative_openings=torch.tensor(relative_opening(opening, index[drawn.row])),
             clip_ids=clip.name,
         )

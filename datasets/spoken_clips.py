@@ -17,8 +17,6 @@ from datasets.face_shape import lip_opening
 from datasets.sampling import nearest_in_pose
 from datasets.store import Needs, Store, StoredClip
 from datasets.store_format import TRACKS
-from retalking.alignment import transform_points
-from retalking.geometry import LIP_PX
 from retalking.images import to_tensor, to_uint8
 from retalking.landmarks import Landmarker
 from retalking.types import FloatArray, UInt8Array
@@ -91,14 +89,12 @@ def read_face(clip: StoredClip, size_px: int, max_frames: int) -> TalkingFace:
     references = [
         nearest_in_pose(pose, frame, closed, 1) for frame in range(frames.start, frames.stop)
     ]
-    crops = clip.rows(TRACKS, "lip_crop", frames.start, frames.stop)
-    points = clip.rows(TRACKS, "landmarks_px", frames.start, frames.stop).astype(np.float64)
-    points = (transform_points(crops, points) + 0.5) * (size_px / LIP_PX) - 0.5
+    points = clip.landmarks("lip", frames.start, frames.stop, size_px)
     return TalkingFace(
         speech=read_speech(clip, max_frames),
         faces=clip.pictures(part, range(frames.start, frames.stop)),
         references=clip.pictures(part, np.array(references)),
-        landmarks_px=points.mean(axis=0).astype(np.float32),
+        landmarks_px=points.mean(axis=0),
     )
 
 

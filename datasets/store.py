@@ -13,11 +13,15 @@ import numpy as np
 import safetensors
 
 from datasets.store_format import COEFFICIENTS, TRACKS, part_path, read_store_info
+from retalking.alignment import transform_points
 from retalking.errors import ConfigError, MediaError
+from retalking.geometry import LIP_PX, STABILISER_PX
 from retalking.mel import SILENCE, WINDOW_STEPS
 from retalking.types import FaceCoefficients, FloatArray, IntArray, UInt8Array
 
 _MAX_OPEN_CLIPS = 256
+CROP_PX = {"lip": LIP_PX, "stabiliser": STABILISER_PX}
+"""Side of what the stored crop matrices map to."""
 
 
 class Store:
@@ -167,6 +171,24 @@ class StoredClip:
             steps[first_step - low : end_step - low] = stored[first_step:end_step]
         windows = steps[(first - low)[:, None] + np.arange(WINDOW_STEPS)]
         return np.ascontiguousarray(windows.transpose(0, 2, 1)[:, None])
+
+    def landmarks(self, crop: str, start: int, stop: int, size_px: int) -> FloatArray:
+        """Read landmarks in the pixels of a crop.
+
+        Args:
+            crop: ``lip`` or ``stabiliser``.
+            start: first frame.
+            stop: frame after the last.
+            size_px: side of the stored pictures of that crop.
+
+        Returns:
+            float32 ``[T, 68, 2]``.
+        """
+        crops = self.rows(TRACKS, f"{crop}_crop", start, stop)
+        points = self.rows(TRACKS, "landmarks_px", start, stop).astype(np.float64)
+        # Half a pixel is the same share of the side at every size.
+        placed = (transform_points(crops, points) + 0.5) * (size_px / CROP_PX[crop]) - 0.5
+        return placed.astype(np.float32)
 
     def coefficients(self) -> FaceCoefficients:
         """Read the 3DMM coefficients of all frames."""

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from losses.mouth import LipReader
 from losses.perceptual import FeaturePyramid, LayerFeatures, load_vgg19
 from models import weights
 from models.landmarks import LandmarkNet
@@ -61,6 +62,17 @@ def load_features(
         raise WeightsError(f"no face features: {error}; or set 'perceptual: none'") from None
     features = LayerFeatures(_FaceFeatures(network), ("stem", "stage4", "stage8"), min_size_px=8)
     return FeaturePyramid(features, num_scales).to(device)
+
+
+def load_lip_reader(path: Path | None, device: torch.device) -> LipReader:
+    """Load the network that sees how far lips are open, frozen.
+
+    Raises:
+        WeightsError: the file is not given, absent or does not fit.
+    """
+    if path is None:
+        raise WeightsError("lip_reader: got null, expected a file, or set loss.opening to 0")
+    return LipReader(weights.load(path, LandmarkNet)).to(device)
 
 
 def load_sync_expert(path: Path | None, device: torch.device) -> SyncExpert | None:

@@ -41,6 +41,10 @@ class DNetConfig:
             says; the released weights were trained with the second one alone.
         spectral_norm: spectral norm in the editing network, as the paper's C.1.1 says; the
             released weights have none.
+        edits_warped: whether the editing network adds to the warped picture instead of painting
+            all of it anew; released and paper: no.
+        standardised: whether the mapping network subtracts a mean from the coefficients and divides
+            them by a deviation, which are stored with the weights; released and paper: no.
     """
 
     coefficient_channels: int = 73
@@ -57,9 +61,11 @@ class DNetConfig:
     editing_blocks: int = 2
     chained_blocks: bool = False
     spectral_norm: bool = False
+    edits_warped: bool = False
+    standardised: bool = False
 
     def __post_init__(self) -> None:
-        switches = ("chained_blocks", "spectral_norm")
+        switches = ("chained_blocks", "spectral_norm", "edits_warped", "standardised")
         require_positive(self, *(f for f in self.__dataclass_fields__ if f not in switches))
         fits = self.warping_up_levels <= self.warping_down_levels
         most = f"at most warping_down_levels ({self.warping_down_levels})"
@@ -98,12 +104,25 @@ class MappingNet(nn.Module):
     def __init__(self, config: DNetConfig) -> None:
         super().__init__()
         width = config.descriptor_channels
+        self.standardised = config.standardised
+        if self.standardised:
+            channels = config.coefficient_channels
+            self.register_buffer("mean", torch.zeros(channels, 1))
+            self.register_buffer("deviation", torch.ones(channels, 1))
         self.num_layers = config.mapping_layers
         self.min_window = config.min_window
         self.first = nn.Sequential(nn.Conv1d(config.coefficient_channels, width, 7))
         for index in range(self.num_layers):
             layer = nn.Sequential(nn.LeakyReLU(LEAKY_SLOPE), nn.Conv1d(width, width, 3, dilation=3))
             self.add_module(f"encoder{index}", layer)
+
+    @torch.no_grad()
+    def measure(self, coefficients: Tensor) -> None:
+        """Take mean and deviation from samples ``[N, 73]``; channels that never vary keep 1."""
+        deviation = coefficients.std(0)
+        varies = deviation > 1e-6
+        self.get_buffer("mean").copy_(coefficients.mean(0)[:, None])
+        self.get_buffer("deviation").copy_(torch.where(varies, deviation, 1.0)[:, None])
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """Map ``[B, 73, T]`` to ``[B, D]``.
@@ -116,6 +135,9 @@ class MappingNet(nn.Module):
                 f"D-Net: coefficient window of {coefficients.shape[-1]} frames, "
                 f"expected at least {self.min_window}"
             )
+        if self.standardised:
+            mean, deviation = self.get_buffer("mean"), self.get_buffer("deviation")
+            coefficients = (coefficients - mean) / deviation
         x = self.first(coefficients)
         for index in range(self.num_layers):
             x = self.get_submodule(f"encoder{index}")(x) + x[:, :, 3:-3]
@@ -172,4 +194,6 @@ class DNet(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             warped = warp(image.float(), flow_to_deformation(flow_px.float())).to(image.dtype)
         edited = None if warp_only else self.editing_net(image, warped, descriptor)
+        if edited is not None and self.config.edits_warped:
+            edited = (warped + edited).clamp(-1, 1)
         return DNetOutput(descriptor, flow_px, warped, edited)

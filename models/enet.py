@@ -38,6 +38,8 @@ class ENetConfig:
         encoder_size_px: the reference is resized to this before encoding.
         encoder_channels: width at full size, then after every halving.
         padding_px: reflected border of the small face, cut off again after enlarging.
+        reference_detail: whether the fine detail of the face's upper half and the reference's lower
+            half is added where L-Net left them as they were; released and paper: no.
         lnet: the network inside.
     """
 
@@ -47,6 +49,7 @@ class ENetConfig:
     encoder_size_px: int = 256
     encoder_channels: tuple[int, ...] = (256, 256, 512, 512, 512, 512, 512)
     padding_px: int = 2
+    reference_detail: bool = False
     lnet: LNetConfig = field(default_factory=LNetConfig)
 
     def __post_init__(self) -> None:
@@ -116,6 +119,12 @@ class ENet(nn.Module):
             in_channels = channels
         self.style_convs = nn.ModuleList(style_convs)
         self.to_rgbs = nn.ModuleList(to_rgbs)
+        if config.reference_detail:
+            self.detail_gate = nn.Sequential(
+                nn.Conv2d(6, 16, 3, padding=1),
+                nn.LeakyReLU(LEAKY_SLOPE),
+                nn.Conv2d(16, 1, 3, padding=1),
+            )
 
     def encode_style(self, reference: Tensor) -> Tensor:
         """Read the style ``[B, D]`` of reference faces ``[B, 3, S, S]``."""
@@ -148,6 +157,28 @@ class ENet(nn.Module):
             skip = to_rgb(x, style, skip)
         border *= self.config.scale
         return skip[:, :, border : skip.shape[2] - border, border : skip.shape[3] - border]
+
+    def add_detail(self, large: Tensor, low_res: Tensor, face: Tensor, reference: Tensor) -> Tensor:
+        """Add what a small face cannot hold, from pictures of the same pose.
+
+        Args:
+            large: enlarged faces ``[B, 3, S, S]``.
+            low_res: L-Net's faces ``[B, 3, s, s]``.
+            face: current faces ``[B, 3, S, S]``; their lower half is not read.
+            reference: ``[B, 3, S, S]``.
+
+        Returns:
+            ``[B, 3, S, S]``.
+        """
+        half = face.shape[2] // 2
+        known = torch.cat([face[:, :, :half], reference[:, :, half:]], dim=2)
+        small = F.interpolate(known, low_res.shape[2:], mode="bilinear", align_corners=False)
+        gate = torch.sigmoid(self.detail_gate(torch.cat([low_res, small], dim=1)))
+        coarse, share = (
+            F.interpolate(plane, known.shape[2:], mode="bilinear", align_corners=False)
+            for plane in (small, gate)
+        )
+        return large + share * (known - coarse)
 
     def _noise_maps(self, noise: Noise | None, x: Tensor) -> list[Tensor | None]:
         if noise is None:
@@ -212,4 +243,7 @@ class ENet(nn.Module):
             align_corners=False,
         )
         low_res = self.low_res(mel, small)
-        return ENetOutput(self.enlarge(low_res, self.encode_style(reference), noise), low_res)
+        large = self.enlarge(low_res, self.encode_style(reference), noise)
+        if self.config.reference_detail:
+            large = self.add_detail(large, low_res, faces[:, :3], reference)
+        return ENetOutput(large, low_res)

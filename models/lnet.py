@@ -38,6 +38,10 @@ class LNetConfig:
         attention_layers, attention_heads, attention_head_channels, attention_hidden: shape of
             each transformer.
         attention_dropout: in [0, 1), training only.
+        reference_skips: whether the decoder also sees the reference's features of every size, not
+            only the deepest; released and paper: no.
+        paints_on_faces: whether the network adds to the upper half of the face and the lower half
+            of the reference instead of painting both anew; released and paper: no.
         norm: ``layer`` as released, ``batch`` as in the paper's text.
         spectral_norm: on every convolution of the encoders and the decoder but the FFCs.
     """
@@ -56,6 +60,8 @@ class LNetConfig:
     attention_head_channels: int = 64
     attention_hidden: int = 256
     attention_dropout: float = 0.0
+    reference_skips: bool = False
+    paints_on_faces: bool = False
     norm: Norm = "layer"
     spectral_norm: bool = True
 
@@ -86,6 +92,7 @@ class VisualEncoder(nn.Module):
             ConvBlock, norm=config.norm, spectral_norm=config.spectral_norm
         )
         self.num_levels = config.levels
+        self.reference_skips = config.reference_skips
         self.attention_levels = config.attention_levels if config.fusion == "attention" else ()
         for face in ("inp", "ref"):
             self.add_module(f"first_{face}", make_block(3, channels[0], kernel_size=7))
@@ -109,13 +116,13 @@ class VisualEncoder(nn.Module):
 
         Returns:
             Both faces' deepest features, concatenated, and the masked face's features of every
-            larger size, full size first.
+            larger size, full size first, with ``reference_skips`` followed by the reference's.
         """
         inp = self.get_submodule("first_inp")(masked)
         ref = self.get_submodule("first_ref")(reference)
         skips = []
         for level in range(self.num_levels):
-            skips.append(inp)
+            skips.append(torch.cat([inp, ref], dim=1) if self.reference_skips else inp)
             inp = self.get_submodule(f"inp_down{level}")(inp)
             ref = self.get_submodule(f"ref_down{level}")(ref)
             if level in self.attention_levels:
@@ -139,7 +146,8 @@ class LNet(nn.Module):
             ),
             num_blocks=config.blocks_per_level,
             out_channels=3,
-            activation=nn.Sigmoid(),
+            activation=nn.Identity() if config.paints_on_faces else nn.Sigmoid(),
+            faces_per_skip=2 if config.reference_skips else 1,
             norm=config.norm,
             spectral_norm=config.spectral_norm,
         )
@@ -169,5 +177,13 @@ class LNet(nn.Module):
             out = self(flatten_mel(mel), flatten_frames(faces))
             return restore_frames(out, faces.shape[2])
         descriptor = self.audio_encoder(mel).flatten(1)
-        features, skips = self.encoder(*faces.split(3, dim=1))
-        return self.decoder(features, skips, descriptor)
+        masked, reference = faces.split(3, dim=1)
+        features, skips = self.encoder(masked, reference)
+        painted = self.decoder(features, skips, descriptor)
+        if not self.config.paints_on_faces:
+            return painted
+        half = faces.shape[2] // 2
+        canvas = torch.cat([masked[:, :, :half], reference[:, :, half:]], dim=2)
+        painted = canvas + painted
+        # In training a picture out of range is still told the way back.
+        return painted if self.training else painted.clamp(0, 1)

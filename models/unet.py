@@ -38,6 +38,7 @@ class ConditionedDecoder(nn.Module):
         num_blocks: residual blocks per level.
         out_channels: channels of the picture.
         activation: bounds the picture.
+        faces_per_skip: faces whose features each skip concatenates.
         norm, spectral_norm: see ``ConvBlock``.
     """
 
@@ -50,6 +51,7 @@ class ConditionedDecoder(nn.Module):
         num_blocks: int,
         out_channels: int,
         activation: nn.Module,
+        faces_per_skip: int = 1,
         norm: Norm = "layer",
         spectral_norm: bool = False,
     ) -> None:
@@ -60,7 +62,7 @@ class ConditionedDecoder(nn.Module):
             up = ConvBlock(
                 in_channels, width, norm=norm, spectral_norm=spectral_norm, resample="up"
             )
-            jump = ConvBlock(width, width, norm=norm, spectral_norm=spectral_norm)
+            jump = ConvBlock(faces_per_skip * width, width, norm=norm, spectral_norm=spectral_norm)
             self.add_module(f"up{level}", up)
             self.add_module(f"res{level}", ConditionedStack(make_block, in_channels, num_blocks))
             self.add_module(f"jump{level}", jump)

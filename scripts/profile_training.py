@@ -50,6 +50,8 @@ def open_draws(module: str, store: Path, split: str) -> Draws[Any]:
         "min_native_px": 0,
         "reference": "nearest_pose",
         "num_candidates": 8,
+        "min_gap": 5,
+        "matched_speech": 0,
     }
     if module == "lnet":
         return LNetDraws(LNetDataSettings(**lips, size_px=96), seed=0)

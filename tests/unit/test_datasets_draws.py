@@ -22,6 +22,7 @@ from datasets.syncnet import SyncDataSettings, SyncDraws
 from retalking.batches import read_batches
 from retalking.distributed import Ranks
 from retalking.errors import ConfigError, MediaError
+from retalking.lite_coefficients import EXPRESSION_BASIS_PATH
 from tests.media import moving_picture
 from tests.stores import write_store
 
@@ -43,6 +44,8 @@ def _lnet(folder: Path, **changes) -> LNetDataSettings:
         "min_native_px": 0,
         "reference": "random",
         "num_candidates": 6,
+        "min_gap": 0,
+        "matched_speech": 0,
         "augment": STILL,
     }
     return LNetDataSettings(**(values | changes))
@@ -54,7 +57,15 @@ def _enet(folder: Path, augment: AugmentSettings = STILL) -> ENetDataSettings:
 
 def _dnet(folder: Path, augment: AugmentSettings = STILL) -> DNetDataSettings:
     return DNetDataSettings(
-        store=folder, splits={"train": 1}, size_px=32, min_native_px=0, augment=augment
+        store=folder,
+        splits={"train": 1},
+        size_px=32,
+        num_candidates=1,
+        min_gap=0,
+        min_native_px=0,
+        exchanged=0,
+        expression_basis=None,
+        augment=augment,
     )
 
 
@@ -154,6 +165,14 @@ def test_nearest_pose_picks_the_most_similar_window(folder: Path) -> None:
     assert np.mean([near for near, _ in distances]) < 0.5 * np.mean([far for _, far in distances])
 
 
+def test_references_keep_their_distance(folder: Path) -> None:
+    settings = _lnet(folder, num_frames=1, reference="nearest_pose", num_candidates=40, min_gap=6)
+    draws = LNetDraws(settings, 0)
+    for n in range(20):
+        target, reference = _frames(torch.cat([draws[n].faces, draws[n].references]))
+        assert abs(target - reference) > 6
+
+
 def test_neutral_references_are_the_same_frames(folder: Path) -> None:
     with pytest.raises(ConfigError, match="part neutral_32 is prepared"):
         LNetDraws(_lnet(folder, reference="neutral"), 0)
@@ -225,9 +244,27 @@ def test_dnet_pairs_two_frames_with_the_window_of_the_second(folder: Path) -> No
         sample = draws[n]
         source, target = _frames(torch.stack([sample.sources, sample.targets]))
         assert source != target
+        assert sample.source_points_px.shape == sample.target_points_px.shape == (68, 2)
         last = {"clip000": 19, "clip001": 20, "clip002": 21}[sample.clip_ids]
         expected = np.clip(target - 13 + np.arange(26), 0, last)
         np.testing.assert_array_equal(sample.windows, np.tile(expected, (73, 1)))
+
+
+def test_dnet_gives_a_frame_another_expression(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="expression_basis: got null"):
+        DNetDraws(_dnet(folder).model_copy(update={"exchanged": 0.5}), 0)
+    changes = {"exchanged": 0.5, "expression_basis": EXPRESSION_BASIS_PATH}
+    draws = DNetDraws(_dnet(folder).model_copy(update=changes), 0)
+    samples = [draws[n] for n in range(60)]
+    exchanged = [sample for sample in samples if not sample.is_true]
+    assert 15 < len(exchanged) < 45
+    for sample in exchanged:
+        assert torch.equal(sample.sources, sample.targets)
+        assert bool((sample.windows[:64] == sample.windows[:64, :1]).all())
+        assert sample.source_points_px.isfinite().all()
+        assert sample.openings.isfinite()
+    changed = [s for s in exchanged if not torch.equal(s.source_points_px, s.target_points_px)]
+    assert len(changed) > len(exchanged) / 2
 
 
 def test_dnet_refuses_flips(folder: Path) -> None:

@@ -353,6 +353,8 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(extended: Pa
             min_native_px=0,
             reference="neutral",
             num_candidates=1,
+            min_gap=0,
+            matched_speech=0,
             augment={"flip": 0, "grey": 0, "brightness": 0, "contrast": 0},
         ),
         0,

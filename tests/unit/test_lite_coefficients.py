@@ -15,6 +15,7 @@ from retalking.lite_coefficients import (
     estimate_identity,
     fit_pose,
     lip_opening,
+    move_points,
 )
 from retalking.types import FaceTrack
 
@@ -65,6 +66,15 @@ def test_templates_are_symmetric(basis):
         shape = basis.decode(template)
         np.testing.assert_allclose(shape[48, 0], -shape[54, 0], atol=0.01)
         np.testing.assert_allclose(shape[48, 1], shape[54, 1], atol=0.01)
+
+
+def test_moved_points_show_the_new_expression_in_the_old_pose(basis):
+    before, after = np.zeros((1, 64)), np.zeros((1, 64))
+    after[0, :3] = 1, -0.5, 2
+    pose = {"angles_rad": (0.2, -0.3, 0.1), "scale_px": 40}
+    shown = pose_shapes(basis.decode(before[0]), **pose)[None]
+    expected = pose_shapes(basis.decode(after[0]), **pose)[None]
+    np.testing.assert_allclose(move_points(shown, before, after, basis), expected, atol=1e-3)
 
 
 def test_components_are_orthogonal_and_sorted(basis):

@@ -192,6 +192,33 @@ def test_dnet_first_convolution_counts_only_when_chained() -> None:
             assert torch.equal(before, network(*inputs).edited) != chained
 
 
+def test_dnet_measures_its_coefficients_and_stores_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = DNet(dataclasses.replace(DNET, standardised=True)).eval()
+    samples = torch.randn(500, 73) * 3 + 100
+    samples[:, 5] = 7  # never varies
+    net.mapping_net.measure(samples)
+    windows = samples[:2, :, None].expand(-1, -1, 27)
+    plain = DNet(DNET).eval()
+    plain.load_state_dict(net.state_dict(), strict=False)
+    scaled = (windows - samples.mean(0)[:, None]) / samples.std(0).clamp(min=1e-3)[:, None]
+    scaled[:, 5] = 0
+    torch.testing.assert_close(
+        net.mapping_net(windows), plain.mapping_net(scaled), rtol=1e-3, atol=1e-3
+    )
+    weights.save(tmp_path / "dnet.safetensors", net)
+    again = weights.load(tmp_path / "dnet.safetensors", DNet).eval()
+    torch.testing.assert_close(again.mapping_net(windows), net.mapping_net(windows))
+
+
+def test_dnet_edits_the_warped_picture_if_asked() -> None:
+    net = DNet(dataclasses.replace(DNET, edits_warped=True)).eval()
+    for parameter in net.editing_net.decoder.final.parameters():
+        nn.init.zeros_(parameter)
+    made = net(*dnet_inputs())
+    torch.testing.assert_close(made.edited, made.warped)
+
+
 def test_dnet_refuses_a_short_window_and_an_odd_size() -> None:
     network = DNet(DNET)
     image, coefficients = dnet_inputs()
@@ -244,6 +271,21 @@ def test_lnet_answers_to_audio_reference_and_face() -> None:
             changed = faces.clone()
             changed[:, channel] = 1 - changed[:, channel]
             assert not torch.allclose(base, network(mel, changed), atol=1e-6)
+
+
+def test_lnet_paints_on_the_faces_it_is_given() -> None:
+    config = dataclasses.replace(LNET, paints_on_faces=True, reference_skips=True)
+    mel, faces = lnet_inputs()
+    plain = LNet(dataclasses.replace(config, spectral_norm=False)).eval()
+    for parameter in plain.decoder.final.parameters():
+        nn.init.zeros_(parameter)
+    out = plain(mel, faces)
+    torch.testing.assert_close(out[:, :, :16], faces[:, :3, :16])
+    torch.testing.assert_close(out[:, :, 16:], faces[:, 3:, 16:])
+    for parameter in plain.decoder.final.parameters():
+        nn.init.constant_(parameter, 5.0)
+    assert plain(mel, faces).max() <= 1
+    assert plain.train()(mel, faces).max() > 1
 
 
 def test_video_equals_its_frames() -> None:
@@ -309,6 +351,23 @@ def test_enet_noise_is_silent_in_evaluation_random_in_training_and_repeatable_wh
     for bad, text in (("loud", "got loud"), (given[:3], "got 3 tensors")):
         with pytest.raises(ConfigError, match=f"{text}, expected 'zero', 'random' or 4 tensors"):
             enlarge(bad)
+
+
+def test_enet_keeps_the_detail_that_lnet_left_alone() -> None:
+    net = ENet(dataclasses.replace(ENET, reference_detail=True)).eval()
+    low_res = torch.rand(1, 3, 32, 32)
+    face, reference = torch.rand(2, 1, 3, 128, 128)
+    last = net.detail_gate[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, 20.0)  # the gate stands open
+    known = torch.cat([face[:, :, :64], reference[:, :, 64:]], dim=2)
+    small = nn.functional.interpolate(known, (32, 32), mode="bilinear")
+    coarse = nn.functional.interpolate(small, (128, 128), mode="bilinear")
+    torch.testing.assert_close(net.add_detail(coarse, low_res, face, reference), known)
+    nn.init.constant_(last.bias, -20.0)
+    torch.testing.assert_close(net.add_detail(coarse, low_res, face, reference), coarse)
 
 
 def test_enet_refuses_another_face_size() -> None:

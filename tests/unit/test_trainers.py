@@ -163,6 +163,8 @@ def test_held_out_samples_are_still_and_the_same(tmp_path: Path) -> None:
         min_native_px=0,
         reference="random",
         num_candidates=1,
+        min_gap=0,
+        matched_speech=0,
         augment=AugmentSettings(flip=1, grey=1, brightness=0.5, contrast=0.5),
     )
     still = without_changes(settings, ("val",))
