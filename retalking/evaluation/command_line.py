@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -72,11 +73,15 @@ def run(options: argparse.Namespace, work: Callable[[], int]) -> int:
 
 
 def load_config(options: argparse.Namespace, changes: Mapping[str, object]) -> InferenceConfig:
-    """Return the profile of ``--profile`` with the command line's values and some changes."""
-    values = {"device": options.device, "max_seconds": options.seconds, **changes}
+    """Return the profile of ``--profile`` with the command line's values, and with changes.
+
+    The changes come last, even after ``--set``: they make the difference between rows of a table.
+    """
+    values = {"device": options.device, "max_seconds": options.seconds}
     if options.checkpoints is not None:
         values["checkpoints"] = options.checkpoints
-    return load_profile(options.profile, values, options.set)
+    changed = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    return load_profile(options.profile, values, [*options.set, *changed])
 
 
 def load_metrics(options: argparse.Namespace) -> MetricChoice:

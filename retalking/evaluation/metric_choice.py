@@ -29,23 +29,40 @@ Files = Mapping[str, Path]
 @dataclass(frozen=True)
 class _Maker:
     make: Callable[[Files, torch.device], Metric]
-    weights: tuple[str, ...] = ()
+    locate: Callable[[Files], Mapping[str, Path]] = lambda files: {}
+
+
+def _catalogued(name: str) -> Callable[[Files], Mapping[str, Path]]:
+    return lambda files: {name: locate_weights(name, files)}
+
+
+def _expert_file(files: Files) -> Mapping[str, Path]:
+    return {"lipsync_expert": files.get("lipsync_expert", CHECKPOINTS / EXPERT_FILE)}
 
 
 _MAKERS = {
-    "fid": _Maker(lambda files, device: Fid(load_inception(files, device), device), ("inception",)),
+    "fid": _Maker(
+        lambda files, device: Fid(load_inception(files, device), device), _catalogued("inception")
+    ),
     "cpbd": _Maker(lambda files, device: Cpbd()),
-    "lse": _Maker(lambda files, device: LipSync(load_syncnet(files, device)), ("syncnet_v2",)),
-    "expert": _Maker(lambda files, device: LipSync(load_expert(files, device), "expert_")),
+    "lse": _Maker(
+        lambda files, device: LipSync(load_syncnet(files, device)), _catalogued("syncnet_v2")
+    ),
+    "expert": _Maker(
+        lambda files, device: LipSync(load_expert(files, device), "expert_"), _expert_file
+    ),
     "csim": _Maker(
         lambda files, device: IdentitySimilarity(load_arcface(files, device).embed, device),
-        ("ArcFace",),
+        _catalogued("ArcFace"),
     ),
     "flicker": _Maker(lambda files, device: Flicker()),
     "seam": _Maker(lambda files, device: Seam()),
     "psnr": _Maker(lambda files, device: psnr_metric(device)),
     "ssim": _Maker(lambda files, device: ssim_metric(device)),
-    "lpips": _Maker(lambda files, device: lpips_metric(load_lpips(files, device), device)),
+    "lpips": _Maker(
+        lambda files, device: lpips_metric(load_lpips(files, device), device),
+        _catalogued("alexnet"),
+    ),
     "lmd": _Maker(lambda files, device: LandmarkDistance()),
     "mouth_correlation": _Maker(lambda files, device: MouthCorrelation()),
 }
@@ -87,10 +104,7 @@ def choose_metrics(names: Sequence[str], files: Files, device: torch.device) -> 
         maker = _MAKERS[name]
         try:
             metrics[name] = maker.make(files, device)
-            marks[name] = {w: sha256_of(locate_weights(w, files)) for w in maker.weights}
-            if name == "expert":
-                file = files.get("lipsync_expert", CHECKPOINTS / EXPERT_FILE)
-                marks[name] = {"lipsync_expert": sha256_of(file)}
+            marks[name] = {key: sha256_of(path) for key, path in maker.locate(files).items()}
         except WeightsError as error:
             left_out[name] = str(error)
     return MetricChoice(metrics, marks, left_out)

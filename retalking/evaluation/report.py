@@ -177,6 +177,7 @@ def summarise(
     """Turn tallies into a report; published figures stand below the row that they belong to."""
     table = None if record.published is None else getattr(read_published(), record.published)
     quantities = [quantity for metric in metrics.values() for quantity in metric.quantities]
+    notes = list(record.notes)
     rows, clips = [], []
     for name, by_metric in tallies.items():
         label = str(record.methods[name]["label"])
@@ -196,10 +197,11 @@ def summarise(
             if name not in known
         ]
         rows = _with_published(rows, table)
+        notes.append(f"Rows marked {PUBLISHED} are printed in the paper ({table.caption}).")
     done = [method for method in tallies if method in problems]
     return Report(
         title=record.title,
-        notes=record.notes,
+        notes=notes,
         quantities=_paper_first(quantities, table),
         rows=rows,
         clips=clips,
