@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
-from datasets.held_out import HeldOutSettings, read_held_out, without_changes
+from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
 from losses.image_quality import psnr, ssim
 from losses.motion import point_loss
 from losses.mouth import opening_loss, weigh_mouth
@@ -76,7 +76,7 @@ class DNetTraining(TrainingConfig):
     perceptual_weights: Path | None
     lip_reader: Path | None
     """Weights of our landmark network, for the opening term."""
-    validation: HeldOutSettings
+    validation: HeldOutPictures
 
 
 class Edited(NamedTuple):
@@ -122,6 +122,7 @@ def train(config: DNetTraining, job: Job) -> int:
         )
         for share in (0.0, 1.0 if config.data.exchanged else 0.0)
     )
+    lpips = open_lpips(config.validation.lpips_weights, device)
     factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:
         for name in ("warp_perceptual", "perceptual", "style"):
@@ -182,6 +183,8 @@ def train(config: DNetTraining, job: Job) -> int:
                 "psnr_db": psnr(edited, batch.targets),
                 "ssim": ssim(edited, batch.targets),
             }
+            if lpips is not None:
+                found["lpips"] = lpips(edited, batch.targets)
             for name, value in found.items():
                 scores.setdefault(name, []).append(float(value))
             rows.append(torch.cat([batch.sources, batch.targets, warped, edited]))

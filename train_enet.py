@@ -16,8 +16,11 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
-from datasets.held_out import HeldOutSettings, read_held_out, without_changes
+from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
 from datasets.lnet import match_speech
+from datasets.spoken_clips import TalkingFace, choose_clips, read_face
+from datasets.store import Needs, Store
+from datasets.store_format import LIPS
 from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.image_quality import psnr, ssim
@@ -34,8 +37,10 @@ from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.errors import ConfigError
 from retalking.geometry import EDITED_FROM
+from retalking.images import to_tensor
 from retalking.launch import launch
 from retalking.optimization import OptimizerSettings, Updater, prepare
+from retalking.recorder import FILM_FRAMES
 from retalking.training import Job, TrainingConfig, Validation, run
 
 
@@ -73,7 +78,7 @@ class ENetTraining(TrainingConfig):
     perceptual: PerceptualKind
     perceptual_weights: Path | None
     arcface: Path | None
-    validation: HeldOutSettings
+    validation: HeldOutPictures
 
 
 def build(config: ENetTraining) -> ENet:
@@ -122,6 +127,30 @@ def five_points(landmarks_px: Tensor) -> Tensor:
     return torch.stack([*eyes, *(landmarks_px[:, point] for point in (30, 48, 54))], dim=1)
 
 
+def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:
+    """Enlarge a clip frame by frame, beside its small and its true faces.
+
+    Args:
+        net: in evaluation mode.
+        talker: the clip.
+        like: a sample on the network's device, whose JPEG quality is used.
+
+    Returns:
+        ``[F, 3, S, 3 S]`` in [0, 1].
+    """
+    device = like.faces.device
+    faces, references = (to_tensor(rgb, device) for rgb in (talker.faces, talker.references))
+    mels = torch.from_numpy(talker.speech.mels).to(device)
+    rows = []
+    for frame in range(len(faces)):
+        one, now = slice(frame, frame + 1), {"faces": faces, "references": references, "mels": mels}
+        sample = like._replace(**{name: value[None, one] for name, value in now.items()})
+        output, low_res = enlarge(net, sample)
+        plain = torch.nn.functional.interpolate(low_res, output.shape[-2:], mode="bicubic")
+        rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), faces[one]], dim=3))
+    return torch.cat(rows)
+
+
 def train(config: ENetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device, loss = job.ranks.device, config.loss
@@ -141,6 +170,10 @@ def train(config: ENetTraining, job: Job) -> int:
     )
     others = ENetDraws(without_changes(config.data, config.validation.splits), seed=0)
     held_out = read_held_out(others, config.validation.num_samples, device)
+    lpips = open_lpips(config.validation.lpips_weights, device)
+    needs = Needs(config.validation.splits, (f"{LIPS}_{config.data.size_px}",), 1, speech=True)
+    (clip,) = choose_clips(Store(config.data.store), needs, 1)
+    talker = read_face(clip, config.data.size_px, FILM_FRAMES)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -205,11 +238,18 @@ def train(config: ENetTraining, job: Job) -> int:
                 "ssim": ssim(output, target),
                 "sharpness": _sharpness(output) / _sharpness(target),
             }
+            if lpips is not None:
+                found["lpips"] = lpips(output, target)
             for name, value in found.items():
                 scores.setdefault(name, []).append(float(value))
             rows.append(torch.stack([plain[0], output[0], target[0]]))
         means = {name: sum(values) / len(values) for name, values in scores.items()}
-        return Validation(means, {"bicubic_made_truth": torch.stack(rows[:8])})
+        film = film_talker(ema.network, talker, held_out[0])
+        return Validation(
+            means,
+            {"bicubic_made_truth": torch.stack(rows[:8])},
+            {"bicubic_made_truth_video": film},
+        )
 
     return run(
         config,

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.held_out import HeldOutSettings, read_held_out, without_changes
+from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample, match_speech
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
 from datasets.store import Needs, Store
@@ -36,6 +36,7 @@ from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.errors import ConfigError
 from retalking.geometry import EDITED_FROM
+from retalking.images import to_tensor
 from retalking.landmarks import LiteLandmarker
 from retalking.launch import launch
 from retalking.optimization import OptimizerSettings, Updater, prepare
@@ -59,7 +60,7 @@ class LNetLoss(Schema):
     them; not in the paper."""
 
 
-class LNetValidation(HeldOutSettings):
+class LNetValidation(HeldOutPictures):
     """What is judged: samples by picture metrics, and whole clips."""
 
     num_clips: int = Field(ge=1)
@@ -202,11 +203,13 @@ class Judge:
         """Read what is judged."""
         settings, data = config.validation, config.data
         self._net, self._expert, self._device = net, expert, job.ranks.device
+        self._lpips = open_lpips(settings.lpips_weights, self._device)
         draws = LNetDraws(without_changes(data, settings.splits), seed=0)
         self._batches: list[LNetSample] = read_held_out(draws, settings.num_samples, self._device)
         needs = Needs(settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True)
         clips = choose_clips(Store(data.store), needs, settings.num_clips)
         faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]
+        self._talker = faces[0]
         self._agreement = LipAgreement(faces, LiteLandmarker.from_file(device=self._device))
 
     @torch.no_grad()
@@ -223,6 +226,8 @@ class Judge:
                 "lower_psnr_db": psnr(output[:, :, lower], target[:, :, lower]),
                 "ssim": ssim(output, target),
             }
+            if self._lpips is not None:
+                found["lpips"] = self._lpips(output, target)
             if self._expert is not None:
                 heard, lips = self._expert(
                     batch.mels[:, 0], stack_lower_halves(output[None].flip(2))
@@ -236,7 +241,20 @@ class Judge:
             lambda mels, faces, references: paint(self._net, mels, faces, references), self._device
         )
         means = {name: sum(values) / len(values) for name, values in scores.items()}
-        return Validation({**means, **lips}, {"reference_truth_made": torch.stack(rows[:16])})
+        return Validation(
+            {**means, **lips},
+            {"reference_truth_made": torch.stack(rows[:16])},
+            {"reference_truth_made_video": self._film()},
+        )
+
+    def _film(self) -> Tensor:
+        """Return a clip side by side with its references and its new lips, ``[T, 3, S, 3 S]``."""
+        talker = self._talker
+        references, faces = (
+            to_tensor(rgb, self._device) for rgb in (talker.references, talker.faces)
+        )
+        mels = torch.from_numpy(talker.speech.mels).to(self._device)
+        return torch.cat([references, faces, paint(self._net, mels, faces, references)], dim=3)
 
 
 if __name__ == "__main__":

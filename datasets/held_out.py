@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from retalking.batches import Draws, to_device
 from retalking.config import Schema
+from retalking.errors import WeightsError
+from retalking.metrics.lpips_distance import load_lpips
 
 Settings = TypeVar("Settings", bound=Schema)
 
@@ -22,11 +27,35 @@ class HeldOutSettings(Schema):
     num_samples: int = Field(ge=1)
 
 
+class HeldOutPictures(HeldOutSettings):
+    """What is judged of pictures."""
+
+    lpips_weights: Path | None = None
+    """AlexNet for LPIPS, torchvision's ``alexnet-owt-7be5be79.pth``; null leaves LPIPS out."""
+
+
 def without_changes(settings: Settings, splits: tuple[str, ...]) -> Settings:
     """Return a loader's settings for other splits and without augmentation."""
     augment = settings.augment  # type: ignore[attr-defined]
     still = augment.model_copy(update=dict.fromkeys(type(augment).model_fields, 0.0))
     return settings.model_copy(update={"splits": dict.fromkeys(splits, 1.0), "augment": still})
+
+
+def open_lpips(
+    path: Path | None, device: torch.device
+) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Load LPIPS, the mean over pictures ``[B, 3, H, W]`` in [0, 1]; ``None`` stays ``None``.
+
+    Raises:
+        WeightsError: the file is absent, another one, or does not fit.
+    """
+    if path is None:
+        return None
+    try:
+        network = load_lpips({"alexnet": path}, device)
+    except WeightsError as error:
+        raise WeightsError(f"no LPIPS: {error}; or set 'validation.lpips_weights: null'") from None
+    return lambda output, target: network(output, target, normalize=True).mean()
 
 
 def read_held_out(draws: Draws[Any], num_samples: int, device: torch.device) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import logging
 import math
@@ -16,14 +17,21 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+import torch.nn.functional as F
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from retalking.atomic import replacing
 from retalking.errors import RetalkingError
+from retalking.images import to_uint8
+from retalking.types import UInt8Array
 
 VERSIONED_PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "safetensors", "opencv-python")
+FILM_FRAMES, FILM_HEIGHT_PX = 50, 160
+"""What is shown of a video at most: two seconds."""
 
 
 class Recorder:
@@ -58,6 +66,44 @@ class Recorder:
                 grid = make_grid(flat.detach().float().clamp(0, 1).cpu(), nrow=columns)
                 self._writer.add_image(name, grid, step)
             self._writer.flush()
+
+    def add_videos(self, step: int, videos: Mapping[str, Tensor]) -> None:
+        """Show animations where TensorBoard shows pictures.
+
+        ``SummaryWriter.add_video`` writes the same, but needs the package moviepy.
+
+        Args:
+            step: number of updates done.
+            videos: ``[T, 3, H, W]`` in [0, 1], at 25 frames per second. Later frames than
+                ``FILM_FRAMES`` are left out and higher ones than ``FILM_HEIGHT_PX`` reduced, since
+                every validation adds a GIF of a megabyte or three to the events file.
+        """
+        with explain_failed_write(self._folder):
+            for name, frames in videos.items():
+                rgb = to_uint8(_reduce(frames))
+                image = Summary.Image(
+                    height=rgb.shape[1],
+                    width=rgb.shape[2],
+                    colorspace=3,
+                    encoded_image_string=encode_gif(rgb),
+                )
+                summary = Summary(value=[Summary.Value(tag=name, image=image)])
+                self._writer.file_writer.add_summary(summary, step)
+            self._writer.flush()
+
+
+def _reduce(frames: Tensor) -> Tensor:
+    frames = frames[:FILM_FRAMES].detach().float()
+    factor = FILM_HEIGHT_PX / frames.shape[2]
+    return F.interpolate(frames, scale_factor=factor, mode="area") if factor < 1 else frames
+
+
+def encode_gif(rgb: UInt8Array) -> bytes:
+    """Encode frames ``[T, H, W, 3]`` as a GIF that repeats, at 25 frames per second."""
+    first, *others = (Image.fromarray(frame) for frame in rgb)
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others, duration=40, loop=0)
+    return file.getvalue()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -88,10 +89,12 @@ class Validation(NamedTuple):
         metrics: averaged over the ranks by the loop.
         pictures: ``[N, 3, H, W]``, or ``[N, T, 3, H, W]`` for one clip per row, in [0, 1], by name;
             those of rank 0 are shown.
+        videos: ``[T, 3, H, W]`` in [0, 1] at 25 frames per second, by name; likewise.
     """
 
     metrics: dict[str, float]
     pictures: dict[str, Tensor]
+    videos: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def run(
@@ -170,6 +173,7 @@ def run(
                 if recorder:
                     recorder.add_metrics(progress.step, "validation", scores)
                     recorder.add_pictures(progress.step, found.pictures)
+                    recorder.add_videos(progress.step, found.videos)
                     best = "  (best so far)" if is_best else ""
                     logger.info("%s  validation: %s%s", progress, _format(scores), best)
                 if recorder and is_best:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -101,6 +104,26 @@ def test_tensorboard_shows_curves_and_grids(tmp_path: Path) -> None:
     sizes = {name: events.Images(name)[0] for name in ("faces", "clips")}
     assert (sizes["faces"].width, sizes["faces"].height) == (2 * 10 + border, 2 * 10 + border)
     assert (sizes["clips"].width, sizes["clips"].height) == (5 * 10 + border, 2 * 10 + border)
+
+
+def test_tensorboard_shows_videos(tmp_path: Path) -> None:
+    frames = torch.rand(5, 1, 1, 1).expand(-1, 3, 8, 24)
+    with open_recorder(tmp_path, 0) as recorder:
+        recorder.add_videos(6, {"clip": frames, "long": torch.rand(60, 3, 200, 300)})
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (event,) = events.Images("clip")
+    assert (event.step, event.width, event.height) == (6, 24, 8)
+    with Image.open(io.BytesIO(event.encoded_image_string)) as film:
+        assert (film.format, film.size, film.n_frames) == ("GIF", (24, 8), 5)
+        assert film.info["duration"] == 40
+        for index, frame in enumerate(frames):
+            film.seek(index)
+            shown = np.asarray(film.convert("RGB")) / 255
+            assert np.abs(shown - frame.permute(1, 2, 0).numpy()).max() < 0.03
+    (event,) = events.Images("long")
+    with Image.open(io.BytesIO(event.encoded_image_string)) as film:
+        assert (film.size, film.n_frames) == ((240, 160), 50)
 
 
 def test_log_goes_to_the_file_only_while_recording(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from datasets.augment import AugmentSettings
-from datasets.held_out import read_held_out, without_changes
+from datasets.held_out import open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.spoken_clips import LipAgreement, choose_clips, correlate, read_face, read_speech
 from datasets.store import Needs, Store
@@ -50,6 +50,28 @@ def test_ssim_is_that_of_its_definition() -> None:
     expected /= (mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4)
     assert ssim(a, b).item() == pytest.approx(expected, abs=1e-5)
     assert ssim(b, b).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_lpips_is_judged_where_its_weights_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Distance(nn.Module):
+        def forward(self, one: torch.Tensor, other: torch.Tensor, normalize: bool) -> torch.Tensor:
+            assert normalize
+            return (one - other).abs().flatten(1).mean(1)
+
+    absent = tmp_path / "alexnet.pth"
+    assert open_lpips(None, CPU) is None
+    with pytest.raises(WeightsError, match=r"no LPIPS: .*alexnet.pth.*validation.lpips_weights:"):
+        open_lpips(absent, CPU)
+    seen = []
+    monkeypatch.setattr(
+        "datasets.held_out.load_lpips", lambda given, device: seen.append(given) or Distance()
+    )
+    lpips = open_lpips(absent, CPU)
+    assert lpips is not None
+    assert lpips(torch.zeros(2, 3, 4, 4), torch.tensor([0.5, 0.25]).view(2, 1, 1, 1)) == 0.375
+    assert seen == [{"alexnet": absent}]
 
 
 def test_mouth_weights_lie_on_the_mouth() -> None:
