@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.checks import require, require_positive
@@ -197,3 +198,29 @@ class DNet(nn.Module):
         if edited is not None and self.config.edits_warped:
             edited = (warped + edited).clamp(-1, 1)
         return DNetOutput(descriptor, flow_px, warped, edited)
+
+    def edit_fine(self, image: Tensor, coefficients: Tensor) -> Tensor:
+        """Edit a picture that is larger than what the network was trained on.
+
+        The networks see it shrunk to half its size. What they find, a flow and a change, is smooth
+        and can be enlarged, so the detail of the large picture is moved, not painted anew.
+
+        Args:
+            image: ``[B, 3, 2H, 2W]``, RGB in [-1, 1].
+            coefficients: as for ``forward``.
+
+        Returns:
+            ``[B, 3, 2H, 2W]`` in [-1, 1].
+
+        Raises:
+            ConfigError: the network paints all of the picture (no ``edits_warped``), or the
+                picture's size or the window's length does not fit.
+        """
+        if not self.config.edits_warped:
+            raise ConfigError("D-Net: edits_warped is off, so pictures have the size of training")
+        made = self(F.avg_pool2d(image, 2), coefficients)
+        with torch.autocast(image.device.type, enabled=False):
+            warped = warp(image.float(), flow_to_deformation(made.flow_px.float()))
+            change = (made.edited - made.warped).float()
+            change = F.interpolate(change, scale_factor=2.0, mode="bilinear", align_corners=False)
+            return (warped + change).clamp(-1, 1).to(image.dtype)

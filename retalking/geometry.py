@@ -138,6 +138,13 @@ def lip_crops(anchors_px: Float64Array, pads: Pads | None = None) -> Float64Arra
     return np.concatenate([linear, shift[..., None]], axis=-1)
 
 
+def enlarge_crops(to_crop: Float64Array, factor: int) -> Float64Array:
+    """Let crops ``[..., 2, 3]`` have more pixels of the same part of the picture."""
+    enlarged = to_crop * factor
+    enlarged[..., 2] += (factor - 1) / 2  # the corner of the first pixel stays where it is
+    return enlarged
+
+
 def cut(image: UInt8Array, to_crop: Float64Array, size_px: int) -> UInt8Array:
     """Cut a crop out of a picture; beyond its border the edge is repeated.
 

@@ -36,8 +36,8 @@ class References:
     """Stabilised faces of a chunk.
 
     Attributes:
-        rgb: uint8 ``[A, 256, 256, 3]``, D-Net's result.
-        anchors_px: float64 ``[A, 3, 2]``, eyes and nose of the source in the stabiliser crop.
+        rgb: uint8 ``[A, 256, 256, 3]``, D-Net's result, or twice that size.
+        anchors_px: float64 ``[A, 3, 2]``, eyes and nose of the source in the pixels of ``rgb``.
         drift_px: float64 ``[A, 3, 2]``, how far D-Net moved them, frame by frame.
         restored: uint8 ``[A, 512, 512, 3]`` aligned to the restorer's template, or ``None``.
         to_restored: float64 ``[A, 2, 3]``, stabiliser crop to ``restored``.

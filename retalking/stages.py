@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
-from retalking.geometry import EDITED_FROM, LIP_PX
+from retalking.geometry import EDITED_FROM, LIP_PX, STABILISER_PX
 from retalking.images import to_tensor, to_uint8
 from retalking.runtime import Run
 from retalking.types import FloatArray, UInt8Array
@@ -34,17 +34,21 @@ FaceRestorer = GFPGAN | GPEN
 def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray) -> UInt8Array:
     """Give faces the expression and pose of their coefficient windows (D-Net, paper 3.1).
 
+    A D-Net that moves detail instead of painting it takes faces of twice the size as well.
+
     Args:
         run: runs the network.
         dnet: the network.
-        faces: ``[T, 256, 256, 3]``.
+        faces: ``[T, 256, 256, 3]`` or ``[T, 512, 512, 3]``.
         windows: float32 ``[T, 73, 26]`` of ``coefficient_windows``.
 
     Returns:
-        ``[T, 256, 256, 3]``.
+        Pictures of the same size.
     """
 
     def edit(picture: Tensor, window: Tensor) -> Tensor:
+        if picture.shape[2] > STABILISER_PX:
+            return dnet.edit_fine(picture, window)
         edited = dnet(picture, window).edited
         assert edited is not None
         return edited

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,12 @@ class Rehearsal(Renderer):
             if prepared.references is not None:
                 crops = self._analysis.crops[prepared.source]
                 faces = _cut_each(list(chunk.rgb[prepared.rows]), crops, STABILISER_PX)
-                yield faces, prepared.references.rgb
+                # D-Net may have worked on a larger cut of the same part.
+                small = [
+                    cv2.resize(face, (STABILISER_PX, STABILISER_PX), interpolation=cv2.INTER_AREA)
+                    for face in prepared.references.rgb
+                ]
+                yield faces, np.stack(small)
 
     def show_faces(self, chunks: Iterable[FrameChunk], paste: bool = False) -> Iterator[Take]:
         """Yield what is made of each chunk that shows a face.

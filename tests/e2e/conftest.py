@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from torch import Tensor, nn
 
-from models.dnet import DNetOutput
+from models.dnet import DNetConfig, DNetOutput
 from models.enet import ENetOutput
 from retalking.parts import Parts, load_parts
 from retalking.profiles import load_profile
@@ -23,6 +23,7 @@ class StillDNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.config = DNetConfig()
         self.windows: list[Tensor] = []
         self.pictures: list[Tensor] = []
 

@@ -17,6 +17,7 @@ from retalking.geometry import (
     Pads,
     crop_bounds,
     cut,
+    enlarge_crops,
     lip_anchors,
     lip_crops,
     shift_source,
@@ -222,4 +223,14 @@ def test_shift_source_is_the_transform_of_a_part() -> None:
     points = np.array([(0.0, 0.0), (5.5, -3.25)])
     np.testing.assert_allclose(
         transform_points(part, points), transform_points(matrix, points + np.array([11, 7]))
+    )
+
+
+def test_enlarged_crops_show_the_same_part() -> None:
+    small = np.array([[[0.5, 0.1, 3.0], [-0.1, 0.5, 8.0]]])
+    large = enlarge_crops(small, 2)
+    corners = np.array([(-0.5, -0.5), (255.5, 255.5)])
+    in_picture = transform_points(invert_affine(small[0]), corners)
+    np.testing.assert_allclose(
+        transform_points(large[0], in_picture), [(-0.5, -0.5), (511.5, 511.5)]
     )

@@ -219,6 +219,19 @@ def test_dnet_edits_the_warped_picture_if_asked() -> None:
     torch.testing.assert_close(made.edited, made.warped)
 
 
+def test_dnet_moves_the_detail_of_a_larger_picture() -> None:
+    torch.manual_seed(0)
+    net = DNet(dataclasses.replace(DNET, edits_warped=True)).eval()
+    for parameter in net.editing_net.decoder.final.parameters():
+        nn.init.zeros_(parameter)
+    image, windows = torch.rand(2, 3, 128, 128) * 2 - 1, torch.randn(2, 73, 27)
+    made = net(nn.functional.avg_pool2d(image, 2), windows)
+    expected = warp(image, flow_to_deformation(made.flow_px))
+    torch.testing.assert_close(net.edit_fine(image, windows), expected)
+    with pytest.raises(ConfigError, match="edits_warped is off"):
+        DNet(DNET).edit_fine(image, windows)
+
+
 def test_dnet_refuses_a_short_window_and_an_odd_size() -> None:
     network = DNet(DNET)
     image, coefficients = dnet_inputs()
