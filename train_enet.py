@@ -59,6 +59,13 @@ class ENetLoss(Schema):
     """Of the gradient penalty on real faces (Mescheder et al. 2018); 0 as in the paper."""
 
 
+class ENetValidation(HeldOutPictures):
+    """What is judged and shown."""
+
+    film_frames: int = Field(default=FILM_FRAMES, ge=1)
+    """Of the clip that TensorBoard shows."""
+
+
 class ENetTraining(TrainingConfig):
     """Everything about a run."""
 
@@ -78,7 +85,7 @@ class ENetTraining(TrainingConfig):
     perceptual: PerceptualKind
     perceptual_weights: Path | None
     arcface: Path | None
-    validation: HeldOutPictures
+    validation: ENetValidation
 
 
 def build(config: ENetTraining) -> ENet:
@@ -173,7 +180,7 @@ def train(config: ENetTraining, job: Job) -> int:
     lpips = open_lpips(config.validation.lpips_weights, device)
     needs = Needs(config.validation.splits, (f"{LIPS}_{config.data.size_px}",), 1, speech=True)
     (clip,) = choose_clips(Store(config.data.store), needs, 1)
-    talker = read_face(clip, config.data.size_px, FILM_FRAMES)
+    talker = read_face(clip, config.data.size_px, config.validation.film_frames)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
         net.train()
