@@ -1,21 +1,34 @@
-"""A short clip with a real face: the public-domain portrait that scikit-image carries, moving."""
+"""A short clip with a real face (the public-domain portrait of scikit-image), and trainers."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from torch import Tensor, nn
 
+from models import weights
 from models.dnet import DNetConfig, DNetOutput
 from models.enet import ENetOutput
+from models.lnet import LNet
+from retalking.config import load_config
 from retalking.parts import Parts, load_parts
 from retalking.profiles import load_profile
 from tests import media
+from tests.e2e.trainers import CONFIGS, SIZE_PX, start
+from tests.stores import write_store
+from train_lnet import LNetTraining
+
+Run = Callable[..., int]
 
 
 class StillDNet(nn.Module):
@@ -89,3 +102,45 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
     media.write_audio(path, media.speech_like(FRAMES / 25, 22050), 22050)
     return path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Undo what a trainer sets in this process; one thread is faster for tiny networks."""
+    threads, level = torch.get_num_threads(), logging.getLogger().level
+    torch.set_num_threads(1)
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(threads)
+    logging.getLogger().setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def processes() -> Any:
+    """Processes, loaders too, that start at once: forked from one that has the imports done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.e2e.trainers"])
+    return context
+
+
+@pytest.fixture(scope="session")
+def training_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(tmp_path_factory.mktemp("data") / "store", num_clips=7, size_px=SIZE_PX)
+
+
+@pytest.fixture(scope="session")
+def lnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = load_config(LNetTraining, CONFIGS / "lnet" / "smoke.yaml")
+    path = tmp_path_factory.mktemp("weights") / "lnet.safetensors"
+    weights.save(path, LNet(config.model))
+    return path
+
+
+@pytest.fixture
+def run(training_store: Path, lnet_file: Path) -> Run:
+    """Start a trainer on the synthesised store, unless it is given another."""
+
+    def run_trainer(name: str, folder: Path, *settings: str, data: Path = training_store) -> int:
+        return start(name, folder, data, lnet_file, *settings)
+
+    return run_trainer
