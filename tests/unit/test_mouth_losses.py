@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from datasets import face_shape
 from losses.motion import point_loss
-from losses.mouth import LipReader, crop_transforms, lip_opening, opening_loss, weigh_mouth
+from losses.mouth import LipReader, crop_transforms, jitter, lip_opening, opening_loss, weigh_mouth
 from models.landmarks import LandmarkNet, LandmarkNetConfig
 from models.warping import flow_to_deformation, warp
 from retalking.face_crop import LANDMARK_MARGIN, crop_around_landmarks
@@ -72,6 +72,19 @@ def test_lip_reader_passes_the_gradient_to_the_picture_alone() -> None:
     assert pictures.grad is not None
     assert pictures.grad.abs().sum() > 0
     assert all(weight.grad is None for weight in reader.parameters())
+
+
+def test_jitter_is_small_and_a_samples_own() -> None:
+    points = faces(50)
+    plain = crop_transforms(points, 96)
+    moved = jitter(plain, points)
+    torch.testing.assert_close(jitter(plain[7:8], points[7:8]), moved[7:8])
+    ratios = (torch.linalg.det(moved[:, :, :2]) / torch.linalg.det(plain[:, :, :2])).sqrt()
+    assert 0.9 <= ratios.min() < 0.95
+    assert 1.1 < ratios.max() <= 1.151
+    sides = torch.linalg.det(plain[:, :, :2]).sqrt()
+    shifts = (moved[:, :, 2] - plain[:, :, 2]).abs().amax(1) / sides
+    assert 0.05 < shifts.max() < 0.2
 
 
 def test_openings_are_judged_in_the_usual_spread() -> None:
