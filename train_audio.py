@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
-from datasets.spoken_clips import choose_clips, correlate, read_speech
+from datasets.spoken_clips import choose_clips, read_speech
 from datasets.store import Needs, Store
 from models import weights
 from models.audio_opening import AudioOpening, AudioOpeningConfig
@@ -25,6 +25,7 @@ from retalking.batches import read_batches
 from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.launch import launch
+from retalking.lip_motion import correlate
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
 

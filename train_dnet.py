@@ -18,7 +18,6 @@ from torch import Tensor
 
 from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
 from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
-from losses.image_quality import psnr, ssim
 from losses.motion import point_loss
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
@@ -32,6 +31,7 @@ from retalking.batches import read_batches
 from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.launch import launch
+from retalking.metrics.image_quality import psnr, ssim
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
 

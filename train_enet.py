@@ -23,7 +23,6 @@ from datasets.store import Needs, Store
 from datasets.store_format import LIPS
 from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
 from losses.identity import align_faces, identity_loss
-from losses.image_quality import psnr, ssim
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1
 from losses.teachers import PerceptualKind, load_arcface, load_features
@@ -39,6 +38,7 @@ from retalking.errors import ConfigError
 from retalking.geometry import EDITED_FROM
 from retalking.images import to_tensor
 from retalking.launch import launch
+from retalking.metrics.image_quality import psnr, ssim
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.recorder import FILM_FRAMES
 from retalking.training import Job, TrainingConfig, Validation, run
@@ -150,8 +150,10 @@ def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:
     mels = torch.from_numpy(talker.speech.mels).to(device)
     rows = []
     for frame in range(len(faces)):
-        one, now = slice(frame, frame + 1), {"faces": faces, "references": references, "mels": mels}
-        sample = like._replace(**{name: value[None, one] for name, value in now.items()})
+        one = slice(frame, frame + 1)
+        sample = like._replace(
+            faces=faces[None, one], references=references[None, one], mels=mels[None, one]
+        )
         output, low_res = enlarge(net, sample)
         plain = torch.nn.functional.interpolate(low_res, output.shape[-2:], mode="bicubic")
         rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), faces[one]], dim=3))

@@ -20,7 +20,6 @@ from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, withou
 from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample, match_speech
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
 from datasets.store import Needs, Store
-from losses.image_quality import psnr, ssim
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
@@ -39,6 +38,7 @@ from retalking.geometry import EDITED_FROM
 from retalking.images import to_tensor
 from retalking.landmarks import LiteLandmarker
 from retalking.launch import launch
+from retalking.metrics.image_quality import psnr, ssim
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
 

@@ -11,7 +11,6 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.augment import AugmentSettings, Look
-from datasets.face_shape import lip_opening
 from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.store import Needs, Store
 from datasets.store_format import COEFFICIENTS, TRACKS
@@ -20,6 +19,7 @@ from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.geometry import STABILISER_PX
 from retalking.images import to_tensor
+from retalking.lip_motion import lip_opening
 from retalking.lite_coefficients import ExpressionBasis, move_points
 from retalking.types import FloatArray
 
@@ -59,7 +59,7 @@ class DNetSample(NamedTuple):
         windows: float32 ``[73, 26]``, coefficients around the target.
         source_points_px: float32 ``[68, 2]``, landmarks of the source in its pixels.
         target_points_px: float32 ``[68, 2]``, landmarks of the target.
-        openings: float32 ``[]``, of the target's lips, see ``face_shape.lip_opening``.
+        openings: float32 ``[]``, of the target's lips, see ``lip_motion.lip_opening``.
         is_true: bool ``[]``, whether the target is a picture of what is to be made.
         clip_ids: name of the clip.
     """
@@ -164,7 +164,7 @@ class DNetDraws:
             windows=torch.from_numpy(_windows(drawn, frame, after.astype(np.float32))),
             source_points_px=torch.from_numpy(flat[0].astype(np.float32)),
             target_points_px=torch.from_numpy(moved[0, :, :2]),
-            openings=torch.from_numpy(lip_opening(moved[..., :2], moved[..., 2]))[0],
+            openings=torch.from_numpy(lip_opening(moved).astype(np.float32))[0],
             is_true=torch.tensor(False),
             clip_ids=clip.name,
         )

@@ -69,7 +69,7 @@ class LNetSample(NamedTuple):
         mels: float32 ``[T, 1, 80, 16]`` in [-4, 4]; the first is that of the whole window for the
             lip-sync expert if ``T`` is 5.
         landmarks_px: float32 ``[T, 68, 2]`` in the face's pixels.
-        openings: float32 ``[T]``, see ``face_shape.lip_opening``.
+        openings: float32 ``[T]``, see ``lip_motion.lip_opening``.
         clip_ids: name of the clip.
     """
 

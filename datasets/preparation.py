@@ -18,7 +18,7 @@ from datasets.cutting import (
     resample_frames,
     take_frames,
 )
-from datasets.face_shape import describe_pose, lip_opening
+from datasets.face_shape import describe_pose
 from datasets.manifest import ClipRow
 from datasets.store_format import FRAME_RATE, RUN_MARK, TRACKS, encode_jpeg, pack_pictures
 from datasets.sync_offset import estimate_offset
@@ -35,6 +35,7 @@ from retalking.geometry import (
     stabiliser_crops,
 )
 from retalking.landmarks import LiteLandmarker
+from retalking.lip_motion import lip_opening
 from retalking.mel import MelSpectrogram, log_mel
 from retalking.tracking import select_track, track_faces
 from retalking.types import (
@@ -192,7 +193,9 @@ class ClipPreparer:
             "confidence": track.confidence,
             "lip_crop": view.lip_crops,
             "stabiliser_crop": view.stabiliser_crops,
-            "opening": lip_opening(track.landmarks_px, track.depth_px),
+            "opening": lip_opening(
+                np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
+            ).astype(np.float32),
             "pose": describe_pose(track, view.lip_crops),
         }
         notes = {

@@ -48,7 +48,7 @@ class SpeechSample(NamedTuple):
 
     Attributes:
         mels: float32 ``[1, 80, 16]`` in [-4, 4].
-        openings: float32 ``[]``, see ``face_shape.lip_opening``.
+        openings: float32 ``[]``, see ``lip_motion.lip_opening``.
         relative_openings: float32 ``[]``, the same in standard deviations from the clip's mean.
         clip_ids: name of the clip.
     """

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.face_shape import lip_opening
 from datasets.sampling import nearest_in_pose
 from datasets.store import Needs, Store, StoredClip
 from datasets.store_format import TRACKS
 from retalking.images import to_tensor, to_uint8
 from retalking.landmarks import Landmarker
+from retalking.lip_motion import correlate, lip_opening
 from retalking.types import FloatArray, UInt8Array
 
 Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -32,7 +32,7 @@ class Speech:
     Attributes:
         mels: float32 ``[F, 1, 80, 16]``.
         shifted_mels: the same of half a clip later, going round at its end.
-        openings: float32 ``[F]``, see ``face_shape.lip_opening``.
+        openings: float32 ``[F]``, see ``lip_motion.lip_opening``.
     """
 
     mels: FloatArray
@@ -103,13 +103,6 @@ def _middle(total: int, most: int) -> slice:
     return slice((total - count) // 2, (total - count) // 2 + count)
 
 
-def correlate(a: FloatArray, b: FloatArray) -> float:
-    """Pearson correlation of two curves ``[F]``; 0 if one of them does not move."""
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
-
-
 class LipAgreement:
     """Measures the lips that a network makes against the true ones."""
 
@@ -149,7 +142,7 @@ class LipAgreement:
         # Where to look is the same for every frame, or the true chin would tell the opening.
         around = np.broadcast_to(face.landmarks_px, (len(pictures), 68, 2))
         points, _ = self._landmarker.follow(pictures, around)
-        return lip_opening(points[..., :2], points[..., 2])
+        return lip_opening(points).astype(np.float32)
 
 
 @torch.no_grad()

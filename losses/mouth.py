@@ -42,7 +42,7 @@ def weigh_mouth(landmarks_px: Tensor, size_px: int, factor: float) -> Tensor:
 
 
 def lip_opening(points: Tensor) -> Tensor:
-    """Measure how far the inner lips are apart, as ``datasets.face_shape.lip_opening`` does.
+    """Measure how far the inner lips are apart, as ``retalking.lip_motion.lip_opening`` does.
 
     Args:
         points: ``[N, 68, 3]``, depth in the unit of x and y.

@@ -88,7 +88,7 @@ class Recorder:
                     encoded_image_string=encode_gif(rgb),
                 )
                 summary = Summary(value=[Summary.Value(tag=name, image=image)])
-                self._writer.file_writer.add_summary(summary, step)
+                self._writer._get_file_writer().add_summary(summary, step)
             self._writer.flush()
 
 

@@ -12,7 +12,11 @@ from retalking import audio
 from retalking.coefficients import parse_expression
 from retalking.edit_plan import make_edit_plan
 from retalking.evaluation.lip_crops import Flicker, Likeness, skin_region
-from retalking.evaluation.lip_motion import (
+from retalking.evaluation.lite_scene import LiteClip, Scene
+from retalking.evaluation.rehearsal import Rehearsal
+from retalking.inference_config import InferenceConfig
+from retalking.landmarks import LiteLandmarker
+from retalking.lip_motion import (
     correlate,
     deviation_ratio,
     displacement,
@@ -20,10 +24,6 @@ from retalking.evaluation.lip_motion import (
     mouth_width,
     share_open,
 )
-from retalking.evaluation.lite_scene import LiteClip, Scene
-from retalking.evaluation.rehearsal import Rehearsal
-from retalking.inference_config import InferenceConfig
-from retalking.landmarks import LiteLandmarker
 from retalking.mel import log_mel
 from retalking.parts import Parts
 from retalking.pipeline import Retalker

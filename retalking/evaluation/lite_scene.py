@@ -10,7 +10,7 @@ import numpy as np
 
 from retalking.alignment import transform_points
 from retalking.edit_plan import EditPlan, make_edit_plan
-from retalking.evaluation.lip_motion import shift_by_half
+from retalking.lip_motion import shift_by_half
 from retalking.mel import SILENCE, MelSpectrogram
 from retalking.references import References
 from retalking.rendering import RenderOptions

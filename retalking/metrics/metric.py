@@ -123,8 +123,13 @@ class Metric(Protocol):
     Constructors that take a weight file raise ``WeightsError`` where it is missing.
     """
 
-    quantities: tuple[Quantity, ...]
-    needs: frozenset[Need]
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What it measures."""
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must be known of a clip."""
 
     def start(self, clip: Clip) -> ClipMeter:
         """Begin a clip that has what ``needs`` names.

@@ -20,7 +20,6 @@ from datasets.extension import (
     make_neutral_lips,
     regress_coefficients,
 )
-from datasets.face_shape import lip_opening
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.manifest import ClipRow, write_manifest
 from datasets.preparation import ClipPreparer, PreparationSettings
@@ -37,7 +36,6 @@ from retalking.runtime import make_runner
 from retalking.types import AudioClip
 from scripts import enhance_lrs2, prepare_clips, profile_training
 from scripts import extend_store as extend_script
-from tests.faces import frontal_landmarks
 from tests.media import moving_picture, speech_like, write_audio, write_video
 
 SETTINGS = PreparationSettings(
@@ -237,18 +235,6 @@ def test_sound_is_cut_in_time() -> None:
     low = 41 - 40
     assert parts["mel_start"][0] + low == 41
     np.testing.assert_allclose(parts["mel"], mel.mel[:, low:].T, atol=2e-3)
-
-
-def test_the_opening_ignores_size_and_turn() -> None:
-    points = np.tile(frontal_landmarks(60), (2, 1, 1)).astype(np.float32)
-    points[1, [65, 66, 67], 1] += 12
-    closed, opened = lip_opening(points, None)
-    assert opened - closed == pytest.approx(12 / 60, abs=0.05)
-    np.testing.assert_allclose(lip_opening(2 * points + 5, None), [closed, opened], rtol=1e-4)
-    turned = points.copy()
-    turned[..., 0] *= np.cos(0.6)
-    depth = points[..., 0] * np.sin(0.6)
-    np.testing.assert_allclose(lip_opening(turned, depth), [closed, opened], rtol=1e-4)
 
 
 @pytest.mark.parametrize("shift_frames", [-8, 0, 5])

@@ -18,7 +18,11 @@ from retalking.evaluation.lip_crops import (
     sharpness,
     skin_region,
 )
-from retalking.evaluation.lip_motion import (
+from retalking.evaluation.lite_report import LINES, LiteReport
+from retalking.evaluation.lite_suite import run_lite_suite
+from retalking.evaluation.rehearsal import _take_frames
+from retalking.geometry import LIP_PX
+from retalking.lip_motion import (
     correlate,
     deviation_ratio,
     displacement,
@@ -27,10 +31,6 @@ from retalking.evaluation.lip_motion import (
     share_open,
     shift_by_half,
 )
-from retalking.evaluation.lite_report import LINES, LiteReport
-from retalking.evaluation.lite_suite import run_lite_suite
-from retalking.evaluation.rehearsal import _take_frames
-from retalking.geometry import LIP_PX
 
 TURN = 2 * np.pi * np.arange(100) / 100
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datasets import face_shape
 from losses.motion import point_loss
 from losses.mouth import LipReader, crop_transforms, jitter, lip_opening, opening_loss, weigh_mouth
 from models.landmarks import LandmarkNet, LandmarkNetConfig
 from models.warping import flow_to_deformation, warp
+from retalking import lip_motion
 from retalking.face_crop import LANDMARK_MARGIN, crop_around_landmarks
 from tests.faces import frontal_landmarks
 
@@ -39,7 +39,7 @@ def test_mouth_box_counts_more() -> None:
 
 def test_torch_opening_is_the_one_of_the_store() -> None:
     points = torch.randn(5, 68, 3, generator=torch.Generator().manual_seed(0)) * 10
-    expected = face_shape.lip_opening(points[..., :2].numpy(), points[..., 2].numpy())
+    expected = lip_motion.lip_opening(points.numpy())
     np.testing.assert_allclose(lip_opening(points), expected, rtol=1e-5)
 
 

@@ -12,15 +12,16 @@ from torch import nn
 from datasets.augment import AugmentSettings
 from datasets.held_out import open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws
-from datasets.spoken_clips import LipAgreement, choose_clips, correlate, read_face, read_speech
+from datasets.spoken_clips import LipAgreement, choose_clips, read_face, read_speech
 from datasets.store import Needs, Store
-from losses.image_quality import psnr, ssim
 from losses.teachers import load_arcface, load_features, load_sync_expert
 from models import initial, weights
 from models.landmarks import LandmarkNet, LandmarkNetConfig
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.errors import ConfigError, WeightsError
 from retalking.launch import launch
+from retalking.lip_motion import correlate
+from retalking.metrics.image_quality import psnr, ssim
 from tests.faces import frontal_landmarks
 from tests.stores import write_store
 from train_audio import Disturbance, disturb

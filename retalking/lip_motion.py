@@ -7,6 +7,7 @@ taken in space, so that turning the head changes none of them.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retalking.face_crop import LEFT_EYE, RIGHT_EYE
 from retalking.lite_coefficients import LOWER_LIP, UPPER_LIP
@@ -47,7 +48,7 @@ def displacement(points_px: FloatArray, source_px: FloatArray) -> Float64Array:
     return np.linalg.norm(moved, axis=-1).mean(axis=1) / span
 
 
-def correlate(a: Float64Array, b: Float64Array) -> float:
+def correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """Pearson correlation of two curves ``[F]``; 0 if one of them does not move."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
