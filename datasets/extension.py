@@ -36,7 +36,7 @@ from retalking.alignment import (
 )
 from retalking.analysis import fit_face3d, points_in_crops
 from retalking.coefficients import coefficient_windows
-from retalking.geometry import LIP_PX, STABILISER_PX, Pads, cut, smooth_anchors, warp
+from retalking.geometry import LIP_PX, STABILISER_PX, Pads, cut, enlarge_crops, smooth_anchors, warp
 from retalking.landmarks import Landmarker
 from retalking.lite_coefficients import ExpressionBasis, estimate_coefficients
 from retalking.masks import inner_square
@@ -47,6 +47,7 @@ from retalking.stages import RESTORED_PX, edit_expression, restore_faces
 from retalking.types import (
     FaceCoefficients,
     FaceTrack,
+    Float64Array,
     FloatArray,
     FrameChunk,
     UInt8Array,
@@ -141,22 +142,31 @@ def make_neutral_lips(
     """Make the references of inference: D-Net's neutral face, cut where the source's lips are.
 
     Args:
-        clip: with 256 px stabiliser pictures and coefficients.
+        clip: with 256 px stabiliser pictures and coefficients. For a D-Net that moves detail, its
+            source video is read again, as inference does.
         size_px: side of the result.
         jpeg_quality: 1..100.
         dnet: trained.
         template: neutral expression ``[64]``.
         landmarker: finds the anchors of the edited face.
         runner: runs D-Net.
+
+    Raises:
+        MediaError: the source video cannot be read any more.
     """
     track = stored_track(clip)
     crops = clip.array(TRACKS, "stabiliser_crop")
+    if dnet.config.edits_warped:
+        crops = enlarge_crops(crops, 2)
+        chunks = _cut_chunks(clip, crops, 2 * STABILISER_PX)
+    else:
+        chunks = _stored_chunks(clip, f"stabiliser_{STABILISER_PX}", len(track))
     anchors = transform_points(crops, smooth_anchors(track))
     expected = transform_points(crops, track.landmarks_px.astype(np.float64))
     coefficients = clip.coefficients()
     edited: list[UInt8Array] = []
     drift = np.zeros((len(track), 3, 2))
-    for chunk in _stored_chunks(clip, f"stabiliser_{STABILISER_PX}", len(track)):
+    for chunk in chunks:
         rows = np.arange(chunk.start, chunk.start + len(chunk))
         windows = coefficient_windows(coefficients, rows, track.shot_id, template)
         faces = edit_expression(runner, dnet, chunk.rgb, windows)
@@ -215,6 +225,14 @@ def _stored_chunks(clip: StoredClip, part: str, num_frames: int) -> Iterator[Fra
     for start in range(0, num_frames, _CHUNK):
         frames = np.arange(start, min(start + _CHUNK, num_frames))
         yield FrameChunk(start, frames, clip.pictures(part, frames))
+
+
+def _cut_chunks(clip: StoredClip, crops: Float64Array, size_px: int) -> Iterator[FrameChunk]:
+    for chunk in _source_chunks(clip):
+        faces = [
+            cut(rgb, crops[chunk.start + row], size_px) for row, rgb in enumerate(chunk.rgb)
+        ]
+        yield FrameChunk(chunk.start, chunk.pts, np.stack(faces))
 
 
 def _source_chunks(clip: StoredClip) -> Iterator[FrameChunk]:

@@ -316,12 +316,22 @@ def test_coefficients_come_from_pictures_as_well(extended: Path) -> None:
     assert 0.1 < arrays["angle"].min() <= arrays["angle"].max() < 0.9
 
 
-def test_an_identical_dnet_gives_the_frames_themselves_as_reference(extended: Path) -> None:
-    from models.dnet import DNetOutput
+@pytest.mark.parametrize("moves_detail", [False, True])
+def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
+    extended: Path, moves_detail: bool
+) -> None:
+    from models.dnet import DNetConfig, DNetOutput
 
     class Unchanged(torch.nn.Module):
+        config = DNetConfig(edits_warped=moves_detail)
+
         def forward(self, image: torch.Tensor, window: torch.Tensor) -> DNetOutput:
+            assert not moves_detail
             return DNetOutput(window, window, image, image)
+
+        def edit_fine(self, image: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+            assert image.shape[2] == 512
+            return image
 
     landmarker, runner = LiteLandmarker.from_file(), make_runner("cpu", "fp32")
 
