@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -339,6 +340,7 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
         template = np.zeros(64, np.float32)
         return make_neutral_lips(clip, 96, 92, Unchanged(), template, landmarker, runner)
 
+    shutil.rmtree(extended / "neutral_96", ignore_errors=True)
     assert extend_store(extended, "neutral_96", compute, "stabiliser_256")[0] == 3
     sample = LNetDraws(
         LNetDataSettings(
