@@ -132,6 +132,7 @@ def training_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = load_config(LNetTraining, CONFIGS / "lnet" / "smoke.yaml")
     path = tmp_path_factory.mktemp("weights") / "lnet.safetensors"
+    torch.manual_seed(0)
     weights.save(path, LNet(config.model))
     return path
 
