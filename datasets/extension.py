@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,11 @@ Compute = Callable[[StoredClip], dict[str, np.ndarray]]
 
 
 def extend_store(
-    folder: Path, part: str, compute: Compute, needs: str | None = None
+    folder: Path,
+    part: str,
+    compute: Compute,
+    needs: str | None = None,
+    splits: Collection[str] | None = None,
 ) -> tuple[int, int]:
     """Add a part to every clip of a store that lacks it, then update the index.
 
@@ -72,6 +76,7 @@ def extend_store(
         part: name of the part.
         compute: makes its arrays.
         needs: a part that a clip must have for this; others are passed over.
+        splits: whose clips get the part; all if not given.
 
     Returns:
         How many clips got the part, and how many were passed over.
@@ -88,6 +93,9 @@ def extend_store(
     for row in range(len(store)):
         clip = store.clip(row)
         if part_path(folder, part, clip.name).is_file():
+            continue
+        if splits is not None and store.index["split"][row].decode() not in splits:
+            num_passed += 1
             continue
         if needs is not None and not part_path(folder, needs, clip.name).is_file():
             num_passed += 1
@@ -229,9 +237,7 @@ def _stored_chunks(clip: StoredClip, part: str, num_frames: int) -> Iterator[Fra
 
 def _cut_chunks(clip: StoredClip, crops: Float64Array, size_px: int) -> Iterator[FrameChunk]:
     for chunk in _source_chunks(clip):
-        faces = [
-            cut(rgb, crops[chunk.start + row], size_px) for row, rgb in enumerate(chunk.rgb)
-        ]
+        faces = [cut(rgb, crops[chunk.start + row], size_px) for row, rgb in enumerate(chunk.rgb)]
         yield FrameChunk(chunk.start, chunk.pts, np.stack(faces))
 
 

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("store", type=Path, help="prepared store")
     parser.add_argument("what", choices=("coefficients", "neutral"), help="part to add")
+    parser.add_argument("--splits", nargs="+", help="whose clips get the part; default: all")
     parser.add_argument("--profile", choices=("lite", "official"), default="lite")
     parser.add_argument("--dnet", type=Path, help="weights of D-Net, for neutral")
     parser.add_argument("--size", type=int, default=96, help="side of neutral lips, px")
@@ -54,16 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.what == "coefficients":
             pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
             compute = _coefficients(options.profile, runner)
-            added, passed = extend_store(options.store, COEFFICIENTS, compute, pictures)
+            added, passed = extend_store(
+                options.store, COEFFICIENTS, compute, pictures, options.splits
+            )
         else:
             name = f"neutral_{options.size}"
+            pictures = f"stabiliser_{STABILISER_PX}"
             added, passed = extend_store(
-                options.store, name, _neutral(options, runner), f"stabiliser_{STABILISER_PX}"
+                options.store, name, _neutral(options, runner), pictures, options.splits
             )
     except RetalkingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.store}: {options.what} added to {added} clips, {passed} lack the pictures")
+    print(f"{options.store}: {options.what} added to {added} clips, {passed} passed over")
     return 0
 
 

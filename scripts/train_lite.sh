@@ -26,25 +26,36 @@ if [ -n "${TEACHER_PYTHON:-}" ]; then
 fi
 
 $python -m scripts.prepare_clips --manifest "$runs/manifest.tsv" --out "$store" --workers 2 --silent
-$python -m scripts.extend_store "$store" coefficients
+$python -m scripts.extend_store "$store" coefficients --splits train silent val
 
-train() {  # network, then settings
-  local network=$1
-  shift
-  $python "train_$network.py" --config "configs/$network/lite.yaml" --run-dir "$runs/$network" \
+train() {  # network, run, then settings
+  local network=$1 run=$2
+  shift 2
+  $python "train_$network.py" --config "configs/$network/lite.yaml" --run-dir "$runs/$run" \
     --set "data.store=$store" "$@"
 }
-ship() {  # network, note
-  $python -m scripts.ship_weights "$runs/$1/weights-best.safetensors" "$lite/$1.safetensors" \
-    --note "$2"
+best() {  # run
+  echo "$runs/$1/weights-best.safetensors"
+}
+ship() {  # network, run
+  $python -m scripts.ship_weights "$(best "$2")" "$lite/$1.safetensors" \
+    --note "scripts/train_lite.sh, configs/$1/lite.yaml"
 }
 
-listener=$runs/audio/weights-best.safetensors
-train audio
-train dnet
-train lnet --set "audio_encoder=$listener"
-train enet --set "audio_encoder=$listener" --set "lnet=$runs/lnet/weights-best.safetensors"
-train syncnet
-for network in dnet lnet enet syncnet; do
-  ship "$network" "configs/$network/lite.yaml"
+train audio audio
+train dnet dnet
+for size in 96 384; do  # what L-Net and E-Net get as references in inference
+  $python -m scripts.extend_store "$store" neutral --dnet "$(best dnet)" --size "$size" \
+    --splits train val
 done
+# Small faces teach lips first, with other frames as references; then the references of inference.
+train lnet lnet_any --set "audio_encoder=$(best audio)"
+neutral=(--set data.reference=neutral --set 'data.splits={train: 1}')
+train lnet lnet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "init=$(best lnet_any)" \
+  --set loop.num_steps=1800 --set optimizer.decay_steps=1800
+train enet enet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "lnet=$(best lnet)"
+train syncnet syncnet
+for network in dnet lnet enet; do
+  ship "$network" "$network"
+done
+ship expert syncnet

@@ -453,3 +453,11 @@ def test_rates_are_fractions_of_the_container(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", pictures=face, rate=Fraction(30), audio=speech_like(0.5))
     clip = ClipPreparer(SETTINGS).prepare(_row(tmp_path, "v"))[0]
     assert clip.parts[TRACKS]["source_frame"].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11, 12, 13]
+
+
+def test_only_the_wanted_splits_are_extended(extended: Path) -> None:
+    def compute(clip) -> dict[str, np.ndarray]:
+        return {"x": np.zeros(1, np.float32)}
+
+    assert extend_store(extended, "nothing", compute, splits=["no_such_split"]) == (0, 3)
+    assert extend_store(extended, "nothing", compute)[0] == 3
