@@ -42,17 +42,19 @@ ship() {  # network, run
     --note "scripts/train_lite.sh, configs/$1/lite.yaml"
 }
 
-train audio audio
-train dnet dnet
+train audio audio --set 'data.splits={train: 1, lrcar_train: 1}' \
+  --set 'validation_splits=[val, lrcar_val]'
+train dnet dnet --set 'data.splits={train: 1, silent: 0.5}'
 for size in 96 384; do  # what L-Net and E-Net get as references in inference
   $python -m scripts.extend_store "$store" neutral --dnet "$(best dnet)" --size "$size" \
     --splits train val
 done
 # Small faces teach lips first, with other frames as references; then the references of inference.
-train lnet lnet_any --set "audio_encoder=$(best audio)"
-neutral=(--set data.reference=neutral --set 'data.splits={train: 1}')
+train lnet lnet_any --set "audio_encoder=$(best audio)" \
+  --set 'data.splits={train: 1, lrcar_train: 0.7}'
+neutral=(--set data.reference=neutral)
 train lnet lnet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "init=$(best lnet_any)" \
-  --set loop.num_steps=1800 --set optimizer.decay_steps=1800
+  --set loop.num_steps=300 --set optimizer.decay_steps=1800
 train enet enet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "lnet=$(best lnet)"
 train syncnet syncnet
 for network in dnet lnet enet; do
