@@ -188,11 +188,9 @@ class Renderer:
             return References(rgb, anchors, np.zeros_like(anchors), None, np.empty((0, 2, 3)))
         with self._timings.measure("D-Net", len(source)):
             if options.one_shot is None:
-                if parts.dnet.config.edits_warped:
-                    crops = enlarge_crops(crops, 2)
-                    faces = _cut_each(frames, crops, 2 * STABILISER_PX)
-                else:
-                    faces = _cut_each(frames, crops, STABILISER_PX)
+                factor = 2 if parts.dnet.config.edits_warped else 1
+                crops = enlarge_crops(crops, factor)
+                faces = _cut_each(frames, crops, factor * STABILISER_PX)
             else:
                 faces = np.repeat(options.one_shot[None], len(source), axis=0)
             windows = coefficient_windows(
