@@ -15,6 +15,7 @@ import numpy as np
 from datasets.cutting import cut_sizes
 from datasets.store import Store, StoredClip
 from datasets.store_format import (
+    LIPS,
     TRACKS,
     StoreInfo,
     encode_jpeg,
@@ -44,6 +45,7 @@ from retalking.references import References, cut_references, locate_references
 from retalking.runtime import Runner
 from retalking.smoothing import smooth_track
 from retalking.stages import RESTORED_PX, edit_expression, restore_faces
+from retalking.surroundings import JAW, face_region, keep_surroundings, outline_face
 from retalking.types import (
     FaceCoefficients,
     FaceTrack,
@@ -146,6 +148,7 @@ def make_neutral_lips(
     template: FloatArray,
     landmarker: Landmarker,
     runner: Runner,
+    show_source: bool,
 ) -> dict[str, np.ndarray]:
     """Make the references of inference: D-Net's neutral face, cut where the source's lips are.
 
@@ -158,6 +161,7 @@ def make_neutral_lips(
         template: neutral expression ``[64]``.
         landmarker: finds the anchors of the edited face.
         runner: runs D-Net.
+        show_source: keep the frame itself around the face, see ``retalking/surroundings.py``.
 
     Raises:
         MediaError: the source video cannot be read any more.
@@ -183,15 +187,22 @@ def make_neutral_lips(
     drift = smooth_track(
         drift.astype(np.float32), track.detected, track.shot_id, _DRIFT_WINDOW
     ).astype(np.float64)
+    region = None
+    if show_source:
+        outline = outline_face(clip.landmarks("lip", 0, len(track), size_px)[:, JAW])
+        region = face_region(outline, size_px)
     pictures: list[bytes] = []
     done = 0
     for faces in edited:
         rows = np.arange(done, done + len(faces))
         references = References(faces, anchors[rows], drift[rows], None, np.empty((0, 2, 3)))
         whole = np.eye(2, 3)
-        for lips in cut_references(references, drift[rows], Pads(), 0.0):
-            sized = cut_sizes(lips, whole, LIP_PX, (size_px,), "lips")[f"lips_{size_px}"]
-            pictures.append(encode_jpeg(sized, jpeg_quality))
+        lips = cut_references(references, drift[rows], Pads(), 0.0)
+        name = f"{LIPS}_{size_px}"
+        sized = np.stack([cut_sizes(n, whole, LIP_PX, (size_px,), LIPS)[name] for n in lips])
+        if region is not None:
+            sized = keep_surroundings(sized, clip.pictures(name, rows), region)
+        pictures += [encode_jpeg(picture, jpeg_quality) for picture in sized]
         done += len(faces)
     return pack_pictures(pictures)
 

@@ -101,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     _flag(parts, "face3d", "weights of Deep3DFaceRecon", "--face3d_net_path", type=Path)
     _flag(parts, "reference-enhancer", "gpen | gfpgan | none", type=str)
     _flag(parts, "reference-enhancer-strength", "0..1", type=float)
+    _flag(parts, "reference-surroundings", "around D-Net's faces: edited | source", type=str)
     _flag(parts, "restorer", "of the mouth: gfpgan | gpen | none", type=str)
     _flag(parts, "restorer-strength", "0..1", type=float)
     _flag(parts, "gpen", "weights of GPEN", type=Path)

@@ -71,14 +71,23 @@ def save_image(path: Path, rgb: UInt8Array) -> None:
 
 def to_tensor(rgb: UInt8Array, device: torch.device | str = "cpu") -> torch.Tensor:
     """uint8 ``[T, H, W, 3]`` in 0..255 -> float32 ``[T, 3, H, W]`` in [0, 1] on ``device``."""
-    pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(device)
+    return to_float(torch.from_numpy(np.ascontiguousarray(rgb)).to(device))
+
+
+def to_float(pixels: torch.Tensor) -> torch.Tensor:
+    """``to_tensor`` of a tensor, where it is."""
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0).contiguous()
 
 
 def to_uint8(pictures: torch.Tensor) -> UInt8Array:
     """Float ``[T, 3, H, W]`` in [0, 1] -> uint8 ``[T, H, W, 3]``, clamped and rounded."""
-    pixels = pictures.detach().to(torch.float32).clamp(0.0, 1.0).mul(255.0).round()
-    return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return to_pixels(pictures).cpu().numpy()
+
+
+def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
+    """``to_uint8`` as a tensor, where it is."""
+    levels = pictures.detach().to(torch.float32).clamp(0.0, 1.0).mul(255.0).round()
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class InferenceConfig(Schema):
     expression_templates: Path
     reference_enhancer: Restorer
     reference_enhancer_strength: Fraction01
+    reference_surroundings: Literal["edited", "source"]
     restorer: Restorer
     restorer_strength: Fraction01
     parser: Literal["parsenet", "none"]

@@ -234,6 +234,7 @@ class Retalker:
             up_face=config.up_face,
             whole_face=config.without_rl1,
             reference_strength=config.reference_enhancer_strength,
+            keep_surroundings=config.reference_surroundings == "source",
             restorer_strength=config.restorer_strength,
             one_shot=one_shot,
             scale_ratio=scale_ratio,

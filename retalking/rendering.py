@@ -62,6 +62,7 @@ from retalking.stages import (
     synthesise_lips,
 )
 from retalking.streaming_filter import smooth_stream
+from retalking.surroundings import Surroundings
 from retalking.timings import Timings
 from retalking.types import (
     Float64Array,
@@ -90,6 +91,7 @@ class RenderOptions:
         one_shot: stabiliser crop ``[256, 256, 3]`` that stands for every frame, or ``None``.
         scale_ratio: factor of the crop scale, see ``crop_scale_ratio``; 1 unless one-shot.
         quiet_frames: references of a job without D-Net.
+        keep_surroundings: whether D-Net's references show the frame itself around the face.
     """
 
     template: FloatArray
@@ -102,6 +104,7 @@ class RenderOptions:
     one_shot: UInt8Array | None = None
     scale_ratio: float = 1.0
     quiet_frames: QuietFrames | None = None
+    keep_surroundings: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,11 @@ class Renderer:
         self._kept = kept
         track = analysis.track
         self._lips = lip_crops(options.anchors_px, options.pads)
+        # References that are no edits of their frames have other surroundings than these.
+        edited = parts.dnet is not None and options.one_shot is None
+        self._surroundings = (
+            Surroundings(track, self._lips) if options.keep_surroundings and edited else None
+        )
         # One number for the whole video: a change of bands would show as a flicker.
         heights_px = LIP_PX / np.linalg.norm(self._lips[track.detected, 1, :2], axis=-1)
         self._num_bands = choose_num_levels(float(np.median(heights_px)))
@@ -254,6 +262,8 @@ class Renderer:
             references = cut_references(
                 prepared.references, drift_px, options.pads, options.reference_strength
             )
+            if self._surroundings is not None:
+                references = self._surroundings.keep(references, current, prepared.source)
             mels = self._mel.windows(self._plan.timeline.audio_time_s[numbers])
             faces = synthesise_lips(run, parts.enet, current, references, mels)
         if options.up_face != "original":

@@ -24,6 +24,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _AUTO_BATCH = {"cuda": 16, "mps": 8, "cpu": 4}
+_CPU_BF16 = ("amx_bf16", "avx512_bf16")
+"""Instruction sets of Intel, and of Intel and AMD, as PyTorch calls them."""
 _LARGE = 10_000_000
 """Parameters from which one frame keeps a CPU busy; batches of such networks leave its caches."""
 
@@ -48,18 +50,25 @@ def choose_device(name: DeviceName) -> torch.device:
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Return the number format of convolutions; ``auto`` is bf16 on CUDA where native, else fp32.
+    """Return the number format of convolutions; ``auto`` is bf16 where native, else fp32.
 
     Raises:
         ConfigError: fp16 on the CPU, where it is slower than fp32 and overflows.
     """
     if name == "auto":
-        # Older GPUs emulate bf16, slower than fp32.
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float32
+        return torch.bfloat16 if _computes_in_bf16(device) else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise ConfigError("--precision: got fp16 on the CPU, expected fp32 or bf16")
     return _DTYPES[name]
+
+
+def _computes_in_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32: older GPUs and CPUs emulate it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older releases of PyTorch cannot tell; then fp32 it is.
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and any(known.get(name) for name in _CPU_BF16)
 
 
 @dataclass
@@ -106,6 +115,7 @@ class Runner:
         network: Callable[..., Any],
         *inputs: Tensor,
         forward: Callable[..., Tensor] | None = None,
+        finish: Callable[[Tensor], Tensor] | None = None,
         numbers: IntArray | None = None,
     ) -> Tensor:
         """Apply a network frame-wise.
@@ -115,10 +125,12 @@ class Runner:
             inputs: ``[T, ...]`` each, on any device, at least one frame.
             forward: applies it to batches of the inputs and returns ``[batch, ...]``; the network's
                 own call if not given.
+            finish: makes of each batch's result, float32 on the CPU, what is kept; as bytes, the
+                pictures of a chunk take a quarter.
             numbers: int64 ``[T]`` of the frames, increasing; 0, 1, 2 ... if not given.
 
         Returns:
-            ``[T, ...]`` float32 on the CPU.
+            ``[T, ...]`` on the CPU, float32 unless ``finish`` says otherwise.
 
         Raises:
             RetalkingError: out of memory with a batch of one, or a result that is not finite.
@@ -145,7 +157,8 @@ class Runner:
                     torch.cuda.empty_cache()
                 logger.warning("out of memory: batches of %d frames from here", size // 2)
                 continue
-            results.append(result[places[:count]])
+            kept = result[places[:count]]
+            results.append(kept if finish is None else finish(kept))
             done += count
         return torch.cat(results)
 

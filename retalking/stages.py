@@ -1,12 +1,12 @@
 """The networks of the second pass as plain functions on the frames of a chunk.
 
 ``T`` counts the frames given. Pictures are RGB uint8 ``[T, S, S, 3]``; what a network wants
-(BGR, [-1, 1]) is known here and nowhere else.
+(BGR, [-1, 1]) is known here and nowhere else. They become numbers batch by batch: those of a chunk
+would take four times the memory, several times over.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -15,7 +15,7 @@ from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
 from retalking.geometry import EDITED_FROM, LIP_PX, STABILISER_PX
-from retalking.images import to_tensor, to_uint8
+from retalking.images import to_float, to_pixels
 from retalking.runtime import Run
 from retalking.types import FloatArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
@@ -46,15 +46,16 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
         Pictures of the same size.
     """
 
-    def edit(picture: Tensor, window: Tensor) -> Tensor:
+    def edit(pixels: Tensor, window: Tensor) -> Tensor:
+        picture = _to_signed(pixels)
         if picture.shape[2] > STABILISER_PX:
             return dnet.edit_fine(picture, window)
         edited = dnet(picture, window).edited
         assert edited is not None
         return edited
 
-    edited = run(dnet, _to_signed(faces), torch.from_numpy(windows), forward=edit)
-    return _from_signed(edited)
+    inputs = (torch.from_numpy(faces), torch.from_numpy(windows))
+    return run(dnet, *inputs, forward=edit, finish=_from_signed).numpy()
 
 
 def synthesise_lips(
@@ -72,10 +73,10 @@ def synthesise_lips(
     Returns:
         ``[T, 384, 384, 3]``.
     """
-    masked = faces.copy()
-    masked[:, round(EDITED_FROM * LIP_PX) :] = 0
 
-    def synthesise(mel: Tensor, face: Tensor, reference: Tensor) -> Tensor:
+    def synthesise(mel: Tensor, *pixels: Tensor) -> Tensor:
+        face, reference = (to_float(part).flip(1) for part in pixels)
+        face[:, :, round(EDITED_FROM * LIP_PX) :] = 0
         both = torch.cat([face, reference], dim=1)
         if isinstance(network, LNet):
             low_res = network(mel, interpolate(both, (_LNET_PX, _LNET_PX), mode="area"))
@@ -83,8 +84,8 @@ def synthesise_lips(
         picture, _ = network(mel, both, reference)
         return picture
 
-    inputs = (torch.from_numpy(mels), _to_bgr(masked), _to_bgr(references))
-    return to_uint8(run(network, *inputs, forward=synthesise).flip(1))
+    inputs = (torch.from_numpy(part) for part in (mels, faces, references))
+    return run(network, *inputs, forward=synthesise, finish=_from_bgr).numpy()
 
 
 def change_upper_face(
@@ -107,14 +108,14 @@ def change_upper_face(
     """
     aus = expression_aus(expression)
 
-    def change(picture: Tensor) -> Tensor:
-        return ganimation(picture, aus.to(picture.device).expand(len(picture), -1))
+    def change(pixels: Tensor) -> Tensor:
+        large = _to_signed(pixels)
+        small = interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
+        changed = ganimation(small, aus.to(small.device).expand(len(small), -1))
+        size = large.shape[2:]
+        return large + interpolate(changed - small, size, mode="bilinear", align_corners=False)
 
-    large = _to_signed(faces)
-    small = interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
-    difference = run(ganimation, small, forward=change) - small
-    enlarged = interpolate(difference, large.shape[2:], mode="bilinear", align_corners=False)
-    return _from_signed(large + enlarged)
+    return run(ganimation, torch.from_numpy(faces), forward=change, finish=_from_signed).numpy()
 
 
 def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
@@ -128,7 +129,11 @@ def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8A
     Returns:
         ``[T, 512, 512, 3]``.
     """
-    return _from_signed(run(restorer, _to_signed(faces)))
+
+    def restore(pixels: Tensor) -> Tensor:
+        return restorer(_to_signed(pixels))
+
+    return run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
 
 
 def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
@@ -143,19 +148,22 @@ def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
         uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``.
     """
 
-    def label(picture: Tensor) -> Tensor:
-        return parser(picture).argmax(dim=1)
+    def label(pixels: Tensor) -> Tensor:
+        return parser(_to_signed(pixels)).argmax(dim=1)
 
-    return run(parser, _to_signed(faces), forward=label).to(torch.uint8).numpy()
+    def to_bytes(labels: Tensor) -> Tensor:
+        return labels.to(torch.uint8)
 
-
-def _to_signed(pictures: UInt8Array) -> Tensor:
-    return to_tensor(pictures) * 2 - 1
-
-
-def _from_signed(pictures: Tensor) -> UInt8Array:
-    return to_uint8((pictures + 1) / 2)
+    return run(parser, torch.from_numpy(faces), forward=label, finish=to_bytes).numpy()
 
 
-def _to_bgr(pictures: UInt8Array) -> Tensor:
-    return to_tensor(np.ascontiguousarray(pictures[..., ::-1]))
+def _to_signed(pixels: Tensor) -> Tensor:
+    return to_float(pixels) * 2 - 1
+
+
+def _from_signed(pictures: Tensor) -> Tensor:
+    return to_pixels((pictures + 1) / 2)
+
+
+def _from_bgr(pictures: Tensor) -> Tensor:
+    return to_pixels(pictures.flip(1))

@@ -46,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", choices=("lite", "official"), default="lite")
     parser.add_argument("--dnet", type=Path, help="weights of D-Net, for neutral")
     parser.add_argument("--size", type=int, default=96, help="side of neutral lips, px")
+    parser.add_argument(
+        "--surroundings",
+        choices=("edited", "source"),
+        default="edited",
+        help="around neutral lips: D-Net's edit, or the frame itself as the lite profile has it",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     options = parser.parse_args(arguments)
     if options.what == "neutral" and options.dnet is None:
@@ -95,6 +101,7 @@ def _neutral(options: argparse.Namespace, runner: Runner) -> Compute:
         template=templates["neutral"],
         landmarker=LiteLandmarker.from_file(device=runner.device),
         runner=runner,
+        show_source=options.surroundings == "source",
     )
 
 

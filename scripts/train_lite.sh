@@ -47,7 +47,7 @@ train audio audio --set 'data.splits={train: 1, lrcar_train: 1}' \
 train dnet dnet --set 'data.splits={train: 1, silent: 0.5}'
 for size in 96 384; do  # what L-Net and E-Net get as references in inference
   $python -m scripts.extend_store "$store" neutral --dnet "$(best dnet)" --size "$size" \
-    --splits train val
+    --surroundings source --splits train val
 done
 # Small faces teach lips first, with other frames as references; then the references of inference.
 train lnet lnet_any --set "audio_encoder=$(best audio)" \

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from models.dnet import DNetOutput
+from models.enet import ENetOutput
 from models.lnet import LNet, LNetConfig
 from retalking.alignment import transform_points
 from retalking.audio import load
@@ -20,7 +22,14 @@ from retalking.pipeline import Retalker
 from retalking.profiles import load_profile
 from retalking.video import VideoReader
 from tests import media
-from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
+from tests.e2e.conftest import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    NegativeENet,
+    StillDNet,
+    portrait_frames,
+)
 from third_party.ganimation import GANimation, GANimationConfig
 from third_party.gfpgan import GFPGAN, GFPGANConfig
 from third_party.gpen import GPEN, GPENConfig
@@ -101,6 +110,33 @@ def test_one_shot_takes_every_reference_from_the_first_face(job: Job, still_part
     still_parts.dnet.pictures.clear()
     job()
     assert not torch.equal(torch.cat(still_parts.dnet.pictures)[-1], pictures[0])
+
+
+def test_surroundings_of_references_are_those_of_the_source(job: Job, still_parts: Parts) -> None:
+    class Black(StillDNet):
+        def forward(self, image: torch.Tensor, coefficients: torch.Tensor) -> DNetOutput:
+            black = torch.full_like(image, -1)
+            return DNetOutput(coefficients, coefficients, black, black)
+
+    class Watch(NegativeENet):
+        def forward(
+            self, mel: torch.Tensor, faces: torch.Tensor, reference: torch.Tensor
+        ) -> ENetOutput:
+            references.append(reference.clone())
+            return super().forward(mel, faces, reference)
+
+    def seen(**options: object) -> torch.Tensor:
+        references.clear()
+        job(dataclasses.replace(still_parts, dnet=Black(), enet=Watch()), **options)
+        return torch.cat(references)
+
+    references: list[torch.Tensor] = []
+    assert not seen(reference_surroundings="edited").any()
+    kept = seen(reference_surroundings="source")
+    assert not kept[:, :, 150:300, 150:234].any()
+    assert (kept[:, :, -40:, :40] > 0).float().mean() > 0.5
+    # Another frame's face has its own surroundings.
+    assert not seen(reference_surroundings="source", one_shot=True).any()
 
 
 def test_static_shows_the_first_frame_only(job: Job, clip: Path) -> None:

@@ -36,6 +36,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--face3d_net_path", ["a.pt"], "face3d", Path("a.pt")),
     ("--reference-enhancer", ["gfpgan"], "reference_enhancer", "gfpgan"),
     ("--reference-enhancer-strength", ["0.25"], "reference_enhancer_strength", 0.25),
+    ("--reference-surroundings", ["edited"], "reference_surroundings", "edited"),
     ("--restorer", ["gpen"], "restorer", "gpen"),
     ("--restorer-strength", ["1e-1"], "restorer_strength", 0.1),
     ("--parser", ["parsenet"], "parser", "parsenet"),

@@ -338,7 +338,7 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
 
     def compute(clip) -> dict[str, np.ndarray]:
         template = np.zeros(64, np.float32)
-        return make_neutral_lips(clip, 96, 92, Unchanged(), template, landmarker, runner)
+        return make_neutral_lips(clip, 96, 92, Unchanged(), template, landmarker, runner, False)
 
     shutil.rmtree(extended / "neutral_96", ignore_errors=True)
     assert extend_store(extended, "neutral_96", compute, "stabiliser_256")[0] == 3

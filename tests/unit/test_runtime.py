@@ -223,11 +223,29 @@ def test_automatic_precision_is_bf16_where_the_gpu_has_it(
             lambda including_emulation=True, native=native: native or including_emulation,
         )
         assert choose_precision("auto", cuda) is (torch.bfloat16 if native else torch.float32)
-    assert choose_precision("auto", CPU) is torch.float32
     assert choose_precision("bf16", CPU) is torch.bfloat16
     assert choose_precision("fp16", cuda) is torch.float16
     with pytest.raises(ConfigError, match="--precision: got fp16 on the CPU"):
         choose_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx2": True, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        (None, torch.float32),
+    ],
+)
+def test_automatic_precision_is_bf16_where_the_cpu_has_it(
+    able: dict[str, bool] | None, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if able is None:  # an older PyTorch
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert choose_precision("auto", CPU) is expected
 
 
 def large_network() -> nn.Module:

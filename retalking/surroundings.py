@@ -1,0 +1,109 @@
+"""Keep what lies around a face as it is in the frame.
+
+D-Net edits a whole crop: it also moves and blurs collar, hair and background, and where the lip
+crop is larger than its own there is nothing at all. None of that speaks, so a reference may show
+the frame itself there. Where a face ends is told by a whole shot, never by one frame: an outline
+that followed the chin would tell L-Net how far the mouth was open.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retalking.alignment import transform_points
+from retalking.geometry import LIP_PX
+from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
+
+JAW = slice(0, 17)
+_CHIN = 8  # of the jaw; before it the right side of the face, left in the picture
+_RARE = 2  # percent of the frames whose jaw may lie further out, by mistake or for a blink of time
+_ROOM = 0.04  # share of the crop's side around the jaw that still moves with it
+_SLOPE = 0.015  # standard deviation of the region's edge, share of its side
+
+
+def outline_face(jaws_px: NDArray[np.floating]) -> Float64Array:
+    """How far out the jaw comes in any of several frames.
+
+    Args:
+        jaws_px: ``[F, 17, 2]`` in a crop that moves with the head.
+
+    Returns:
+        float64 ``[17, 2]``.
+    """
+    low, middle, high = np.percentile(jaws_px, (_RARE, 50, 100 - _RARE), axis=0)
+    outline = high
+    outline[:_CHIN, 0] = low[:_CHIN, 0]
+    outline[_CHIN, 0] = middle[_CHIN, 0]
+    return outline
+
+
+def face_region(outline_px: Float64Array, size_px: int) -> FloatArray:
+    """Weight of the face in a square crop.
+
+    Args:
+        outline_px: ``[17, 2]`` of ``outline_face``.
+        size_px: side of the crop.
+
+    Returns:
+        float32 ``[size_px, size_px]``, soft: 1 inside the outline and above it.
+    """
+    above = [(x, 0.0) for x in outline_px[[-1, 0], 0]]
+    corners = cv2.convexHull(np.concatenate([outline_px, above]).astype(np.float32))
+    region = np.zeros((size_px, size_px), dtype=np.uint8)
+    cv2.fillConvexPoly(region, np.rint(corners * 16).astype(np.int32), 1, shift=4)
+    room = 2 * round(_ROOM * size_px) + 1
+    grown = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (room, room)))
+    soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), _SLOPE * size_px)
+    return soft.astype(np.float32, copy=False)
+
+
+def keep_surroundings(references: UInt8Array, faces: UInt8Array, region: FloatArray) -> UInt8Array:
+    """Show the frame wherever a face never is.
+
+    Args:
+        references: uint8 ``[A, S, S, 3]``.
+        faces: uint8 ``[A, S, S, 3]``, of the frames themselves.
+        region: ``[S, S]`` of ``face_region``.
+
+    Returns:
+        uint8 ``[A, S, S, 3]``.
+    """
+    kept = np.empty_like(references)
+    for row, (reference, face) in enumerate(zip(references, faces, strict=True)):
+        mixed = face + region[..., None] * (reference.astype(np.float32) - face)
+        kept[row] = np.rint(mixed)
+    return kept
+
+
+class Surroundings:
+    """Where the faces of a video end, shot by shot."""
+
+    def __init__(self, track: FaceTrack, lip_crops: Float64Array) -> None:
+        """Measure every shot.
+
+        Args:
+            track: of the face.
+            lip_crops: float64 ``[F, 2, 3]``, frame to lip crop.
+        """
+        self._shot_id = track.shot_id
+        self._outlines: dict[int, Float64Array] = {}
+        for shot in np.unique(track.shot_id[track.detected]).tolist():
+            rows = np.flatnonzero(track.detected & (track.shot_id == shot))
+            jaws = track.landmarks_px[rows, JAW].astype(np.float64)
+            self._outlines[shot] = outline_face(transform_points(lip_crops[rows], jaws))
+        self._last: tuple[int, FloatArray] | None = None
+
+    def keep(self, references: UInt8Array, faces: UInt8Array, source: IntArray) -> UInt8Array:
+        """Apply ``keep_surroundings`` to lip crops ``[A, 384, 384, 3]`` of frames ``[A]``."""
+        kept = np.empty_like(references)
+        for row, shot in enumerate(self._shot_id[source].tolist()):
+            one = slice(row, row + 1)
+            kept[one] = keep_surroundings(references[one], faces[one], self._region(shot))
+        return kept
+
+    def _region(self, shot: int) -> FloatArray:
+        if self._last is None or self._last[0] != shot:
+            self._last = shot, face_region(self._outlines[shot], LIP_PX)
+        return self._last[1]
