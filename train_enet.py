@@ -122,9 +122,7 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         low_res = net.low_res(batch.mels.flatten(0, 1), seen)
     noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
-    large = net.enlarge(low_res, net.encode_style(references), noise)
-    if net.config.reference_detail:
-        large = net.add_detail(large, low_res, faces, references)
+    large = net.finish(low_res, faces, references, noise)
     return large.float().flip(1), low_res.float().flip(1)
 
 

@@ -26,6 +26,8 @@ from third_party.stylegan2 import LEAKY_SLOPE, ResBlock, StyleConv, ToRGB
 Noise = Literal["zero", "random"] | Tensor | Sequence[Tensor]
 """What the style layers add: nothing, draws, draws from a seed per face, or a map per layer."""
 
+_PATCH = 4  # pixels of L-Net's face
+
 
 @dataclass(frozen=True)
 class ENetConfig:
@@ -40,6 +42,8 @@ class ENetConfig:
         padding_px: reflected border of the small face, cut off again after enlarging.
         reference_detail: whether the fine detail of the face's upper half and the reference's lower
             half is added where L-Net left them as they were; released and paper: no.
+        keeps_colour: whether the large face has L-Net's colours, in the mean over squares of 4 of
+            its pixels; released and paper: no.
         lnet: the network inside.
     """
 
@@ -50,6 +54,7 @@ class ENetConfig:
     encoder_channels: tuple[int, ...] = (256, 256, 512, 512, 512, 512, 512)
     padding_px: int = 2
     reference_detail: bool = False
+    keeps_colour: bool = False
     lnet: LNetConfig = field(default_factory=LNetConfig)
 
     def __post_init__(self) -> None:
@@ -180,6 +185,30 @@ class ENet(nn.Module):
         )
         return large + share * (known - coarse)
 
+    def keep_colour(self, large: Tensor, low_res: Tensor) -> Tensor:
+        """Give enlarged faces ``[B, 3, S, S]`` the colours of L-Net's ``[B, 3, s, s]``."""
+        tint = F.avg_pool2d(low_res, _PATCH) - F.avg_pool2d(large, _PATCH * self.config.scale)
+        return large + F.interpolate(tint, large.shape[2:], mode="bicubic", align_corners=False)
+
+    def finish(
+        self, low_res: Tensor, face: Tensor, reference: Tensor, noise: Noise | None = None
+    ) -> Tensor:
+        """Make large faces of L-Net's by all that the configuration asks for.
+
+        Args:
+            low_res: ``[B, 3, s, s]`` in [0, 1].
+            face: current faces ``[B, 3, S, S]``; their lower half is not read.
+            reference: ``[B, 3, S, S]``.
+            noise: see ``forward``.
+
+        Returns:
+            ``[B, 3, S, S]``.
+        """
+        large = self.enlarge(low_res, self.encode_style(reference), noise)
+        if self.config.reference_detail:
+            large = self.add_detail(large, low_res, face, reference)
+        return self.keep_colour(large, low_res) if self.config.keeps_colour else large
+
     def _noise_maps(self, noise: Noise | None, x: Tensor) -> list[Tensor | None]:
         if noise is None:
             noise = "random" if self.training else "zero"
@@ -243,7 +272,4 @@ class ENet(nn.Module):
             align_corners=False,
         )
         low_res = self.low_res(mel, small)
-        large = self.enlarge(low_res, self.encode_style(reference), noise)
-        if self.config.reference_detail:
-            large = self.add_detail(large, low_res, faces[:, :3], reference)
-        return ENetOutput(large, low_res)
+        return ENetOutput(self.finish(low_res, faces[:, :3], reference, noise), low_res)

@@ -1,9 +1,10 @@
 """Keep what lies around a face as it is in the frame.
 
-D-Net edits a whole crop: it also moves and blurs collar, hair and background, and where the lip
-crop is larger than its own there is nothing at all. None of that speaks, so a reference may show
-the frame itself there. Where a face ends is told by a whole shot, never by one frame: an outline
-that followed the chin would tell L-Net how far the mouth was open.
+D-Net edits a whole crop: it also moves and blurs collar, hair and background, tints the skin, and
+where the lip crop is larger than its own there is nothing at all. None of that speaks, so a
+reference may show the frame itself there and have its colours. Where a face ends is told by a whole
+shot, never by one frame: an outline that followed the chin would tell L-Net how far the mouth was
+open. Nor is the lower face of the frame looked at for its colours.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.alignment import transform_points
-from retalking.geometry import LIP_PX
+from retalking.geometry import EDITED_FROM, LIP_PX
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
 
 JAW = slice(0, 17)
@@ -21,6 +22,8 @@ _CHIN = 8  # of the jaw; before it the right side of the face, left in the pictu
 _RARE = 2  # percent of the frames whose jaw may lie further out, by mistake or for a blink of time
 _ROOM = 0.04  # share of the crop's side around the jaw that still moves with it
 _SLOPE = 0.015  # standard deviation of the region's edge, share of its side
+_REACH = 1 / 12  # standard deviation over which a tint is smoothed, share of the side
+_TINT_PX = 96  # a tint needs no more
 
 
 def outline_face(jaws_px: NDArray[np.floating]) -> Float64Array:
@@ -60,7 +63,10 @@ def face_region(outline_px: Float64Array, size_px: int) -> FloatArray:
 
 
 def keep_surroundings(references: UInt8Array, faces: UInt8Array, region: FloatArray) -> UInt8Array:
-    """Show the frame wherever a face never is.
+    """Show the frame wherever a face never is, and take its colours for the face.
+
+    What the two differ by around the lower face, smoothed over the crop, is the tint that is
+    taken away.
 
     Args:
         references: uint8 ``[A, S, S, 3]``.
@@ -70,11 +76,26 @@ def keep_surroundings(references: UInt8Array, faces: UInt8Array, region: FloatAr
     Returns:
         uint8 ``[A, S, S, 3]``.
     """
+    size_px = len(region)
+    small = (min(size_px, _TINT_PX),) * 2
+    known = 1 - region
+    known[: round(EDITED_FROM * size_px)] = 1
+    known = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
+    weight = _smooth(known) + 1e-3
     kept = np.empty_like(references)
     for row, (reference, face) in enumerate(zip(references, faces, strict=True)):
-        mixed = face + region[..., None] * (reference.astype(np.float32) - face)
-        kept[row] = np.rint(mixed)
+        excess = reference.astype(np.float32) - face
+        shrunk = cv2.resize(excess, small, interpolation=cv2.INTER_AREA)
+        tint = _smooth(shrunk * known[..., None]) / weight[..., None]
+        tint = cv2.resize(tint, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+        mixed = face + region[..., None] * (excess - tint)
+        kept[row] = np.rint(mixed.clip(0, 255))
     return kept
+
+
+def _smooth(picture: FloatArray) -> FloatArray:
+    smooth = cv2.GaussianBlur(picture, (0, 0), _REACH * len(picture))
+    return smooth.astype(np.float32, copy=False)
 
 
 class Surroundings:

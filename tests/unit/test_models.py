@@ -383,6 +383,30 @@ def test_enet_keeps_the_detail_that_lnet_left_alone() -> None:
     torch.testing.assert_close(net.add_detail(coarse, low_res, face, reference), coarse)
 
 
+def test_enet_keeps_the_colours_of_lnet() -> None:
+    net = ENet(dataclasses.replace(ENET, keeps_colour=True)).eval()
+    low_res, large = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 128, 128)
+    small = nn.functional.avg_pool2d(low_res, 4)
+    tinted = 0.5 * large + torch.tensor([0.3, 0.0, -0.2])[:, None, None]
+    kept = net.keep_colour(tinted, low_res)
+    mean = kept.mean(dim=(2, 3))
+    torch.testing.assert_close(mean, small.mean(dim=(2, 3)), atol=5e-3, rtol=0)
+    # Detail stays, and a face that has those colours already stays as it is.
+    fine = tinted - nn.functional.avg_pool2d(tinted, 5, 1, 2)
+    kept_fine = kept - nn.functional.avg_pool2d(kept, 5, 1, 2)
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert (kept_fine - fine)[inside].abs().mean() < 0.1 * fine[inside].abs().mean()
+    flat = torch.full((1, 3, 32, 32), 0.4)
+    same = torch.full((1, 3, 128, 128), 0.4)
+    torch.testing.assert_close(net.keep_colour(same, flat), same)
+    mel, faces, reference = enet_inputs()
+    plain = ENet(ENET).eval()
+    plain.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        before, after = plain(mel, faces, reference), net(mel, faces, reference)
+    torch.testing.assert_close(after.face, net.keep_colour(before.face, before.low_res))
+
+
 def test_enet_refuses_another_face_size() -> None:
     mel, faces, reference = enet_inputs()
     with pytest.raises(ConfigError, match=r"E-Net: faces of 64x128 px, expected 128x128"):
