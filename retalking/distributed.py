@@ -138,6 +138,7 @@ class RankBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation over the samples of all ranks, as if one process had them all.
 
     PyTorch's SyncBatchNorm does the same on GPUs only. Every rank must hold equally many values.
+    A process on its own may use it too.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -153,7 +154,7 @@ class RankBatchNorm(nn.modules.batchnorm._BatchNorm):
         mean = _Mean.apply(x.mean(axes))
         centred = x - mean.view(shape)
         variance = _Mean.apply(centred.square().mean(axes))
-        count = x.numel() // x.shape[1] * torch.distributed.get_world_size()
+        count = x.numel() // x.shape[1] * _num_ranks()
         self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
         output = centred * (variance + self.eps).rsqrt().view(shape)
         if self.weight is not None:
@@ -172,13 +173,19 @@ class RankBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.running_var.lerp_(variance, momentum)
 
 
+def _num_ranks() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
 class _Mean(torch.autograd.Function):
     """Mean over the ranks; its gradient is the mean over the ranks again."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        torch.distributed.all_reduce(values := values.clone())
-        return values / torch.distributed.get_world_size()
+        values = values.clone()
+        if _num_ranks() > 1:
+            torch.distributed.all_reduce(values)
+        return values / _num_ranks()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:

@@ -61,7 +61,9 @@ def prepare(network: nn.Module, settings: ComputeSettings, ranks: Ranks) -> None
     Moves it to the device, gives every rank the weights of rank 0, shares its batch norms over the
     ranks, and applies the compile and channels-last switches.
     """
-    if ranks.world_size > 1:
+    # PyTorch's own batch norm errs by 1e-4 for channels-last pictures on CPUs, so that one process
+    # would not do the same as several. Next to bfloat16 that is nothing, and it is faster.
+    if ranks.world_size > 1 or (ranks.device.type == "cpu" and settings.precision == "fp32"):
         share_batch_norm(network)
     network.to(ranks.device)
     ranks.broadcast(network)

@@ -67,8 +67,9 @@ def _computes_in_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older releases of PyTorch cannot tell; then fp32 it is.
-    known = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and any(known.get(name) for name in _CPU_BF16)
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    able: dict[str, Any] = {} if ask is None else ask()
+    return device.type == "cpu" and any(able.get(name) for name in _CPU_BF16)
 
 
 @dataclass

@@ -80,13 +80,13 @@ def keep_surroundings(references: UInt8Array, faces: UInt8Array, region: FloatAr
     small = (min(size_px, _TINT_PX),) * 2
     known = 1 - region
     known[: round(EDITED_FROM * size_px)] = 1
-    known = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
-    weight = _smooth(known) + 1e-3
+    share = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    weight = _smooth(share) + 1e-3
     kept = np.empty_like(references)
     for row, (reference, face) in enumerate(zip(references, faces, strict=True)):
         excess = reference.astype(np.float32) - face
         shrunk = cv2.resize(excess, small, interpolation=cv2.INTER_AREA)
-        tint = _smooth(shrunk * known[..., None]) / weight[..., None]
+        tint = _smooth(shrunk * share[..., None]) / weight[..., None]
         tint = cv2.resize(tint, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
         mixed = face + region[..., None] * (excess - tint)
         kept[row] = np.rint(mixed.clip(0, 255))
@@ -119,9 +119,10 @@ class Surroundings:
     def keep(self, references: UInt8Array, faces: UInt8Array, source: IntArray) -> UInt8Array:
         """Apply ``keep_surroundings`` to lip crops ``[A, 384, 384, 3]`` of frames ``[A]``."""
         kept = np.empty_like(references)
-        for row, shot in enumerate(self._shot_id[source].tolist()):
-            one = slice(row, row + 1)
-            kept[one] = keep_surroundings(references[one], faces[one], self._region(shot))
+        shots = self._shot_id[source]
+        for shot in np.unique(shots).tolist():
+            rows = shots == shot
+            kept[rows] = keep_surroundings(references[rows], faces[rows], self._region(shot))
         return kept
 
     def _region(self, shot: int) -> FloatArray:

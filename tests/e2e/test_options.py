@@ -133,7 +133,8 @@ def test_surroundings_of_references_are_those_of_the_source(job: Job, still_part
     references: list[torch.Tensor] = []
     assert not seen(reference_surroundings="edited").any()
     kept = seen(reference_surroundings="source")
-    assert not kept[:, :, 150:300, 150:234].any()
+    mouth = kept[:, :, 240:300, 160:220]
+    assert mouth.diff(dim=3).abs().mean() < 0.01  # the skin's colour, but none of its detail
     assert (kept[:, :, -40:, :40] > 0).float().mean() > 0.5
     # Another frame's face has its own surroundings.
     assert not seen(reference_surroundings="source", one_shot=True).any()
