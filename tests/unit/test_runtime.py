@@ -118,6 +118,24 @@ def test_integers_come_back_as_numbers() -> None:
     np.testing.assert_array_equal(labels.numpy(), np.tile(np.arange(5), 2))
 
 
+def test_what_is_kept_of_a_batch_is_made_as_soon_as_it_is_done() -> None:
+    """Of the frames asked for, once their result was found to be finite."""
+    seen: list[int] = []
+
+    def to_bytes(result: Tensor) -> Tensor:
+        seen.append(len(result))
+        return (result * 10).to(torch.uint8)
+
+    pictures = torch.arange(6.0)[:, None]
+    kept = runner_of()(lambda picture: picture.double(), pictures, finish=to_bytes)
+    assert kept.dtype == torch.uint8
+    np.testing.assert_array_equal(kept[:, 0], np.arange(6) * 10)
+    assert seen == [4, 2]
+    with pytest.raises(RetalkingError, match="not finite"):
+        runner_of()(lambda picture: picture / 0, pictures, finish=to_bytes)
+    assert seen == [4, 2]
+
+
 class Greedy:
     """A network that fits into memory up to a batch size."""
 

@@ -144,6 +144,30 @@ def test_labels_are_the_strongest_class(runner: Runner) -> None:
     assert set(np.unique(labels[1, 100:])) == {0}
 
 
+def test_pictures_of_a_chunk_are_never_held_as_numbers(runner: Runner) -> None:
+    """Only batches of them are: a chunk would take four times the memory, several times over."""
+    held: list[Tensor] = []
+
+    def run(network: Any, *inputs: Tensor, **options: Any) -> Tensor:
+        result = runner(network, *inputs, **options)
+        held.extend([*inputs, result])
+        return result
+
+    enet = Spy(lambda mel, face, reference: (reference, None))
+    dnet = Spy(lambda picture, window: SimpleNamespace(edited=picture))
+    scores = torch.zeros(2, 19, 512, 512)
+    windows, mels = np.zeros((2, 73, 26), np.float32), np.zeros((2, 1, 80, 16), np.float32)
+    small, lips, large = (noise(2, size_px) for size_px in (256, LIP_PX, 512))
+    edit_expression(run, dnet, small, windows)  # type: ignore[arg-type]
+    synthesise_lips(run, enet, lips, lips, mels)  # type: ignore[arg-type]
+    change_upper_face(run, Spy(lambda picture, aus: picture), lips, "angry")  # type: ignore[arg-type]
+    restore_faces(run, Spy(lambda picture: picture), large)  # type: ignore[arg-type]
+    parse_faces(run, Spy(lambda _: scores), large)  # type: ignore[arg-type]
+    pictures = [part for part in held if part.numel() > 2 * 256 * 256]
+    assert len(pictures) == 11
+    assert {part.dtype for part in pictures} == {torch.uint8}
+
+
 def test_the_real_parser_runs() -> None:
     config = ParseNetConfig(base_channels=2, max_channels=4, num_halvings=4, body_depth=1)
     runner = Runner(torch.device("cpu"), torch.float32, 1)
