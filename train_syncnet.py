@@ -19,6 +19,7 @@ from datasets.syncnet import SyncDataSettings, SyncDraws, SyncSample
 from losses.sync import sync_cross_entropy, sync_probability
 from models import weights
 from models.initial import build
+from models.layers import freeze_absorbed_biases
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.batches import read_batches
 from retalking.ema import Ema
@@ -50,6 +51,7 @@ def judge(net: SyncExpert, batch: SyncSample) -> Tensor:
 def train(config: SyncTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     net = build(SyncExpert, config.model, config.init, "lipsync_expert")
+    freeze_absorbed_biases(net)
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)

@@ -162,3 +162,14 @@ class ConvNormReLU(nn.Module):
         """Map ``[B, C, H, W]`` to ``[B, C', H', W']``."""
         out = self.conv_block(x)
         return F.relu(out + x if self.residual else out)
+
+
+def freeze_absorbed_biases(network: nn.Module) -> None:
+    """Leave the biases that a batch norm takes away again as they are, in place.
+
+    In training the norm subtracts them with the mean, so that nothing depends on them. What arrives
+    as their gradient is rounding noise, from which Adam would make steps of full length.
+    """
+    for block in network.modules():
+        if isinstance(block, ConvNormReLU):
+            block.conv_block[0].bias.requires_grad_(False)

@@ -103,6 +103,19 @@ def test_shared_batch_norm_keeps_keys_and_evaluates_alike() -> None:
     assert torch.equal(shared(x), net.eval()(x))
 
 
+def test_shared_batch_norm_is_exact_alone_too() -> None:
+    """PyTorch's own errs by 1e-4 here."""
+    x = torch.randn(32, 16, 48, 96, generator=torch.Generator().manual_seed(0)) + 1
+    exact = nn.BatchNorm2d(16).double()
+    shared = share_batch_norm(nn.BatchNorm2d(16))
+    found = shared(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, exact(x.double()).float(), atol=2e-6, rtol=0)
+    for name, value in exact.named_buffers():
+        torch.testing.assert_close(
+            shared.get_buffer(name), value.to(shared.get_buffer(name)), atol=1e-6, rtol=0
+        )
+
+
 def test_alone_nothing_is_exchanged() -> None:
     ranks = Ranks()
     net = nn.Linear(2, 2)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retalking.distributed import Ranks
+from models.layers import ConvNormReLU, freeze_absorbed_biases
+from retalking.distributed import RankBatchNorm, Ranks
 from retalking.ema import Ema
 from retalking.optimization import (
     ComputeSettings,
@@ -88,6 +89,17 @@ def test_frozen_parameters_stay() -> None:
     assert torch.equal(net[0].weight, before)
 
 
+def test_biases_that_a_batch_norm_absorbs_stay() -> None:
+    net = nn.Sequential(ConvNormReLU(1, 2), nn.Flatten(), nn.Linear(2 * 16, 1))
+    freeze_absorbed_biases(net)
+    before = {name: value.clone() for name, value in net.named_parameters()}
+    updater = Updater(net.parameters(), _optimizer(), _compute(), Ranks())
+    updater.backward(net(torch.randn(8, 1, 4, 4)).square().mean())
+    updater.apply(0)
+    stayed = [name for name, value in net.named_parameters() if torch.equal(value, before[name])]
+    assert stayed == ["0.conv_block.0.bias"]
+
+
 def test_fp16_overflow_skips_the_update_and_lowers_the_scale() -> None:
     weight = nn.Parameter(torch.ones(1))
     updater = Updater([weight], _optimizer(), _compute(precision="fp16"), Ranks())
@@ -121,3 +133,10 @@ def test_prepare_applies_the_switches_in_place() -> None:
     assert net._compiled_call_impl is not None
     assert list(net.state_dict()) == ["weight", "bias"]
     assert Ema(net, 0.5).network._compiled_call_impl is None
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", RankBatchNorm), ("bf16", nn.BatchNorm2d)])
+def test_prepare_makes_batch_norm_exact_in_fp32(precision: str, kind: type[nn.Module]) -> None:
+    net = nn.Sequential(nn.BatchNorm2d(2))
+    prepare(net, _compute(precision=precision), Ranks())
+    assert type(net[0]) is kind
