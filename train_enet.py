@@ -119,10 +119,8 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
         small = degrade(faces, quality, small_px)
         small[:, :, round(EDITED_FROM * small_px) :] = 0
         seen = torch.cat([small, degrade(references, quality, small_px)], dim=1)
-    with torch.no_grad():
-        low_res = net.low_res(batch.mels.flatten(0, 1), seen)
     noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
-    large = net.finish(low_res, faces, references, noise)
+    large, low_res = net(batch.mels.flatten(0, 1), faces, references, noise, seen)
     return large.float().flip(1), low_res.float().flip(1)
 
 

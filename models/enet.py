@@ -190,25 +190,6 @@ class ENet(nn.Module):
         tint = F.avg_pool2d(low_res, _PATCH) - F.avg_pool2d(large, _PATCH * self.config.scale)
         return large + F.interpolate(tint, large.shape[2:], mode="bicubic", align_corners=False)
 
-    def finish(
-        self, low_res: Tensor, face: Tensor, reference: Tensor, noise: Noise | None = None
-    ) -> Tensor:
-        """Make large faces of L-Net's by all that the configuration asks for.
-
-        Args:
-            low_res: ``[B, 3, s, s]`` in [0, 1].
-            face: current faces ``[B, 3, S, S]``; their lower half is not read.
-            reference: ``[B, 3, S, S]``.
-            noise: see ``forward``.
-
-        Returns:
-            ``[B, 3, S, S]``.
-        """
-        large = self.enlarge(low_res, self.encode_style(reference), noise)
-        if self.config.reference_detail:
-            large = self.add_detail(large, low_res, face, reference)
-        return self.keep_colour(large, low_res) if self.config.keeps_colour else large
-
     def _noise_maps(self, noise: Noise | None, x: Tensor) -> list[Tensor | None]:
         if noise is None:
             noise = "random" if self.training else "zero"
@@ -237,7 +218,12 @@ class ENet(nn.Module):
         return maps
 
     def forward(
-        self, mel: Tensor, faces: Tensor, reference: Tensor, noise: Noise | None = None
+        self,
+        mel: Tensor,
+        faces: Tensor,
+        reference: Tensor,
+        noise: Noise | None = None,
+        small: Tensor | None = None,
     ) -> ENetOutput:
         """Synthesise and enlarge faces; the released weights want BGR.
 
@@ -251,6 +237,8 @@ class ENet(nn.Module):
                 makes video flicker; int64 ``[B]``, a seed per face, so that its noise does not
                 depend on the rest of the batch; or one tensor ``[B or 1, 1, h, w]`` per style
                 layer. The default is ``"random"`` in training mode, else ``"zero"``.
+            small: what the L-Net inside sees, ``[B, 6, s, s]`` or ``[B, 6, T, s, s]``; made from
+                ``faces`` and ``reference`` if not given. In training it is degraded (paper C.3.3).
 
         Raises:
             ConfigError: a face size or the noise does not fit.
@@ -262,14 +250,21 @@ class ENet(nn.Module):
                 raise ConfigError(f"E-Net: {name} of {size} px, expected {size_px}x{size_px}")
         if faces.ndim == 5:
             frames = (flatten_mel(mel), flatten_frames(faces), flatten_frames(reference))
-            outputs = self(*frames, noise)
+            seen = None if small is None else flatten_frames(small)
+            outputs = self(*frames, noise, seen)
             return ENetOutput(*(restore_frames(out, faces.shape[2]) for out in outputs))
-        # Upstream behaviour kept for parity: no antialiasing, so 12 of 16 pixels are not read.
-        small = F.interpolate(
-            torch.cat([faces[:, :3], reference], dim=1),
-            (self.config.low_res_size_px,) * 2,
-            mode="bilinear",
-            align_corners=False,
-        )
+        if small is None:
+            # Upstream behaviour kept for parity: no antialiasing, so 12 of 16 pixels are not read.
+            small = F.interpolate(
+                torch.cat([faces[:, :3], reference], dim=1),
+                (self.config.low_res_size_px,) * 2,
+                mode="bilinear",
+                align_corners=False,
+            )
         low_res = self.low_res(mel, small)
-        return ENetOutput(self.finish(low_res, faces[:, :3], reference, noise), low_res)
+        large = self.enlarge(low_res, self.encode_style(reference), noise)
+        if self.config.reference_detail:
+            large = self.add_detail(large, low_res, faces[:, :3], reference)
+        if self.config.keeps_colour:
+            large = self.keep_colour(large, low_res)
+        return ENetOutput(large, low_res)

@@ -366,6 +366,23 @@ def test_enet_noise_is_silent_in_evaluation_random_in_training_and_repeatable_wh
             enlarge(bad)
 
 
+def test_enet_lets_lnet_see_other_pictures_than_the_large_ones() -> None:
+    net = ENet(ENET).eval()
+    mel, faces, reference = enet_inputs()
+    small = nn.functional.interpolate(torch.cat([faces, reference], 1), (32, 32), mode="bilinear")
+    with torch.no_grad():
+        plain = net(mel, faces, reference)
+        same = net(mel, faces, reference, small=small)
+        other = net(mel, faces, reference, small=small.flip(3))
+        over_time = [picture.unflatten(0, (1, 2)).transpose(1, 2) for picture in (faces, reference)]
+        film = net(mel[None], *over_time, small=small.flip(3).unflatten(0, (1, 2)).transpose(1, 2))
+        low_res = net.low_res(mel, small.flip(3))
+    assert torch.equal(same.face, plain.face)
+    assert torch.equal(other.low_res, low_res)
+    assert not torch.equal(other.face, plain.face)
+    torch.testing.assert_close(film.face.transpose(1, 2).flatten(0, 1), other.face)
+
+
 def test_enet_keeps_the_detail_that_lnet_left_alone() -> None:
     net = ENet(dataclasses.replace(ENET, reference_detail=True)).eval()
     low_res = torch.rand(1, 3, 32, 32)
