@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
-from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
+from datasets.held_out import HeldOutFilm, open_lpips, read_held_out, without_changes
 from losses.motion import point_loss
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
@@ -76,7 +76,7 @@ class DNetTraining(TrainingConfig):
     perceptual_weights: Path | None
     lip_reader: Path | None
     """Weights of our landmark network, for the opening term."""
-    validation: HeldOutPictures
+    validation: HeldOutFilm
 
 
 class Edited(NamedTuple):
@@ -98,6 +98,23 @@ def edit(net: DNet, batch: DNetSample, warp_only: bool) -> Edited:
     made = net(batch.sources * 2 - 1, batch.windows, warp_only)
     edited = None if made.edited is None else (made.edited.float() + 1) / 2
     return Edited((made.warped.float() + 1) / 2, edited, made.flow_px.float())
+
+
+def film_face(net: DNet, frames: Tensor, windows: Tensor) -> Tensor:
+    """Let the first face of a clip do what the clip does.
+
+    Args:
+        net: in evaluation mode.
+        frames: ``[F, 3, S, S]`` in [0, 1].
+        windows: ``[F, 73, 26]``.
+
+    Returns:
+        ``[F, 3, S, 3 S]``: the first face, what it was made to do, and the clip.
+    """
+    first = frames[:1]
+    made = [net(first * 2 - 1, window[None]).edited.float() for window in windows]
+    edited = ((torch.cat(made) + 1) / 2).clamp(0, 1)
+    return torch.cat([first.expand_as(frames), edited, frames], dim=3)
 
 
 def train(config: DNetTraining, job: Job) -> int:
@@ -122,6 +139,8 @@ def train(config: DNetTraining, job: Job) -> int:
         )
         for share in (0.0, 1.0 if config.data.exchanged else 0.0)
     )
+    pictures = DNetDraws(still.model_copy(update={"exchanged": 0.0}), seed=0)
+    film = [part.to(device) for part in pictures.film(0, config.validation.film_frames)]
     lpips = open_lpips(config.validation.lpips_weights, device)
     factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:
@@ -194,7 +213,11 @@ def train(config: DNetTraining, job: Job) -> int:
             lips = point_loss(flow_px, *points, config.data.size_px, lips=1)
             scores.setdefault("points_px", []).append(float(lips))
         means = {name: sum(values) / len(values) for name, values in scores.items()}
-        return Validation(means, {"source_target_warped_edited": torch.stack(rows[:8])})
+        return Validation(
+            means,
+            {"source_target_warped_edited": torch.stack(rows[:8])},
+            {"source_edited_target_video": film_face(ema.network, *film)},
+        )
 
     return run(
         config,

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
-from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
+from datasets.held_out import HeldOutFilm, open_lpips, read_held_out, without_changes
 from datasets.lnet import match_speech
 from datasets.spoken_clips import TalkingFace, choose_clips, read_face
 from datasets.store import Needs, Store
@@ -40,7 +40,6 @@ from retalking.images import to_tensor
 from retalking.launch import launch
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.recorder import FILM_FRAMES
 from retalking.training import Job, TrainingConfig, Validation, run
 
 
@@ -57,13 +56,6 @@ class ENetLoss(Schema):
     game: Game
     r1_gamma: float = Field(ge=0)
     """Of the gradient penalty on real faces (Mescheder et al. 2018); 0 as in the paper."""
-
-
-class ENetValidation(HeldOutPictures):
-    """What is judged and shown."""
-
-    film_frames: int = Field(default=FILM_FRAMES, ge=1)
-    """Of the clip that TensorBoard shows."""
 
 
 class ENetTraining(TrainingConfig):
@@ -85,7 +77,7 @@ class ENetTraining(TrainingConfig):
     perceptual: PerceptualKind
     perceptual_weights: Path | None
     arcface: Path | None
-    validation: ENetValidation
+    validation: HeldOutFilm
 
 
 def build(config: ENetTraining) -> ENet:

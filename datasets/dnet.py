@@ -141,6 +141,18 @@ class DNetDraws:
             clip_ids=drawn.clip.name,
         )
 
+    def film(self, draw: int, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Read the beginning of a sample's clip.
+
+        Returns:
+            Frames float32 ``[F, 3, S, S]`` RGB in [0, 1] and the coefficients around each of them,
+            ``[F, 73, 26]``; ``F`` is ``num_frames`` or less.
+        """
+        drawn = self._sampler(draw)
+        frames = range(min(num_frames, drawn.num_frames))
+        windows = np.stack([_windows(drawn, frame) for frame in frames])
+        return to_tensor(drawn.clip.pictures(self._part, frames)), torch.from_numpy(windows)
+
     def _exchange(self, drawn: Draw, basis: ExpressionBasis) -> DNetSample:
         clip, frame, size_px = drawn.clip, drawn.start, self._settings.size_px
         before = clip.coefficients().expression[frame]

@@ -15,6 +15,7 @@ from retalking.batches import Draws, to_device
 from retalking.config import Schema
 from retalking.errors import WeightsError
 from retalking.metrics.lpips_distance import load_lpips
+from retalking.recorder import FILM_FRAMES
 
 Settings = TypeVar("Settings", bound=Schema)
 
@@ -32,6 +33,13 @@ class HeldOutPictures(HeldOutSettings):
 
     lpips_weights: Path | None = None
     """AlexNet for LPIPS, torchvision's ``alexnet-owt-7be5be79.pth``; null leaves LPIPS out."""
+
+
+class HeldOutFilm(HeldOutPictures):
+    """What is judged of pictures, and shown of a clip."""
+
+    film_frames: int = Field(default=FILM_FRAMES, ge=1)
+    """Of the clip that TensorBoard shows."""
 
 
 def without_changes(settings: Settings, splits: tuple[str, ...]) -> Settings:
