@@ -16,29 +16,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from datasets.augment import Disturbance, disturb
 from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
 from datasets.spoken_clips import choose_clips, read_speech
 from datasets.store import Needs, Store
 from models import weights
 from models.audio_opening import AudioOpening, AudioOpeningConfig
 from retalking.batches import read_batches
-from retalking.config import Schema
 from retalking.ema import Ema
 from retalking.launch import launch
 from retalking.lip_motion import correlate
 from retalking.optimization import OptimizerSettings, Updater, prepare
 from retalking.training import Job, TrainingConfig, Validation, run
-
-
-class Disturbance(Schema):
-    """Random changes of mel windows, against learning speakers and rooms by heart."""
-
-    noise: float = Field(ge=0)
-    """Largest standard deviation of noise, in units of the mel's [-4, 4]."""
-    gain: float = Field(ge=0)
-    """Largest change of loudness, in the same unit."""
-    masked_bands: int = Field(ge=0, le=80)
-    """Most neighbouring frequency bands that are replaced by the window's mean."""
 
 
 class AudioTraining(TrainingConfig):
@@ -53,19 +42,6 @@ class AudioTraining(TrainingConfig):
     """Each is judged by itself."""
     validation_clips: int = Field(ge=1)
     """Most clips of a split."""
-
-
-def disturb(mels: Tensor, settings: Disturbance) -> Tensor:
-    """Change mel windows ``[B, 1, 80, 16]`` at random."""
-    shape = (len(mels), 1, 1, 1)
-    noise = torch.rand(shape, device=mels.device) * settings.noise
-    gain = (torch.rand(shape, device=mels.device) * 2 - 1) * settings.gain
-    mels = mels + noise * torch.randn_like(mels) + gain
-    first = torch.rand(shape, device=mels.device) * mels.shape[2]
-    count = torch.rand(shape, device=mels.device) * settings.masked_bands
-    bands = torch.arange(mels.shape[2], device=mels.device)[:, None]
-    masked = (bands >= first) & (bands < first + count)
-    return torch.where(masked, mels.mean((2, 3), keepdim=True), mels).clamp(-4, 4)
 
 
 def train(config: AudioTraining, job: Job) -> int:

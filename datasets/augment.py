@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from datasets.landmarks import MIRRORED
 from retalking.config import Schema
@@ -73,3 +75,27 @@ class Look:
         mirrored = points_px[:, MIRRORED].copy()
         mirrored[..., 0] = width_px - 1 - mirrored[..., 0]
         return mirrored
+
+
+class Disturbance(Schema):
+    """Random changes of mel windows, against learning speakers and rooms by heart."""
+
+    noise: float = Field(ge=0)
+    """Largest standard deviation of noise, in units of the mel's [-4, 4]."""
+    gain: float = Field(ge=0)
+    """Largest change of loudness, in the same unit."""
+    masked_bands: int = Field(ge=0, le=80)
+    """Most neighbouring frequency bands that are replaced by the window's mean."""
+
+
+def disturb(mels: Tensor, settings: Disturbance) -> Tensor:
+    """Change mel windows ``[B, 1, 80, 16]`` at random."""
+    shape = (len(mels), 1, 1, 1)
+    noise = torch.rand(shape, device=mels.device) * settings.noise
+    gain = (torch.rand(shape, device=mels.device) * 2 - 1) * settings.gain
+    mels = mels + noise * torch.randn_like(mels) + gain
+    first = torch.rand(shape, device=mels.device) * mels.shape[2]
+    count = torch.rand(shape, device=mels.device) * settings.masked_bands
+    bands = torch.arange(mels.shape[2], device=mels.device)[:, None]
+    masked = (bands >= first) & (bands < first + count)
+    return torch.where(masked, mels.mean((2, 3), keepdim=True), mels).clamp(-4, 4)

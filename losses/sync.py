@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 PROBABILITY_FLOOR = 1e-7
@@ -38,6 +40,37 @@ def sync_cross_entropy(probability: Tensor, in_sync: Tensor) -> Tensor:
     """
     p = probability.clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return -(in_sync * p.log() + (1 - in_sync) * (1 - p).log()).mean()
+
+
+def group_cross_entropy(cosine: Tensor) -> Tensor:
+    """``sync_cross_entropy`` of all pairs of a group, right and wrong ones counting the same.
+
+    Args:
+        cosine: ``[B, V, W]`` in [0, 1] of the lips of window ``i`` and the speech of window ``j``.
+    """
+    belongs = torch.eye(*cosine.shape[1:], dtype=torch.bool, device=cosine.device)
+    right, wrong = cosine[:, belongs], cosine[:, ~belongs]
+    losses = (
+        sync_cross_entropy(right, torch.ones_like(right)),
+        sync_cross_entropy(wrong, torch.zeros_like(wrong)),
+    )
+    return (losses[0] + losses[1]) / 2
+
+
+def contrastive_loss(cosine: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of finding the own speech of lips in a group (InfoNCE).
+
+    After van den Oord et al. 2018; not in the paper.
+
+    Args:
+        cosine: ``[B, V, W]`` of the lips of window ``i`` and the speech of window ``j``, V <= W.
+        temperature: the difference of two cosines that makes one e times as likely as the other.
+
+    Returns:
+        The mean over all lips; ln W where all cosines are the same.
+    """
+    own = torch.arange(cosine.shape[1], device=cosine.device).repeat(len(cosine))
+    return F.cross_entropy(cosine.flatten(0, 1) / temperature, own)
 
 
 def sync_loss(video: Tensor, audio: Tensor) -> Tensor:

@@ -97,6 +97,7 @@ def test_dnet_moves_the_editing_network_in_stage_2_only(run: Run, tmp_path: Path
         ("enet", "arcface=none.pth", "or set 'arcface: null'"),
         ("enet", "lnet=null", "lnet: got null, expected the weights of a trained L-Net"),
         ("syncnet", "data.positive_share=2", "data.positive_share: got 2"),
+        ("syncnet", "contrast.group.num_shown=4", "num_shown <= num_windows <= span_frames"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -23,6 +23,7 @@ from tests.e2e.trainers import SIZE_PX, TRAINERS, records
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 EIGHT = ("loop.batch_size=8",)  # batch norm needs more than two
+TELL_APART = ("contrast.opening_steps=0", "optimizer.learning_rate=3e-3", "model.base_channels=4")
 REAL_CLIPS = ("lrs3_eVFYhbHpfqU_00007",)
 
 
@@ -50,7 +51,8 @@ def learn_one_batch(
         ("dnet", "l1", 0.5, ("warp_steps=0",)),
         ("enet", "l1", 0.5, ("loss.adversarial=0",)),
         ("lnet", "l1", 0.5, ()),
-        ("syncnet", "loss", 0.5, ("model.base_channels=4", *EIGHT)),
+        ("syncnet", "loss", 0.5, (*TELL_APART, *EIGHT)),
+        ("syncnet", "loss", 0.5, ("contrast=null", "model.base_channels=4", *EIGHT)),
     ],
 )
 def test_one_batch_is_learnt_by_heart(
@@ -87,7 +89,8 @@ REAL = [
         ("loss.adversarial=0", "loop.batch_size=4", "model.encoder_channels=[16, 16]"),
     ),
     ("lnet", "l1", 0.3, ("loop.batch_size=4",)),
-    ("syncnet", "loss", 0.3, ("model.base_channels=4", *EIGHT)),
+    ("syncnet", "loss", 0.3, (*TELL_APART, *EIGHT)),
+    ("syncnet", "loss", 0.3, ("contrast=null", "model.base_channels=4", *EIGHT)),
 ]
 
 

@@ -18,6 +18,7 @@ from datasets.sampling import WindowSampler, nearest_in_pose
 from datasets.speech import SpeechDataSettings, SpeechDraws
 from datasets.store import Needs, Store
 from datasets.store_format import pack_pictures, write_part
+from datasets.sync_groups import GroupSettings, SyncGroups
 from datasets.syncnet import SyncDataSettings, SyncDraws
 from retalking.batches import read_batches
 from retalking.distributed import Ranks
@@ -80,6 +81,11 @@ def _sync(folder: Path, augment: AugmentSettings = STILL) -> SyncDataSettings:
     )
 
 
+def _group(**changes) -> GroupSettings:
+    values = {"num_windows": 6, "num_shown": 2, "span_frames": 9, "shift": 0, "zoom": 0}
+    return GroupSettings(**(values | changes))
+
+
 def _frames(pictures: torch.Tensor) -> list[int]:
     """Frame numbers that flat pictures ``[T, 3, H, W]`` were painted with."""
     return (pictures[:, 1, -8:, -8:].mean((1, 2)) * 255 / 4).round().int().tolist()
@@ -91,6 +97,7 @@ def _all_draws(folder: Path) -> list:
         ENetDraws(_enet(folder, LIVELY), 3),
         DNetDraws(_dnet(folder, LIVELY.model_copy(update={"flip": 0.0})), 3),
         SyncDraws(_sync(folder, LIVELY), 3),
+        SyncGroups(_sync(folder, LIVELY), _group(shift=0.1, zoom=0.1), 3),
         SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 3),
     ]
 
@@ -295,6 +302,42 @@ def test_speech_samples_pair_sound_and_opening(folder: Path) -> None:
         assert float(sample.mels[0, 0, 0]) * 100 == pytest.approx(frame * 80 // 25, abs=0.5)
         assert sample.mels.shape == (1, 80, 16)
         assert abs(float(sample.relative_openings)) < 2
+
+def test_sync_groups_are_windows_of_one_span_with_their_speech(folder: Path) -> None:
+    draws = SyncGroups(_sync(folder), _group(), 0)
+    seen = set()
+    for n in range(100):
+        sample = draws[n]
+        assert sample.faces.shape == (2, 15, 16, 32)
+        assert sample.mels.shape == (6, 1, 80, 16)
+        columns = [round(float(mel[0, 0, 0]) * 100) for mel in sample.mels]
+        starts = [-(-column * 25 // 80) for column in columns]  # the first frame at or after it
+        assert len(set(starts)) == 6
+        assert max(starts) - min(starts) < 9
+        for face, start in zip(sample.faces, starts, strict=False):
+            assert _frames(face.unflatten(0, (5, 3))) == list(range(start, start + 5))
+        for opening, start in zip(sample.openings, starts, strict=True):
+            assert opening.diff().min() > 0
+            assert opening[0].item() < 0 or start > 5  # from the clip's mean, and it rises
+        seen.update((sample.clip_ids, start) for start in starts)
+    assert len(seen) == sum(20 + clip - 4 for clip in range(3))  # every window of every clip
+
+
+def test_a_moved_crop_is_moved_for_a_whole_group(folder: Path) -> None:
+    still, moved = (
+        SyncGroups(_sync(folder), _group(**changes), 0)[0].faces.unflatten(1, (5, 3))
+        for changes in ({}, {"shift": 0.2})
+    )
+    edges = [(faces[:, :, 2] > 0.7).sum((2, 3)) for faces in (still, moved)]  # the bright edge
+    assert (edges[0] != edges[1]).all()
+    assert edges[1].unique().numel() == 1
+
+
+@pytest.mark.parametrize("changes", [{"num_shown": 7}, {"span_frames": 5}])
+def test_a_group_must_fit_its_span(changes: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="num_shown <= num_windows <= span_frames"):
+        _group(**changes)
+
 
 
 def test_enet_adds_quality_and_noise_to_lnets_sample(folder: Path) -> None:

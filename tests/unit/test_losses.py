@@ -23,6 +23,8 @@ from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.style import gram, style
 from losses.sync import (
     SyncSchedule,
+    contrastive_loss,
+    group_cross_entropy,
     stack_lower_halves,
     sync_cross_entropy,
     sync_loss,
@@ -184,6 +186,27 @@ def test_sync_cross_entropy_matches_torch_and_stays_finite() -> None:
     assert loss.isfinite()
     assert edge.grad is not None
     assert edge.grad.isfinite().all()
+
+
+def test_contrastive_loss_at_known_cosines() -> None:
+    assert contrastive_loss(torch.full((3, 2, 4), 0.3), 0.07).item() == pytest.approx(math.log(4))
+    cosine = torch.tensor([[[0.9, 0.2, 0.2], [0.2, 0.9, 0.2]]])  # two windows shown of three heard
+    wanted = math.log(1 + 2 * math.exp(-0.7 / 0.1))
+    assert contrastive_loss(cosine, 0.1).item() == pytest.approx(wanted, rel=1e-4)
+    assert contrastive_loss(cosine.flip(2), 0.1).item() > 3  # their own speech is the least like
+    both = contrastive_loss(torch.cat([cosine, cosine.flip(2)]), 0.1).item()
+    alone = [contrastive_loss(part, 0.1).item() for part in (cosine, cosine.flip(2))]
+    assert both == pytest.approx(sum(alone) / 2)
+
+
+def test_group_cross_entropy_counts_right_and_wrong_pairs_the_same() -> None:
+    cosine = torch.full((3, 2, 4), 0.3)
+    cosine[:, [0, 1], [0, 1]] = 0.8
+    wanted = -(math.log(0.8) + math.log(1 - 0.3)) / 2
+    assert group_cross_entropy(cosine).item() == pytest.approx(wanted, rel=1e-5)
+    cosine[:, 0, 1] = 0.6  # one of six wrong pairs
+    wanted = -(math.log(0.8) + (math.log(1 - 0.6) + 5 * math.log(1 - 0.3)) / 6) / 2
+    assert group_cross_entropy(cosine).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_lower_halves_are_stacked_frame_by_frame() -> None:
