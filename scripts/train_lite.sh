@@ -56,7 +56,8 @@ neutral=(--set data.reference=neutral)
 train lnet lnet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "init=$(best lnet_any)" \
   --set loop.num_steps=300 --set optimizer.decay_steps=1800
 train enet enet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "lnet=$(best lnet)"
-train syncnet syncnet
+train syncnet syncnet --set 'data.splits={train: 1, lrcar_train: 1}' \
+  --set 'validation.splits=[val, lrcar_val]'
 for network in dnet lnet enet; do
   ship "$network" "$network"
 done
