@@ -110,12 +110,16 @@ class GroupObjective(nn.Module):
 
     Args:
         settings: terms and their weights.
+        right_share: see ``group_cross_entropy``.
         model: of the expert.
     """
 
-    def __init__(self, settings: ContrastSettings, model: SyncExpertConfig) -> None:
+    def __init__(
+        self, settings: ContrastSettings, right_share: float, model: SyncExpertConfig
+    ) -> None:
         super().__init__()
         self._settings = settings
+        self._right_share = right_share
         self.opening = nn.Linear(model.embedding_channels, model.num_frames)
 
     def open(self, data: SyncDataSettings, seed: int) -> Draws[SyncGroup]:
@@ -140,7 +144,7 @@ class GroupObjective(nn.Module):
             return loss
         cosine = _compare(lips, heard)
         loss = loss + contrastive_loss(cosine, settings.temperature)
-        return loss + settings.cross_entropy * group_cross_entropy(cosine)
+        return loss + settings.cross_entropy * group_cross_entropy(cosine, self._right_share)
 
     def validate(self, net: SyncExpert, batches: list[SyncGroup]) -> dict[str, float]:
         """Judge by the contrastive loss and by how often the own speech is the nearest."""
@@ -150,7 +154,7 @@ class GroupObjective(nn.Module):
         return {
             "loss": contrastive_loss(cosine, self._settings.temperature).item(),
             "accuracy": (cosine.argmax(2) == own).float().mean().item(),
-            "cross_entropy": group_cross_entropy(cosine).item(),
+            "cross_entropy": group_cross_entropy(cosine, self._right_share).item(),
         }
 
 
@@ -179,7 +183,7 @@ def train(config: SyncTraining, job: Job) -> int:
     net = build(SyncExpert, config.model, config.init, "lipsync_expert")
     objective: Any = PairObjective()
     if config.contrast is not None:
-        objective = GroupObjective(config.contrast, config.model)
+        objective = GroupObjective(config.contrast, config.data.positive_share, config.model)
     freeze_absorbed_biases(net)
     prepare(net, config.compute, job.ranks)
     prepare(objective, config.compute, job.ranks)

@@ -30,7 +30,8 @@ class SyncDataSettings(Schema):
     size_px: int = Field(ge=16)
     """Side of the stored lip crops to use."""
     positive_share: float = Field(gt=0, lt=1)
-    """Share of samples whose speech belongs to the lips."""
+    """Share of samples whose speech belongs to the lips, or their weight where windows of a clip
+    are told apart."""
     min_shift_frames: int = Field(ge=1)
     """How far the speech of other samples is away at least, where the clip is long enough."""
     augment: AugmentSettings

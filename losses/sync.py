@@ -42,19 +42,19 @@ def sync_cross_entropy(probability: Tensor, in_sync: Tensor) -> Tensor:
     return -(in_sync * p.log() + (1 - in_sync) * (1 - p).log()).mean()
 
 
-def group_cross_entropy(cosine: Tensor) -> Tensor:
-    """``sync_cross_entropy`` of all pairs of a group, right and wrong ones counting the same.
+def group_cross_entropy(cosine: Tensor, right_share: float) -> Tensor:
+    """``sync_cross_entropy`` of all pairs of a group.
 
     Args:
         cosine: ``[B, V, W]`` in [0, 1] of the lips of window ``i`` and the speech of window ``j``.
+        right_share: how much the right pairs count together, the wrong ones the rest of 1. An
+            expert that knows nothing answers with it.
     """
     belongs = torch.eye(*cosine.shape[1:], dtype=torch.bool, device=cosine.device)
     right, wrong = cosine[:, belongs], cosine[:, ~belongs]
-    losses = (
-        sync_cross_entropy(right, torch.ones_like(right)),
-        sync_cross_entropy(wrong, torch.zeros_like(wrong)),
-    )
-    return (losses[0] + losses[1]) / 2
+    found = sync_cross_entropy(right, torch.ones_like(right))
+    refused = sync_cross_entropy(wrong, torch.zeros_like(wrong))
+    return right_share * found + (1 - right_share) * refused
 
 
 def contrastive_loss(cosine: Tensor, temperature: float) -> Tensor:

@@ -39,7 +39,7 @@ best() {  # run
 }
 ship() {  # network, run
   $python -m scripts.ship_weights "$(best "$2")" "$lite/$1.safetensors" \
-    --note "scripts/train_lite.sh, configs/$1/lite.yaml"
+    --note "scripts/train_lite.sh, configs/$2/lite.yaml"
 }
 
 train audio audio --set 'data.splits={train: 1, lrcar_train: 1}' \
@@ -56,8 +56,10 @@ neutral=(--set data.reference=neutral)
 train lnet lnet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "init=$(best lnet_any)" \
   --set loop.num_steps=300 --set optimizer.decay_steps=1800
 train enet enet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "lnet=$(best lnet)"
-train syncnet syncnet --set 'data.splits={train: 1, lrcar_train: 1}' \
-  --set 'validation.splits=[val, lrcar_val]'
+expert=(--set 'data.splits={train: 1, lrcar_train: 1}' --set 'validation.splits=[val, lrcar_val]')
+train syncnet syncnet_start "${expert[@]}"
+train syncnet syncnet "${expert[@]}" --set "init=$(best syncnet_start)" \
+  --set contrast.opening_steps=0 --set optimizer.learning_rate=1.5e-3
 for network in dnet lnet enet; do
   ship "$network" "$network"
 done

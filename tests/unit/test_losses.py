@@ -199,14 +199,14 @@ def test_contrastive_loss_at_known_cosines() -> None:
     assert both == pytest.approx(sum(alone) / 2)
 
 
-def test_group_cross_entropy_counts_right_and_wrong_pairs_the_same() -> None:
+def test_group_cross_entropy_weighs_right_and_wrong_pairs() -> None:
     cosine = torch.full((3, 2, 4), 0.3)
     cosine[:, [0, 1], [0, 1]] = 0.8
-    wanted = -(math.log(0.8) + math.log(1 - 0.3)) / 2
-    assert group_cross_entropy(cosine).item() == pytest.approx(wanted, rel=1e-5)
+    wanted = -0.6 * math.log(0.8) - 0.4 * math.log(1 - 0.3)
+    assert group_cross_entropy(cosine, 0.6).item() == pytest.approx(wanted, rel=1e-5)
     cosine[:, 0, 1] = 0.6  # one of six wrong pairs
     wanted = -(math.log(0.8) + (math.log(1 - 0.6) + 5 * math.log(1 - 0.3)) / 6) / 2
-    assert group_cross_entropy(cosine).item() == pytest.approx(wanted, rel=1e-5)
+    assert group_cross_entropy(cosine, 0.5).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_lower_halves_are_stacked_frame_by_frame() -> None:
