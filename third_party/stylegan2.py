@@ -47,12 +47,21 @@ def demodulation(weight: Tensor, style: Tensor) -> Tensor:
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, transposed: bool = False
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    *,
+    demodulate: bool = True,
+    transposed: bool = False,
+    gain: float = 1.0,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Convolve with a weight whose input channels are scaled sample by sample.
 
     The scale is applied to the activations and the demodulation to the result, which equals
     modulating the weight of every sample but keeps one dense convolution for the whole batch.
+    CPUs are busier with such passes over a large picture than with the convolution: there, unless
+    gradients are wanted, every sample gets a convolution with a weight of its own.
 
     Args:
         x: ``[B, C, H, W]``.
@@ -60,16 +69,27 @@ def modulated_conv2d(
         style: ``[B, C]``.
         demodulate: divide by the expected deviation of each output channel.
         transposed: transposed convolution of stride 2 without padding.
+        gain: factor of the result.
+        bias: ``[O]``, added to it.
 
     Returns:
         ``[B, O, H, W]``, or ``[B, O, 2H - 2 + k, 2W - 2 + k]`` with ``transposed``.
     """
+    padding = weight.shape[-1] // 2
+    factor = style.new_full((1, 1, 1, 1), gain, dtype=torch.float32)
+    if demodulate:
+        factor = factor * demodulation(weight, style)
+    if x.device.type == "cpu" and not torch.is_grad_enabled() and not transposed:
+        scales = style.float()[:, None, :, None, None] * factor[..., None]
+        pairs = zip(x.split(1), (weight * scales).to(weight.dtype), strict=True)
+        return torch.cat([F.conv2d(one, each, bias, padding=padding) for one, each in pairs])
     scaled = x * style[:, :, None, None].to(x.dtype)
     if transposed:
         out = F.conv_transpose2d(scaled, weight.transpose(0, 1), stride=2)
     else:
-        out = F.conv2d(scaled, weight, padding=weight.shape[-1] // 2)
-    return out * demodulation(weight, style).to(out.dtype) if demodulate else out
+        out = F.conv2d(scaled, weight, padding=padding)
+    out = out * factor.to(out.dtype)
+    return out if bias is None else out + bias[:, None, None].to(out.dtype)
 
 
 @dataclass(frozen=True)
@@ -158,9 +178,18 @@ class ModulatedConv2d(CheckpointWeight):
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(fan_in))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; ``[B, O, H, W]``."""
-        return modulated_conv2d(x, self.weight, self.modulation(style), demodulate=self.demodulate)
+    def forward(
+        self, x: Tensor, style: Tensor, bias: Tensor | None = None, gain: float = 1.0
+    ) -> Tensor:
+        """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; see ``modulated_conv2d``."""
+        return modulated_conv2d(
+            x,
+            self.weight,
+            self.modulation(style),
+            demodulate=self.demodulate,
+            gain=gain,
+            bias=bias,
+        )
 
 
 class StyleConv(nn.Module):
@@ -193,10 +222,10 @@ class StyleConv(nn.Module):
         """
         if self.upsample:
             x = resize_bilinear(x, 2)
-        out = self.modulated_conv(x, style) * math.sqrt(2)
+        out = self.modulated_conv(x, style, self.bias.flatten(), math.sqrt(2))
         if noise is not None:
             out = out + (self.weight * noise).to(out.dtype)
-        return F.leaky_relu(out + self.bias.to(out.dtype), LEAKY_SLOPE)
+        return F.leaky_relu(out, LEAKY_SLOPE, inplace=True)
 
 
 class ToRGB(nn.Module):
@@ -209,7 +238,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return ``[B, 3, H, W]``; ``skip`` is the picture ``[B, 3, H/2, W/2]`` so far."""
-        out = self.modulated_conv(x, style) + self.bias
+        out = self.modulated_conv(x, style, self.bias.flatten())
         return out if skip is None else out + resize_bilinear(skip, 2)
 
 

@@ -91,10 +91,20 @@ def test_saved_network_comes_back_with_its_config(name: str, tmp_path: Path) -> 
     assert torch.equal(loaded(*inputs), network(*inputs))
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_modulated_convolution_equals_a_weight_per_sample(transposed: bool) -> None:
+def test_modulated_convolution_equals_a_weight_per_sample(transposed: bool, training: bool) -> None:
     x, weight, style = torch.randn(2, 4, 6, 5), torch.randn(3, 4, 3, 3), torch.rand(2, 4) + 0.5
-    got = modulated_conv2d(x, weight, style, transposed=transposed)
+    bias = torch.randn(3)
+    with torch.set_grad_enabled(training):
+        got, more = (
+            modulated_conv2d(x, weight, style, transposed=transposed, **extra)
+            for extra in ({}, {"gain": 1.5, "bias": bias})
+        )
+        plain = modulated_conv2d(x, weight, style, demodulate=False, gain=2)
+    torch.testing.assert_close(more, 1.5 * got + bias[:, None, None])
+    scaled = F.conv2d(x * style[:, :, None, None], weight, padding=1)
+    torch.testing.assert_close(plain, 2 * scaled, rtol=1e-5, atol=1e-5)
     for sample in range(2):
         own = weight * style[sample][:, None, None]
         own = own / (own.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
