@@ -54,7 +54,8 @@ train lnet lnet_any --set "audio_encoder=$(best audio)" \
   --set 'data.splits={train: 1, lrcar_train: 0.7}'
 neutral=(--set data.reference=neutral)
 train lnet lnet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "init=$(best lnet_any)" \
-  --set loop.num_steps=300 --set optimizer.decay_steps=1800
+  --set loop.num_steps=2500 --set optimizer.decay_steps=2500 --set optimizer.learning_rate=8e-4 \
+  --set data.matched_speech=1 --set loss.mouth=10 --set loss.opening=0.008
 train enet enet "${neutral[@]}" --set "audio_encoder=$(best audio)" --set "lnet=$(best lnet)"
 expert=(--set 'data.splits={train: 1, lrcar_train: 1}' --set 'validation.splits=[val, lrcar_val]')
 train syncnet syncnet_start "${expert[@]}"
