@@ -257,6 +257,16 @@ def test_dnet_pairs_two_frames_with_the_window_of_the_second(folder: Path) -> No
         np.testing.assert_array_equal(sample.windows, np.tile(expected, (73, 1)))
 
 
+def test_dnets_film_is_the_beginning_of_a_clip(folder: Path) -> None:
+    draws = DNetDraws(_dnet(folder), 0)
+    frames, windows = draws.film(0, 5)
+    assert _frames(frames) == list(range(5))
+    assert windows.shape == (5, 73, 26)
+    np.testing.assert_array_equal(windows[4, 0], np.clip(4 - 13 + np.arange(26), 0, None))
+    last = {"clip000": 19, "clip001": 20, "clip002": 21}[draws[0].clip_ids]
+    assert len(draws.film(0, 100)[0]) == last + 1
+
+
 def test_dnet_gives_a_frame_another_expression(folder: Path) -> None:
     with pytest.raises(ConfigError, match="expression_basis: got null"):
         DNetDraws(_dnet(folder).model_copy(update={"exchanged": 0.5}), 0)
@@ -293,16 +303,6 @@ def test_sync_samples_are_half_in_step_and_half_not(folder: Path) -> None:
     assert np.mean(synced) == pytest.approx(0.5, abs=0.12)
 
 
-def test_speech_samples_pair_sound_and_opening(folder: Path) -> None:
-    draws = SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 0)
-    assert len(draws) == 20 + 21 + 22
-    for n in range(20):
-        sample = draws[n]
-        frame = round(float(sample.openings) * 100)
-        assert float(sample.mels[0, 0, 0]) * 100 == pytest.approx(frame * 80 // 25, abs=0.5)
-        assert sample.mels.shape == (1, 80, 16)
-        assert abs(float(sample.relative_openings)) < 2
-
 def test_sync_groups_are_windows_of_one_span_with_their_speech(folder: Path) -> None:
     draws = SyncGroups(_sync(folder), _group(), 0)
     seen = set()
@@ -338,6 +338,16 @@ def test_a_group_must_fit_its_span(changes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="num_shown <= num_windows <= span_frames"):
         _group(**changes)
 
+
+def test_speech_samples_pair_sound_and_opening(folder: Path) -> None:
+    draws = SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 0)
+    assert len(draws) == 20 + 21 + 22
+    for n in range(20):
+        sample = draws[n]
+        frame = round(float(sample.openings) * 100)
+        assert float(sample.mels[0, 0, 0]) * 100 == pytest.approx(frame * 80 // 25, abs=0.5)
+        assert sample.mels.shape == (1, 80, 16)
+        assert abs(float(sample.relative_openings)) < 2
 
 
 def test_enet_adds_quality_and_noise_to_lnets_sample(folder: Path) -> None:

@@ -9,14 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from datasets.augment import AugmentSettings
+from datasets.augment import AugmentSettings, Disturbance, disturb
+from datasets.enet import ENetSample
 from datasets.held_out import open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face, read_speech
 from datasets.store import Needs, Store
 from losses.teachers import load_arcface, load_features, load_sync_expert
 from models import initial, weights
+from models.dnet import DNetOutput
+from models.enet import ENet, ENetConfig
 from models.landmarks import LandmarkNet, LandmarkNetConfig
+from models.lnet import LNetConfig
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.errors import ConfigError, WeightsError
 from retalking.launch import launch
@@ -24,8 +28,8 @@ from retalking.lip_motion import correlate
 from retalking.metrics.image_quality import psnr, ssim
 from tests.faces import frontal_landmarks
 from tests.stores import write_store
-from train_audio import Disturbance, disturb
-from train_enet import five_points
+from train_dnet import film_face
+from train_enet import enlarge, five_points
 from train_lnet import LNetTraining, paint, weigh_mouth
 
 CPU = torch.device("cpu")
@@ -266,3 +270,56 @@ def test_init_names_the_weights_to_begin_with(
     assert launch("Train.", LNetTraining, train, [*arguments, "--init", str(weights_path)]) == 0
     assert launch("Train.", LNetTraining, train, arguments) == 0
     assert [config.init for config in seen] == [weights_path, None]
+
+
+def test_enet_is_trained_through_its_call_so_that_compiling_it_has_an_effect() -> None:
+    config = ENetConfig(
+        low_res_size_px=32,
+        upsample_channels=(8, 8),
+        style_channels=8,
+        encoder_size_px=32,
+        encoder_channels=(8, 8),
+        lnet=LNetConfig(
+            base_channels=8,
+            max_channels=8,
+            blocks_per_level=1,
+            audio_base_channels=4,
+            audio_channels=16,
+            adain_channels=8,
+            attention_heads=1,
+            attention_hidden=8,
+        ),
+    )
+    net, calls = ENet(config), []
+    forward = net.forward
+    net.forward = lambda *inputs: calls.append(len(inputs)) or forward(*inputs)  # type: ignore
+    torch.manual_seed(0)
+    sample = ENetSample(
+        faces=torch.rand(2, 1, 3, 128, 128),
+        references=torch.rand(2, 1, 3, 128, 128),
+        mels=torch.randn(2, 1, 1, 80, 16),
+        landmarks_px=torch.zeros(2, 1, 68, 2),
+        jpeg_quality=torch.tensor([60.0, 90.0]),
+        noise_seeds=torch.tensor([[1], [2]]),
+        clip_ids="",
+    )
+    large, low_res = enlarge(net, sample)
+    assert calls == [5]
+    assert large.shape == (2, 3, 128, 128)
+    assert low_res.shape == (2, 3, 32, 32)
+    # What L-Net saw was without the mouth, and degraded.
+    sample.faces[..., 70:, :] = 0
+    torch.testing.assert_close(enlarge(net, sample)[1], low_res, atol=2e-2, rtol=0)
+
+
+def test_dnets_film_lets_the_first_face_do_what_the_clip_does() -> None:
+    class Brighten(nn.Module):
+        def forward(self, image: torch.Tensor, window: torch.Tensor) -> DNetOutput:
+            return DNetOutput(window, window, image, image + window.mean())
+
+    frames = torch.rand(3, 3, 4, 4) * 0.5
+    windows = torch.arange(3.0)[:, None, None].expand(3, 73, 26) * 0.2
+    first, made, true = film_face(Brighten(), frames, windows).split(4, dim=3)  # type: ignore[arg-type]
+    torch.testing.assert_close(first, frames[:1].expand_as(frames))
+    torch.testing.assert_close(made, first + 0.1 * torch.arange(3.0)[:, None, None, None])
+    torch.testing.assert_close(true, frames)
