@@ -19,8 +19,9 @@ from datasets.manifest import ClipRow, write_manifest
 from retalking.errors import ConfigError, RetalkingError
 
 FRAME_S = 0.04
-LRCAR_OFFSET_S = 0.05
-"""Over all clips of lrcar the lips agree best with the speech of 1 to 2 frames earlier."""
+LRCAR_OFFSET_S = 0.0125
+"""A listener that was trained on all clips, lrcar's with 0.05 s, agreed best with those when their
+speech came one frame later than that of the others."""
 _SHIFT = re.compile(r"shift audio by ([+-]\d+) frames")
 
 
