@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from datasets.augment import Disturbance, disturb
+from datasets.augment import Disturbance
 from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
 from datasets.spoken_clips import choose_clips, read_speech
 from datasets.store import Needs, Store
@@ -50,7 +50,7 @@ def train(config: AudioTraining, job: Job) -> int:
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    draws = SpeechDraws(config.data, config.loop.seed)
+    draws = SpeechDraws(config.data, config.loop.seed, config.disturb)
     store = Store(config.data.store)
     judged = {
         split: [
@@ -67,7 +67,7 @@ def train(config: AudioTraining, job: Job) -> int:
         losses = []
         for part in updater.micro_batches(batch):
             with updater.autocast():
-                made = net(disturb(part.mels, config.disturb)).float()
+                made = net(part.mels).float()
                 loss = F.smooth_l1_loss(made, part.relative_openings)
             updater.backward(loss)
             losses.append(loss.detach())

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from datasets.augment import Disturbance, disturb
+from datasets.augment import Disturbance
 from datasets.held_out import HeldOutSettings, read_held_out, without_changes
 from datasets.sync_groups import GroupSettings, SyncGroup, SyncGroups
 from datasets.syncnet import SyncDataSettings, SyncDraws, SyncSample
@@ -124,7 +124,7 @@ class GroupObjective(nn.Module):
 
     def open(self, data: SyncDataSettings, seed: int) -> Draws[SyncGroup]:
         """Return the samples."""
-        return SyncGroups(data, self._settings.group, seed)
+        return SyncGroups(data, self._settings.group, seed, self._settings.disturb)
 
     def open_held_out(self, data: SyncDataSettings, splits: tuple[str, ...]) -> Draws[SyncGroup]:
         """Return samples of other splits as they are."""
@@ -134,7 +134,7 @@ class GroupObjective(nn.Module):
     def forward(self, net: SyncExpert, batch: SyncGroup, index: int) -> Tensor:
         """Return the loss of the update with this index."""
         settings = self._settings
-        heard, lips = _embed(net, _disturb_groups(batch.mels, settings.disturb), batch.faces)
+        heard, lips = _embed(net, batch.mels, batch.faces)
         loss = batch.openings.new_zeros(())
         for embedding in (heard, lips):
             true = batch.openings[:, : embedding.shape[1]]
@@ -169,13 +169,6 @@ def _compare(lips: Tensor, heard: Tensor) -> Tensor:
     """Return the cosines ``[B, V, W]``; autocast would round a matrix product."""
     lips, heard = F.normalize(lips.float(), dim=-1), F.normalize(heard.float(), dim=-1)
     return (lips[:, :, None] * heard[:, None]).sum(-1)
-
-
-def _disturb_groups(mels: Tensor, settings: Disturbance) -> Tensor:
-    """Change mel windows ``[B, W, 1, 80, 16]`` at random, all of a group alike."""
-    size = mels.shape[1]
-    groups = mels.permute(0, 2, 3, 1, 4).flatten(3)  # a long window each
-    return disturb(groups, settings).unflatten(3, (size, -1)).permute(0, 3, 1, 2, 4)
 
 
 def train(config: SyncTraining, job: Job) -> int:

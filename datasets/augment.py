@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from datasets.landmarks import MIRRORED
 from retalking.config import Schema
@@ -88,14 +86,16 @@ class Disturbance(Schema):
     """Most neighbouring frequency bands that are replaced by the window's mean."""
 
 
-def disturb(mels: Tensor, settings: Disturbance) -> Tensor:
-    """Change mel windows ``[B, 1, 80, 16]`` at random."""
-    shape = (len(mels), 1, 1, 1)
-    noise = torch.rand(shape, device=mels.device) * settings.noise
-    gain = (torch.rand(shape, device=mels.device) * 2 - 1) * settings.gain
-    mels = mels + noise * torch.randn_like(mels) + gain
-    first = torch.rand(shape, device=mels.device) * mels.shape[2]
-    count = torch.rand(shape, device=mels.device) * settings.masked_bands
-    bands = torch.arange(mels.shape[2], device=mels.device)[:, None]
-    masked = (bands >= first) & (bands < first + count)
-    return torch.where(masked, mels.mean((2, 3), keepdim=True), mels).clamp(-4, 4)
+def disturb(mels: FloatArray, settings: Disturbance, rng: np.random.Generator) -> FloatArray:
+    """Change mel windows ``[W, 1, 80, 16]`` at random, all of them alike but for the noise."""
+    noise, gain, first, count = rng.random(4) * (
+        settings.noise,
+        2 * settings.gain,
+        mels.shape[2],
+        settings.masked_bands,
+    )
+    grain = rng.standard_normal(mels.shape, dtype=np.float32)
+    changed = mels + np.float32(noise) * grain + np.float32(gain - settings.gain)
+    bands = np.arange(mels.shape[2])
+    changed[:, :, (bands >= first) & (bands < first + count)] = changed.mean()
+    return changed.clip(-4, 4)

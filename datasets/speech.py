@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.augment import Disturbance, disturb
 from datasets.sampling import WindowSampler
 from datasets.store import Needs, Store
 from datasets.store_format import TRACKS
@@ -62,12 +63,20 @@ class SpeechSample(NamedTuple):
 class SpeechDraws:
     """Numbered samples of a store; ``len`` counts the different frames."""
 
-    def __init__(self, settings: SpeechDataSettings, seed: int) -> None:
+    def __init__(
+        self, settings: SpeechDataSettings, seed: int, disturbance: Disturbance | None = None
+    ) -> None:
         """Open the store.
+
+        Args:
+            settings: see there.
+            seed: of all draws.
+            disturbance: random changes of the speech; none if not given.
 
         Raises:
             ConfigError: no store, or no clip in it that fits.
         """
+        self._disturbance = disturbance
         self._store = Store(settings.store)
         needs = Needs(splits=(), speech=True)
         self._sampler = WindowSampler(self._store, settings.splits, needs, 1, seed)
@@ -80,8 +89,11 @@ class SpeechDraws:
         drawn = self._sampler(draw)
         clip, frame, index = drawn.clip, drawn.start, self._store.index
         opening = float(clip.rows(TRACKS, "opening", frame, frame + 1)[0])
+        mels = clip.mel_windows(frame, frame + 1)
+        if self._disturbance is not None:
+            mels = disturb(mels, self._disturbance, drawn.rng)
         return SpeechSample(
-            mels=torch.from_numpy(clip.mel_windows(frame, frame + 1)[0]),
+            mels=torch.from_numpy(mels[0]),
             openings=torch.tensor(opening),
             relative_openings=torch.tensor(relative_opening(opening, index[drawn.row])),
             clip_ids=clip.name,

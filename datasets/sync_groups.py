@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from datasets.augment import Look
+from datasets.augment import Disturbance, Look, disturb
 from datasets.sampling import WindowSampler
 from datasets.speech import relative_opening
 from datasets.store import Needs, Store
@@ -68,14 +68,28 @@ class SyncGroup(NamedTuple):
 class SyncGroups:
     """Numbered samples of a store; ``len`` counts the different spans."""
 
-    def __init__(self, data: SyncDataSettings, group: GroupSettings, seed: int) -> None:
+    def __init__(
+        self,
+        data: SyncDataSettings,
+        group: GroupSettings,
+        seed: int,
+        disturbance: Disturbance | None = None,
+    ) -> None:
         """Open the store.
+
+        Args:
+            data: where samples come from.
+            group: what one is made of.
+            seed: of all draws.
+            disturbance: random changes of the speech, all windows of a group alike; none if not
+                given.
 
         Raises:
             ConfigError: no store, no clip in it that fits, or more windows than a span holds.
         """
         self._data = data
         self._group = group
+        self._disturbance = disturbance
         self._part = f"lips_{data.size_px}"
         self._store = Store(data.store)
         needs = Needs(splits=(), parts=(self._part,), speech=True)
@@ -103,9 +117,12 @@ class SyncGroups:
         openings = relative_opening(
             drawn.clip.rows(TRACKS, "opening", first, stop), self._store.index[drawn.row]
         )
+        mels = drawn.clip.mel_windows(first, stop)[starts]
+        if self._disturbance is not None:
+            mels = disturb(mels, self._disturbance, drawn.rng)
         return SyncGroup(
             faces=faces.unflatten(0, shown.shape).flatten(1, 2),
-            mels=torch.from_numpy(drawn.clip.mel_windows(first, stop)[starts]),
+            mels=torch.from_numpy(mels),
             openings=torch.from_numpy(openings[windows].astype(np.float32)),
             clip_ids=drawn.clip.name,
         )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.augment import AugmentSettings, Look
+from datasets.augment import AugmentSettings, Disturbance, Look, disturb
 from datasets.dnet import DNetDataSettings, DNetDraws
 from datasets.enet import ENetDataSettings, ENetDraws, degrade
 from datasets.jpeg import compress, quantisation_steps
@@ -28,6 +28,7 @@ from tests.media import moving_picture
 from tests.stores import write_store
 
 STILL = AugmentSettings(flip=0, grey=0, brightness=0, contrast=0)
+NOISY = Disturbance(noise=0.4, gain=0.5, masked_bands=16)
 LIVELY = AugmentSettings(flip=0.5, grey=0.3, brightness=0.3, contrast=0.3)
 
 
@@ -97,8 +98,8 @@ def _all_draws(folder: Path) -> list:
         ENetDraws(_enet(folder, LIVELY), 3),
         DNetDraws(_dnet(folder, LIVELY.model_copy(update={"flip": 0.0})), 3),
         SyncDraws(_sync(folder, LIVELY), 3),
-        SyncGroups(_sync(folder, LIVELY), _group(shift=0.1, zoom=0.1), 3),
-        SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 3),
+        SyncGroups(_sync(folder, LIVELY), _group(shift=0.1, zoom=0.1), 3, NOISY),
+        SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 3, NOISY),
     ]
 
 
@@ -287,6 +288,25 @@ def test_dnet_gives_a_frame_another_expression(folder: Path) -> None:
 def test_dnet_refuses_flips(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"augment.flip: got 0.5, expected 0"):
         DNetDraws(_dnet(folder, LIVELY), 0)
+
+
+def test_disturbed_speech_stays_in_range_and_near() -> None:
+    rng = np.random.default_rng(0)
+    mels = rng.uniform(-4, 4, (3, 1, 80, 16)).astype(np.float32)
+    still = Disturbance(noise=0, gain=0, masked_bands=0)
+    np.testing.assert_array_equal(disturb(mels, still, rng), mels)
+    counts = []
+    for _ in range(50):
+        masked = disturb(mels, still.model_copy(update={"masked_bands": 16}), rng)
+        changed = (masked != mels).any(axis=(1, 3))
+        assert (changed == changed[:1]).all()  # the same bands in every window
+        counts.append(changed[0].sum())
+    assert 8 < max(counts) <= 16
+    assert min(counts) < 8
+    loud = disturb(mels, Disturbance(noise=1, gain=1, masked_bands=0), rng)
+    assert loud.dtype == np.float32
+    assert np.abs(loud).max() <= 4
+    assert 0.05 < np.abs(loud - mels).mean() < 2
 
 
 def test_sync_samples_are_half_in_step_and_half_not(folder: Path) -> None:
