@@ -77,15 +77,18 @@ def test_only_the_lower_face_changes(
 
 
 def test_the_batch_size_changes_no_more_than_a_rounding(
-    parts: Parts, tmp_path: Path, clip: Path, speech: Path
+    tmp_path: Path, clip: Path, speech: Path
 ) -> None:
-    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1}
-    single = load_parts(load_profile("lite", options))
+    # In bfloat16 a rounding is coarse, and random networks enlarge it.
+    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "precision": "fp32"}
+    several, single = (
+        load_parts(load_profile("lite", {**options, "batch_size": size})) for size in (4, 1)
+    )
     for name in ("dnet", "enet"):
         again = getattr(single, name).state_dict()
-        for key, weight in getattr(parts, name).state_dict().items():
+        for key, weight in getattr(several, name).state_dict().items():
             assert torch.equal(weight, again[key])
-    batched = dub(parts, tmp_path, clip, speech).astype(int)
+    batched = dub(several, tmp_path, clip, speech).astype(int)
     frames = dub(single, tmp_path, clip, speech, re_preprocess=True)
     assert np.abs(frames - batched).max() <= 2
 
