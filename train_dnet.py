@@ -131,16 +131,15 @@ def train(config: DNetTraining, job: Job) -> int:
     still = without_changes(config.data, config.validation.splits)
     # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
     # well the flow follows the coefficients.
-    held_out, exchanged = (
-        read_held_out(
-            DNetDraws(still.model_copy(update={"exchanged": share}), seed=0),
-            config.validation.num_samples,
-            device,
-        )
+    pairs, others = (
+        DNetDraws(still.model_copy(update={"exchanged": share}), seed=0)
         for share in (0.0, 1.0 if config.data.exchanged else 0.0)
     )
-    pictures = DNetDraws(still.model_copy(update={"exchanged": 0.0}), seed=0)
-    film = [part.to(device) for part in pictures.film(0, config.validation.film_frames)]
+    held_out, exchanged = (
+        read_held_out(unchanged, config.validation.num_samples, device)
+        for unchanged in (pairs, others)
+    )
+    film = [part.to(device) for part in pairs.film(0, config.validation.film_frames)]
     lpips = open_lpips(config.validation.lpips_weights, device)
     factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:

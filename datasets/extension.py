@@ -40,12 +40,12 @@ from retalking.coefficients import coefficient_windows
 from retalking.geometry import LIP_PX, STABILISER_PX, Pads, cut, enlarge_crops, smooth_anchors, warp
 from retalking.landmarks import Landmarker
 from retalking.lite_coefficients import ExpressionBasis, estimate_coefficients
-from retalking.masks import inner_square
+from retalking.masks import JAW, inner_square
 from retalking.references import References, cut_references, locate_references
 from retalking.runtime import Runner
 from retalking.smoothing import smooth_track
 from retalking.stages import RESTORED_PX, edit_expression, restore_faces
-from retalking.surroundings import JAW, face_region, keep_surroundings, outline_face
+from retalking.surroundings import face_region, keep_surroundings, outline_face
 from retalking.types import (
     FaceCoefficients,
     FaceTrack,
@@ -191,14 +191,13 @@ def make_neutral_lips(
     if show_source:
         outline = outline_face(clip.landmarks("lip", 0, len(track), size_px)[:, JAW])
         region = face_region(outline, size_px)
+    name, whole = f"{LIPS}_{size_px}", np.eye(2, 3)
     pictures: list[bytes] = []
     done = 0
     for faces in edited:
         rows = np.arange(done, done + len(faces))
         references = References(faces, anchors[rows], drift[rows], None, np.empty((0, 2, 3)))
-        whole = np.eye(2, 3)
         lips = cut_references(references, drift[rows], Pads(), 0.0)
-        name = f"{LIPS}_{size_px}"
         sized = np.stack([cut_sizes(n, whole, LIP_PX, (size_px,), LIPS)[name] for n in lips])
         if region is not None:
             sized = keep_surroundings(sized, clip.pictures(name, rows), region)

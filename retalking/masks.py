@@ -26,7 +26,7 @@ FACE_PARTS = (
 MOUTH_PARTS = (FacePart.MOUTH, FacePart.UPPER_LIP, FacePart.LOWER_LIP)
 """What is taken from the restored face (upstream's choice: teeth, not identity)."""
 
-_JAW = slice(0, 17)
+JAW = slice(0, 17)
 _CHIN = slice(4, 13)
 _OUTER_LIP = slice(48, 60)
 _CHIN_ROOM = 0.06  # share of the crop by which an opening mouth may lower the chin
@@ -47,16 +47,22 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
     Returns:
         float32 ``[384, 384]``, soft, zero along the border of the crop.
     """
-    jaw = np.array(landmarks[_JAW], dtype=np.float64)
+    jaw = np.array(landmarks[JAW], dtype=np.float64)
     jaw[_CHIN, 1] += _CHIN_ROOM * LIP_PX
     top = 0.0 if whole_face else EDITED_FROM * LIP_PX
     lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
-    outline = cv2.convexHull(np.concatenate([jaw, lid]).astype(np.float32))
-    mask = np.zeros((LIP_PX, LIP_PX), dtype=np.uint8)
-    cv2.fillConvexPoly(mask, np.rint(outline * 16).astype(np.int32), 1, shift=4)
+    mask = fill_hull(np.concatenate([jaw, lid]), LIP_PX)
     # The slope lies inside the outline, or the blurred edge of the face would spill over the rest.
     core = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_INSET, _INSET)))
     return soften(core.astype(np.float32)) * edited_band(whole_face)
+
+
+def fill_hull(points_px: NDArray[np.floating], size_px: int) -> UInt8Array:
+    """Fill the convex hull of points ``[N, 2]``: uint8 ``[size_px, size_px]``, 1 inside."""
+    mask = np.zeros((size_px, size_px), dtype=np.uint8)
+    hull = cv2.convexHull(points_px.astype(np.float32))
+    cv2.fillConvexPoly(mask, np.rint(hull * 16).astype(np.int32), 1, shift=4)
+    return mask
 
 
 def edited_band(whole_face: bool = False) -> FloatArray:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from retalking.alignment import transform_points
 from retalking.geometry import EDITED_FROM, LIP_PX
+from retalking.masks import JAW, fill_hull
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
 
-JAW = slice(0, 17)
 _CHIN = 8  # of the jaw; before it the right side of the face, left in the picture
 _RARE = 2  # percent of the frames whose jaw may lie further out, by mistake or for a blink of time
 _ROOM = 0.04  # share of the crop's side around the jaw that still moves with it
@@ -53,9 +53,7 @@ def face_region(outline_px: Float64Array, size_px: int) -> FloatArray:
         float32 ``[size_px, size_px]``, soft: 1 inside the outline and above it.
     """
     above = [(x, 0.0) for x in outline_px[[-1, 0], 0]]
-    corners = cv2.convexHull(np.concatenate([outline_px, above]).astype(np.float32))
-    region = np.zeros((size_px, size_px), dtype=np.uint8)
-    cv2.fillConvexPoly(region, np.rint(corners * 16).astype(np.int32), 1, shift=4)
+    region = fill_hull(np.concatenate([outline_px, above]), size_px)
     room = 2 * round(_ROOM * size_px) + 1
     grown = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (room, room)))
     soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), _SLOPE * size_px)

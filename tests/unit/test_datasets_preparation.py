@@ -361,6 +361,35 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
     assert (sample.references - sample.faces)[middle].abs().mean() < 0.04
 
 
+def test_neutral_lips_may_keep_the_frame_around_the_face(extended: Path) -> None:
+    from models.dnet import DNetConfig, DNetOutput
+
+    class White(torch.nn.Module):
+        config = DNetConfig()
+
+        def forward(self, image: torch.Tensor, window: torch.Tensor) -> DNetOutput:
+            return DNetOutput(window, window, image, torch.ones_like(image))
+
+    landmarker, runner = LiteLandmarker.from_file(), make_runner("cpu", "fp32")
+    template = np.zeros(64, np.float32)
+    clip = Store(extended).clip(0)
+    corner = (slice(None), slice(88, 96), slice(0, 8))
+    true = clip.pictures("lips_96", range(len(clip.array("tracks", "opening"))))[corner]
+    assert true.max() < 100
+    for show_source in (False, True):
+        part = make_neutral_lips(clip, 96, 92, White(), template, landmarker, runner, show_source)
+        starts = [0, *part["ends"][:-1]]
+        made = np.stack(
+            [
+                cv2.imdecode(part["data"][start:end], cv2.IMREAD_COLOR_RGB)
+                for start, end in zip(starts, part["ends"], strict=True)
+            ]
+        )[corner].astype(int)
+        kept = np.abs(made - true).mean() < 8
+        assert kept == show_source
+        assert kept or made.min() > 240
+
+
 def test_enhanced_lips_are_the_restorers_pictures_in_place(extended: Path) -> None:
     class Gpen(torch.nn.Module):
         def forward(self, faces: torch.Tensor) -> torch.Tensor:

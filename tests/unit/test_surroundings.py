@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from retalking.geometry import LIP_PX, lip_anchors, lip_crops
+from retalking.masks import JAW
 from retalking.surroundings import (
-    JAW,
     Surroundings,
     face_region,
     keep_surroundings,
