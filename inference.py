@@ -5,8 +5,8 @@ python inference.py --face talk.mp4 --audio speech.wav --outfile out.mp4
 
 from __future__ import annotations
 
-from retalking.cli import main
-from retalking.entry_point import run_entry_point
+from retalking.inference.cli import main
+from retalking.script import run_entry_point
 
 if __name__ == "__main__":
     run_entry_point(main)

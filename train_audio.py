@@ -19,15 +19,15 @@ from torch import Tensor
 from datasets.augment import Disturbance
 from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
 from datasets.spoken_clips import choose_clips, read_speech
-from datasets.store import Needs, Store
+from datasets.store.reader import Needs, Store
 from models import weights
 from models.audio_opening import AudioOpening, AudioOpeningConfig
-from retalking.batches import read_batches
-from retalking.ema import Ema
-from retalking.launch import launch
-from retalking.lip_motion import correlate
-from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.training import Job, TrainingConfig, Validation, run
+from retalking.face.lip_motion import correlate
+from retalking.training.batches import read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
 
 
 class AudioTraining(TrainingConfig):

@@ -27,13 +27,13 @@ from losses.teachers import PerceptualKind, load_features, load_lip_reader
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.dnet import DNet, DNetConfig
-from retalking.batches import read_batches
 from retalking.config import Schema
-from retalking.ema import Ema
-from retalking.launch import launch
 from retalking.metrics.image_quality import psnr, ssim
-from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.training import Job, TrainingConfig, Validation, run
+from retalking.training.batches import read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
 
 MEASURED_DRAWS = 2000
 """Samples from which the coefficients' mean and deviation are taken."""

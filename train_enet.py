@@ -19,8 +19,8 @@ from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
 from datasets.held_out import HeldOutFilm, open_lpips, read_held_out, without_changes
 from datasets.lnet import match_speech
 from datasets.spoken_clips import TalkingFace, choose_clips, read_face
-from datasets.store import Needs, Store
-from datasets.store_format import LIPS
+from datasets.store.format import LIPS
+from datasets.store.reader import Needs, Store
 from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.perceptual import perceptual
@@ -31,16 +31,16 @@ from models import initial, weights
 from models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from models.enet import ENet, ENetConfig, Noise
 from models.lnet import LNet
-from retalking.batches import read_batches
 from retalking.config import Schema
-from retalking.ema import Ema
 from retalking.errors import ConfigError
-from retalking.geometry import EDITED_FROM
-from retalking.images import to_tensor
-from retalking.launch import launch
+from retalking.face.crops import EDITED_FROM
+from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr, ssim
-from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.training import Job, TrainingConfig, Validation, run
+from retalking.training.batches import read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
 
 
 class ENetLoss(Schema):

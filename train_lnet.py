@@ -19,7 +19,7 @@ from torch import Tensor
 from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample, match_speech
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
-from datasets.store import Needs, Store
+from datasets.store.reader import Needs, Store
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
@@ -30,17 +30,17 @@ from models import initial, weights
 from models.audio_opening import AudioOpening
 from models.lnet import LNet, LNetConfig
 from models.syncnet import SyncExpert
-from retalking.batches import read_batches
 from retalking.config import Schema
-from retalking.ema import Ema
 from retalking.errors import ConfigError
-from retalking.geometry import EDITED_FROM
-from retalking.images import to_tensor
-from retalking.landmarks import LiteLandmarker
-from retalking.launch import launch
+from retalking.face.crops import EDITED_FROM
+from retalking.face.landmarks import LiteLandmarker
+from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr, ssim
-from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.training import Job, TrainingConfig, Validation, run
+from retalking.training.batches import read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
 
 
 class LNetLoss(Schema):

@@ -29,15 +29,15 @@ from losses.sync import (
     sync_probability,
 )
 from models import weights
+from models.blocks.layers import freeze_absorbed_biases
 from models.initial import build
-from models.layers import freeze_absorbed_biases
 from models.syncnet import SyncExpert, SyncExpertConfig
-from retalking.batches import Draws, read_batches
 from retalking.config import Schema
-from retalking.ema import Ema
-from retalking.launch import launch
-from retalking.optimization import OptimizerSettings, Updater, prepare
-from retalking.training import Job, TrainingConfig, Validation, run
+from retalking.training.batches import Draws, read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
 
 
 class ContrastSettings(Schema):

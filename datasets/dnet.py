@@ -12,15 +12,15 @@ from torch import Tensor
 
 from datasets.augment import AugmentSettings, Look
 from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
-from datasets.store import Needs, Store
-from datasets.store_format import COEFFICIENTS, TRACKS
-from retalking.coefficients import WINDOW_FRAMES, coefficient_windows
+from datasets.store.format import COEFFICIENTS, TRACKS
+from datasets.store.reader import Needs, Store
+from retalking.coefficients.basis import ExpressionBasis, move_points
+from retalking.coefficients.windows import WINDOW_FRAMES, coefficient_windows
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.geometry import STABILISER_PX
-from retalking.images import to_tensor
-from retalking.lip_motion import lip_opening
-from retalking.lite_coefficients import ExpressionBasis, move_points
+from retalking.face.crops import STABILISER_PX
+from retalking.face.lip_motion import lip_opening
+from retalking.media.images import to_tensor
 from retalking.types import FloatArray
 
 

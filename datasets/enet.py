@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from datasets.jpeg import compress
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.matched_speech import MatchedSpeech
-from datasets.store_format import ENHANCED, LIPS
+from datasets.store.format import ENHANCED, LIPS
+from datasets.store.jpeg import compress
 
 
 class ENetDataSettings(LNetDataSettings):
@@ -26,7 +26,7 @@ class ENetDataSettings(LNetDataSettings):
     jpeg_quality: tuple[float, float] = Field(strict=False)
     """Range from which the quality of the degraded frames is drawn, within 1 to 100."""
     enhanced: bool = False
-    """Use the frames that GPEN sharpened (``scripts.enhance_lrs2``), as the paper does."""
+    """Use the frames that GPEN sharpened (``scripts.prepare.enhance_lrs2``), as the paper does."""
 
 
 class ENetSample(NamedTuple):

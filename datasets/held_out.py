@@ -11,11 +11,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from retalking.batches import Draws, to_device
 from retalking.config import Schema
 from retalking.errors import WeightsError
 from retalking.metrics.lpips_distance import load_lpips
-from retalking.recorder import FILM_FRAMES
+from retalking.training.batches import Draws, to_device
+from retalking.training.recorder import FILM_FRAMES
 
 Settings = TypeVar("Settings", bound=Schema)
 

@@ -17,13 +17,13 @@ from datasets.augment import AugmentSettings, Look
 from datasets.matched_speech import MatchedSpeech
 from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.speech import relative_opening
-from datasets.store import Needs, Store
-from datasets.store_format import LIPS, NEUTRAL, TRACKS
+from datasets.store.format import LIPS, NEUTRAL, TRACKS
+from datasets.store.reader import Needs, Store
 from models import weights
 from models.audio_opening import AudioOpening
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.images import to_tensor
+from retalking.media.images import to_tensor
 from retalking.types import FloatArray
 
 ReferenceKind = Literal["random", "nearest_pose", "neutral"]

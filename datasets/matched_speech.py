@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from datasets.speech import relative_opening
-from datasets.store import Needs, Store
-from datasets.store_format import TRACKS
+from datasets.store.format import TRACKS
+from datasets.store.reader import Needs, Store
 from models.audio_opening import AudioOpening
 from retalking.types import FloatArray, IntArray
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.store import Needs, Store, StoredClip
+from datasets.store.reader import Needs, Store, StoredClip
 from retalking.errors import ConfigError
 from retalking.types import FloatArray, IntArray
 

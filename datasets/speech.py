@@ -14,8 +14,8 @@ from torch import Tensor
 
 from datasets.augment import Disturbance, disturb
 from datasets.sampling import WindowSampler
-from datasets.store import Needs, Store
-from datasets.store_format import TRACKS
+from datasets.store.format import TRACKS
+from datasets.store.reader import Needs, Store
 from retalking.config import Schema
 from retalking.types import FloatArray
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from datasets.sampling import nearest_in_pose
-from datasets.store import Needs, Store, StoredClip
-from datasets.store_format import TRACKS
-from retalking.images import to_tensor, to_uint8
-from retalking.landmarks import Landmarker
-from retalking.lip_motion import correlate, lip_opening
+from datasets.store.format import TRACKS
+from datasets.store.reader import Needs, Store, StoredClip
+from retalking.face.landmarks import Landmarker
+from retalking.face.lip_motion import correlate, lip_opening
+from retalking.media.images import to_tensor, to_uint8
 from retalking.types import FloatArray, UInt8Array
 
 Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -17,12 +17,12 @@ from torch import Tensor
 from datasets.augment import Disturbance, Look, disturb
 from datasets.sampling import WindowSampler
 from datasets.speech import relative_opening
-from datasets.store import Needs, Store
-from datasets.store_format import TRACKS
+from datasets.store.format import TRACKS
+from datasets.store.reader import Needs, Store
 from datasets.syncnet import SYNC_FRAMES, SyncDataSettings
 from retalking.config import Schema
-from retalking.geometry import EDITED_FROM
-from retalking.images import to_tensor
+from retalking.face.crops import EDITED_FROM
+from retalking.media.images import to_tensor
 from retalking.types import UInt8Array
 
 

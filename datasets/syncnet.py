@@ -12,10 +12,10 @@ from torch import Tensor
 
 from datasets.augment import AugmentSettings, Look
 from datasets.sampling import WindowSampler, draw_other_starts
-from datasets.store import Needs, Store
+from datasets.store.reader import Needs, Store
 from retalking.config import Schema
-from retalking.geometry import EDITED_FROM
-from retalking.images import to_tensor
+from retalking.face.crops import EDITED_FROM
+from retalking.media.images import to_tensor
 
 SYNC_FRAMES = 5
 """Frames of a window: 0.2 s, as long as a mel window."""

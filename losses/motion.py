@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from losses.mouth import MOUTH
-from models.warping import flow_to_deformation
+from models.blocks.warping import flow_to_deformation
 
 
 def point_loss(

@@ -13,7 +13,7 @@ OUTER_LIPS = slice(48, 60)
 INNER_LIPS_UP, INNER_LIPS_DOWN = (61, 62, 63), (67, 66, 65)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 LANDMARK_MARGIN = 1.4
-"""As ``retalking.face_crop`` cuts crops for the landmark network."""
+"""As ``retalking.face.landmark_crop`` cuts crops for the landmark network."""
 LUMA = (0.299, 0.587, 0.114)
 """Share of red, green and blue in brightness (ITU-R BT.601)."""
 OPENING_SPREAD = 0.05
@@ -42,7 +42,7 @@ def weigh_mouth(landmarks_px: Tensor, size_px: int, factor: float) -> Tensor:
 
 
 def lip_opening(points: Tensor) -> Tensor:
-    """Measure how far the inner lips are apart, as ``retalking.lip_motion.lip_opening`` does.
+    """Measure how far the inner lips are apart, as ``retalking.face.lip_motion.lip_opening`` does.
 
     Args:
         points: ``[N, 68, 3]``, depth in the unit of x and y.

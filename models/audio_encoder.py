@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from models.layers import ConvNormReLU
+from models.blocks.layers import ConvNormReLU
 
 
 class AudioEncoder(nn.Sequential):

@@ -11,8 +11,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from models.blocks.spectral_norm import SpectralNormConv2d
 from models.checks import require_choice, require_positive
-from models.spectral_norm import SpectralNormConv2d
 
 LEAKY_SLOPE = 0.2
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.layers import AdaIN, ConvBlock, leaky_relu
-from models.unet import ConditionedDecoder
+from models.blocks.layers import AdaIN, ConvBlock, leaky_relu
+from models.blocks.unet import ConditionedDecoder
 
 
 class AdaINResBlock(nn.Module):

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.time_axis import flatten_frames, flatten_mel, restore_frames
 from models.checks import require, require_positive
 from models.lnet import LNet, LNetConfig
-from models.time_axis import flatten_frames, flatten_mel, restore_frames
 from retalking.errors import ConfigError
 from third_party.stylegan2 import LEAKY_SLOPE, ResBlock, StyleConv, ToRGB
 

@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.attention import CrossTransformer
 from models.audio_encoder import AudioEncoder
+from models.blocks.attention import CrossTransformer
+from models.blocks.ffc import FFCResBlock
+from models.blocks.layers import ConvBlock, Norm, level_channels
+from models.blocks.time_axis import flatten_frames, flatten_mel, restore_frames
+from models.blocks.unet import ConditionedDecoder
 from models.checks import require, require_choice, require_multiple, require_positive
-from models.ffc import FFCResBlock
-from models.layers import ConvBlock, Norm, level_channels
-from models.time_axis import flatten_frames, flatten_mel, restore_frames
-from models.unet import ConditionedDecoder
 from retalking.errors import ConfigError
 
 

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.audio_encoder import AudioEncoder
+from models.blocks.layers import ConvNormReLU
 from models.checks import require_positive
-from models.layers import ConvNormReLU
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.layers import LEAKY_SLOPE, AdaIN, LayerNorm2d, leaky_relu
+from models.blocks.layers import LEAKY_SLOPE, AdaIN, LayerNorm2d, leaky_relu
 
 
 class DownBlock(nn.Module):

@@ -24,15 +24,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from retalking.cli import build_parser, configure
-from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError
-from retalking.geometry import LIP_PX, STABILISER_PX
-from retalking.inference_config import InferenceConfig
-from retalking.parts import Parts, load_parts
-from retalking.pipeline import Retalker
-from retalking.runtime import Run, Runner
-from retalking.stages import (
+from retalking.face.crops import LIP_PX, STABILISER_PX
+from retalking.inference.cli import build_parser, configure
+from retalking.inference.config import InferenceConfig
+from retalking.inference.pipeline import Retalker
+from retalking.networks.calls import (
     RESTORED_PX,
     FaceRestorer,
     edit_expression,
@@ -40,6 +37,9 @@ from retalking.stages import (
     restore_faces,
     synthesise_lips,
 )
+from retalking.networks.load import Parts, load_parts
+from retalking.networks.runner import Run, Runner
+from retalking.script import run_entry_point
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array
 

@@ -15,17 +15,17 @@ from typing import get_args
 
 import numpy as np
 
-from retalking import audio
-from retalking.contact_sheet import draw_contact_sheet, spread_times
-from retalking.detection import CascadeDetector
-from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError
-from retalking.face_crop import FaceCrop, crop_around_box, cut_crop
-from retalking.images import save_image
-from retalking.landmarks import LiteLandmarker
-from retalking.timeline import LengthPolicy, build_timeline
+from retalking.face.detection import CascadeDetector
+from retalking.face.landmark_crop import FaceCrop, crop_around_box, cut_crop
+from retalking.face.landmarks import LiteLandmarker
+from retalking.media import audio
+from retalking.media.contact_sheet import draw_contact_sheet, spread_times
+from retalking.media.images import save_image
+from retalking.media.video import VideoReader
+from retalking.rendering.timeline import LengthPolicy, build_timeline
+from retalking.script import run_entry_point
 from retalking.types import Float64Array, UInt8Array
-from retalking.video import VideoReader
 
 NUM_COLUMNS = 8
 _FACE_PX = 256

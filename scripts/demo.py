@@ -14,15 +14,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from retalking.audio import probe_audio
-from retalking.entry_point import run_entry_point
 from retalking.errors import MediaError, RetalkingError
-from retalking.images import save_image
-from retalking.pipeline import Retalker
-from retalking.video import probe
+from retalking.inference.pipeline import Retalker
+from retalking.locations import REPOSITORY
+from retalking.media.audio import probe_audio
+from retalking.media.images import save_image
+from retalking.media.video import probe
+from retalking.script import run_entry_point
 from scripts.contact_sheet import compare
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLE = REPOSITORY / "assets" / "sample"
 
 

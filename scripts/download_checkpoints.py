@@ -19,12 +19,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from retalking.downloads import OfflineError, exclusive, fetch
-from retalking.entry_point import run_entry_point
 from retalking.errors import RetalkingError, WeightsError
-from retalking.weight_catalogue import (
+from retalking.locations import CHECKPOINTS
+from retalking.script import run_entry_point
+from retalking.weights.catalogue import (
     CATALOGUE_FILE,
-    CHECKPOINTS,
     LOCK_NAME,
     Catalogue,
     State,
@@ -33,6 +32,7 @@ from retalking.weight_catalogue import (
     quick_state,
     read_catalogue,
 )
+from retalking.weights.download import OfflineError, exclusive, fetch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,9 +20,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.corpora import list_folder
-from datasets.manifest import read_manifest
-from retalking.entry_point import run_entry_point
+from datasets.prepare.corpora import list_folder
+from datasets.prepare.manifest import read_manifest
 from retalking.evaluation.command_line import (
     EXIT_COMPLETE,
     EXIT_LEFT_OUT,
@@ -36,15 +35,16 @@ from retalking.evaluation.command_line import (
     run,
     show,
 )
-from retalking.evaluation.lite_scene import LiteClip
-from retalking.evaluation.lite_suite import run_lite_suite
+from retalking.evaluation.lite.scene import LiteClip
+from retalking.evaluation.lite.suite import run_lite_suite
 from retalking.evaluation.merging import merge
 from retalking.evaluation.methods import Method
 from retalking.evaluation.metric_choice import METRIC_NAMES
 from retalking.evaluation.pairs import Shard, read_pairs
 from retalking.evaluation.report import Report
 from retalking.evaluation.runner import Plan, evaluate
-from retalking.profiles import missing_files
+from retalking.inference.profiles import missing_files
+from retalking.script import run_entry_point
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,9 +25,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.corpora import list_folder, list_hdtf, list_lrs2
-from datasets.manifest import ClipRow
-from retalking.entry_point import run_entry_point
+from datasets.prepare.corpora import list_folder, list_hdtf, list_lrs2
+from datasets.prepare.manifest import ClipRow
 from retalking.errors import MediaError
 from retalking.evaluation.command_line import (
     EXIT_COMPLETE,
@@ -44,10 +43,10 @@ from retalking.evaluation.command_line import (
 )
 from retalking.evaluation.methods import Method
 from retalking.evaluation.pairs import Pair, Shard, Talk, make_unpaired, read_pairs
-from retalking.evaluation.ratings import aggregate
 from retalking.evaluation.result_folder import write_json
 from retalking.evaluation.runner import Plan, evaluate
-from retalking.evaluation.user_study import Sample, write_study
+from retalking.evaluation.user_study.ratings import aggregate
+from retalking.evaluation.user_study.study import Sample, write_study
 from retalking.evaluation.variants import (
     OURS,
     Variant,
@@ -57,7 +56,8 @@ from retalking.evaluation.variants import (
     no_cross_attention_file,
     reenactment_settings,
 )
-from retalking.inference_config import InferenceConfig
+from retalking.inference.config import InferenceConfig
+from retalking.script import run_entry_point
 
 SYNC_METRICS = "lse,expert"
 ALL_METRICS = "fid,cpbd,lse,expert,csim,flicker,seam"

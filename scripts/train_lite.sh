@@ -4,7 +4,7 @@
 #   bash scripts/train_lite.sh ../shared/clips [RUNS]
 #
 # Every step continues where it was interrupted. The landmark network comes first: it needs labels of
-# a teacher (scripts/label_landmarks.py, in an environment of its own); the ones in the repository are
+# a teacher (scripts/lite/label_landmarks.py, in an environment of its own); the ones in the repository are
 # used unless TEACHER_PYTHON names that environment's Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,18 +15,18 @@ lite=checkpoints/lite
 store=$runs/store
 mkdir -p "$runs"
 
-$python -m scripts.lite_manifest "$clips" "$runs/manifest.tsv"
+$python -m scripts.lite.manifest "$clips" "$runs/manifest.tsv"
 if [ -n "${TEACHER_PYTHON:-}" ]; then
-  PYTHONPATH=. "$TEACHER_PYTHON" -m scripts.label_landmarks \
+  PYTHONPATH=. "$TEACHER_PYTHON" -m scripts.lite.label_landmarks \
     --clips "$clips" --images "$clips/../images" --out "$runs/labels"
-  $python -m scripts.train_landmarks --labels "$runs/labels" --out "$runs/landmarks"
+  $python -m scripts.lite.train_landmarks --labels "$runs/labels" --out "$runs/landmarks"
   cp "$runs/landmarks/landmarks.safetensors" "$lite/landmarks.safetensors"
-  $python -m scripts.fit_expression_basis --labels "$runs/labels" \
+  $python -m scripts.lite.fit_expression_basis --labels "$runs/labels" \
     --manifest "$runs/manifest.tsv" --out "$lite/expression_basis.safetensors"
 fi
 
-$python -m scripts.prepare_clips --manifest "$runs/manifest.tsv" --out "$store" --workers 2 --silent
-$python -m scripts.extend_store "$store" coefficients --splits train silent val
+$python -m scripts.prepare.clips --manifest "$runs/manifest.tsv" --out "$store" --workers 2 --silent
+$python -m scripts.prepare.extend_store "$store" coefficients --splits train silent val
 
 train() {  # network, run, then settings
   local network=$1 run=$2
@@ -38,7 +38,7 @@ best() {  # run
   echo "$runs/$1/weights-best.safetensors"
 }
 ship() {  # network, run
-  $python -m scripts.ship_weights "$(best "$2")" "$lite/$1.safetensors" \
+  $python -m scripts.lite.ship_weights "$(best "$2")" "$lite/$1.safetensors" \
     --note "scripts/train_lite.sh, configs/$2/lite.yaml"
 }
 
@@ -46,7 +46,7 @@ train audio audio --set 'data.splits={train: 1, lrcar_train: 1}' \
   --set 'validation_splits=[val, lrcar_val]'
 train dnet dnet --set 'data.splits={train: 1, silent: 0.5}'
 for size in 96 384; do  # what L-Net and E-Net get as references in inference
-  $python -m scripts.extend_store "$store" neutral --dnet "$(best dnet)" --size "$size" \
+  $python -m scripts.prepare.extend_store "$store" neutral --dnet "$(best dnet)" --size "$size" \
     --surroundings source --splits train val
 done
 # Small faces teach lips first, with other frames as references; then the references of inference.

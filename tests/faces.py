@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retalking.geometry import stabiliser_crops
+from retalking.face.crops import stabiliser_crops
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.preparation import PreparationSettings
-from datasets.store_format import (
+from datasets.prepare.clip import PreparationSettings
+from datasets.store.format import (
     COEFFICIENTS,
     TRACKS,
     StoreInfo,
@@ -16,7 +16,7 @@ from datasets.store_format import (
     write_part,
     write_store_info,
 )
-from datasets.store_index import build_index
+from datasets.store.index import build_index
 from tests.faces import frontal_landmarks
 
 

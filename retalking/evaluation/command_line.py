@@ -14,9 +14,9 @@ from retalking.errors import ConfigError, RetalkingError
 from retalking.evaluation.methods import Method
 from retalking.evaluation.metric_choice import MetricChoice, choose_metrics
 from retalking.evaluation.report import Report
-from retalking.inference_config import InferenceConfig
-from retalking.profiles import load_profile
-from retalking.runtime import DeviceName, choose_device
+from retalking.inference.config import InferenceConfig
+from retalking.inference.profiles import load_profile
+from retalking.networks.runner import DeviceName, choose_device
 
 EXIT_COMPLETE, EXIT_LEFT_OUT, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 PROFILES = ("official", "lite")

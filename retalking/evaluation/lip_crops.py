@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from retalking.geometry import EDITED_FROM, LIP_PX
-from retalking.images import to_tensor
-from retalking.masks import lower_face_mask
+from retalking.face.crops import EDITED_FROM, LIP_PX
+from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr
+from retalking.rendering.masks import lower_face_mask
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 
 _LIPS = slice(48, 68)

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retalking.encoding import FILE_TYPES
 from retalking.errors import ConfigError, MediaError
 from retalking.evaluation.pairs import Pair
-from retalking.inference_config import InferenceConfig
-from retalking.landmarks import LITE_LANDMARKS_PATH
-from retalking.source import Region
-from retalking.timeline import LengthPolicy
-from retalking.tracking import FaceChoice
-from retalking.weight_catalogue import sha256_of
+from retalking.face.landmarks import LITE_LANDMARKS_PATH
+from retalking.face.tracking import FaceChoice
+from retalking.inference.config import InferenceConfig
+from retalking.media.encoding import FILE_TYPES
+from retalking.media.source import Region
+from retalking.rendering.timeline import LengthPolicy
+from retalking.weights.catalogue import sha256_of
 
 _NOT_PIXELS = {"checkpoints", "batch_size", "chunk_size", "device"}
 """Where the weights lie and how the work is cut up; the hashes of the weights count instead."""

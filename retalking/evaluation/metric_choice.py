@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from retalking.errors import ConfigError, WeightsError
+from retalking.locations import CHECKPOINTS
 from retalking.metrics.cpbd import Cpbd
 from retalking.metrics.face_motion import LandmarkDistance, MouthCorrelation
 from retalking.metrics.fid import Fid, load_inception
@@ -19,8 +20,8 @@ from retalking.metrics.metric import Metric
 from retalking.metrics.steadiness import Flicker, Seam
 from retalking.metrics.sync import LipSync
 from retalking.metrics.sync_judges import EXPERT_FILE, load_expert, load_syncnet
-from retalking.metrics.weight_files import locate_weights
-from retalking.weight_catalogue import CHECKPOINTS, sha256_of
+from retalking.metrics.weights import locate_weights
+from retalking.weights.catalogue import sha256_of
 
 Files = Mapping[str, Path]
 """Weight files that were given, by their name in the catalogue."""

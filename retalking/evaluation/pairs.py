@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retalking.atomic import replacing
 from retalking.errors import ConfigError
+from retalking.files import replacing
 
 
 @dataclass(frozen=True)

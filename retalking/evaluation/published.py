@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
 from retalking.config import Schema, load_config
+from retalking.locations import CONFIGS
 from retalking.metrics.metric import Better
 
-PUBLISHED_FILE = Path(__file__).resolve().parents[2] / "configs" / "evaluation" / "published.yaml"
+PUBLISHED_FILE = CONFIGS / "evaluation" / "published.yaml"
 
 Dataset = Literal["lrs2", "hdtf"]
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retalking.atomic import replacing
 from retalking.evaluation.markdown import table_head, table_line
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.plots import plot_quantity
 from retalking.evaluation.published import PublishedTable, read_published
 from retalking.evaluation.result_folder import Problems, Record, write_json
 from retalking.evaluation.tally import Tally
+from retalking.files import replacing
 from retalking.metrics.metric import Better, Metric, Quantity
 
 MEASURED, PUBLISHED = "measured here", "published"

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from retalking.atomic import replacing
 from retalking.config import Schema, flatten
 from retalking.errors import ConfigError
 from retalking.evaluation.pairs import Pair, read_pairs, write_pairs
 from retalking.evaluation.tally import Tally
+from retalking.files import replacing
 
 Problems = dict[str, dict[str, dict[str, str]]]
 """By method, pair and what failed (``result`` or a metric): why."""

@@ -17,8 +17,8 @@ from retalking.evaluation.report import Report, summarise
 from retalking.evaluation.result_folder import Problems, Record, ResultFolder
 from retalking.evaluation.scoring import Scorer
 from retalking.evaluation.tally import Tally, stamp_of
+from retalking.inference.pipeline import Retalker
 from retalking.metrics.metric import Metric
-from retalking.pipeline import Retalker
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking import audio
-from retalking.detection import CascadeDetector
 from retalking.errors import FaceNotFoundError, MediaError, RetalkingError
 from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
-from retalking.evaluation.panel import Panel
-from retalking.landmarks import LiteLandmarker
+from retalking.evaluation.user_study.panel import Panel
+from retalking.face.detection import CascadeDetector
+from retalking.face.landmarks import LiteLandmarker
+from retalking.face.tracking import FaceChoice, select_track, track_faces
+from retalking.media import audio
+from retalking.media.source import Source
+from retalking.media.video import VideoReader
 from retalking.metrics.metric import Clip, Metric, Need, State
-from retalking.source import Source
-from retalking.timeline import Timeline, build_timeline
-from retalking.tracking import FaceChoice, select_track, track_faces
+from retalking.rendering.timeline import Timeline, build_timeline
 from retalking.types import (
     AudioClip,
     FaceTrack,
@@ -29,7 +30,6 @@ from retalking.types import (
     IntArray,
     VideoInfo,
 )
-from retalking.video import VideoReader
 
 CHUNK_FRAMES = 16
 

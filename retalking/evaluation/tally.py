@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking.atomic import replacing
 from retalking.errors import ConfigError
+from retalking.files import replacing
 from retalking.metrics.metric import Metric, State
 
 _STATE = "state."

@@ -10,8 +10,8 @@ from models.lnet import LNet
 from models.weights import load_any
 from retalking.errors import WeightsError
 from retalking.evaluation.methods import Method
-from retalking.inference_config import InferenceConfig
-from retalking.profiles import missing_files
+from retalking.inference.config import InferenceConfig
+from retalking.inference.profiles import missing_files
 
 LoadConfig = Callable[[Mapping[str, object]], InferenceConfig]
 """A profile with some of its fields changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from retalking.errors import FaceNotFoundError, MediaError
-from retalking.lip_motion import correlate, lip_opening
+from retalking.face.lip_motion import correlate, lip_opening
 from retalking.metrics.means import TrackMetric
 from retalking.metrics.metric import Clip, Need, Quantity
 from retalking.types import FaceTrack, Float64Array, FloatArray

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from models import weights
-from retalking.images import to_tensor
+from retalking.media.images import to_tensor
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity, State
-from retalking.metrics.weight_files import locate_weights
+from retalking.metrics.weights import locate_weights
 from retalking.types import Float64Array, FloatArray, UInt8Array
 from third_party.inception import FidInception
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from models import weights
-from retalking.alignment import ARCFACE_POINTS_112, fit_similarity, five_points
-from retalking.geometry import warp
-from retalking.images import to_tensor
+from retalking.face.affine import ARCFACE_POINTS_112, fit_similarity, five_points
+from retalking.face.crops import warp
+from retalking.media.images import to_tensor
 from retalking.metrics.means import FrameMetric
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity
-from retalking.metrics.weight_files import locate_weights
+from retalking.metrics.weights import locate_weights
 from retalking.types import FloatArray, UInt8Array
 from third_party.arcface import ArcFace
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from retalking.images import to_tensor
+from retalking.media.images import to_tensor
 from retalking.metrics.means import FrameMetric
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity
 

@@ -16,7 +16,7 @@ from models.weight_files import read_torch_file
 from retalking.errors import WeightsError
 from retalking.metrics.image_quality import TrueFrameMetric
 from retalking.metrics.metric import Quantity
-from retalking.metrics.weight_files import locate_weights
+from retalking.metrics.weights import locate_weights
 
 
 def load_lpips(given: Mapping[str, Path], device: torch.device) -> nn.Module:

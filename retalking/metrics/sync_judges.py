@@ -15,14 +15,14 @@ from torch import Tensor
 from models import weights
 from models.syncnet import SyncExpert, SyncNet, lower_half_windows
 from retalking.errors import WeightsError
-from retalking.geometry import LIP_PX, cut, lip_crops, smooth_anchors
-from retalking.images import to_tensor
-from retalking.mel import log_mel
+from retalking.face.crops import LIP_PX, cut, lip_crops, smooth_anchors
+from retalking.locations import CHECKPOINTS
+from retalking.media.images import to_tensor
+from retalking.media.mel import log_mel
 from retalking.metrics.mfcc import mfcc
 from retalking.metrics.sync import FRAME_RATE, WINDOW_FRAMES
-from retalking.metrics.weight_files import locate_weights
+from retalking.metrics.weights import locate_weights
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
-from retalking.weight_catalogue import CHECKPOINTS
 
 _SYNCNET_PX = 224
 _CROP_SCALE = 0.4

@@ -21,8 +21,8 @@ from models.dnet import DNetConfig, DNetOutput
 from models.enet import ENetOutput
 from models.lnet import LNet
 from retalking.config import load_config
-from retalking.parts import Parts, load_parts
-from retalking.profiles import load_profile
+from retalking.inference.profiles import load_profile
+from retalking.networks.load import Parts, load_parts
 from tests import media
 from tests.e2e.trainers import CONFIGS, SIZE_PX, start
 from tests.stores import write_store

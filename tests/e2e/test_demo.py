@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking.images import load_image
-from retalking.pipeline import Retalker
-from retalking.video import VideoReader
+from retalking.inference.pipeline import Retalker
+from retalking.media.images import load_image
+from retalking.media.video import VideoReader
 from scripts import contact_sheet, demo
 from scripts.demo import SAMPLE
 

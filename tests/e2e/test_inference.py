@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from retalking.audio import load
-from retalking.cli import main
-from retalking.parts import Parts, load_parts
-from retalking.pipeline import Retalker
-from retalking.profiles import load_profile
-from retalking.video import VideoReader
+from retalking.inference.cli import main
+from retalking.inference.pipeline import Retalker
+from retalking.inference.profiles import load_profile
+from retalking.media.audio import load
+from retalking.media.video import VideoReader
+from retalking.networks.load import Parts, load_parts
 from tests import media
 from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
 

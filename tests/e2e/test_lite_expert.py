@@ -11,13 +11,13 @@ import torch
 from losses.sync import sync_probability
 from models import weights
 from models.syncnet import SyncExpert
-from retalking import audio
 from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.scoring import Scorer
+from retalking.locations import CHECKPOINTS
+from retalking.media import audio
 from retalking.metrics.sync import LipSync
 from retalking.metrics.sync_judges import EXPERT_FILE, load_expert
-from retalking.weight_catalogue import CHECKPOINTS
 from tests.media import write_audio
 
 pytestmark = pytest.mark.usefixtures("one_thread")

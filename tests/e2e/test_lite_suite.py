@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking.evaluation.lite_probe import LiteProbe
-from retalking.evaluation.lite_report import DNET_LINES, ENET_LINES, LINES
-from retalking.evaluation.lite_scene import LiteClip
-from retalking.evaluation.lite_suite import run_lite_suite
-from retalking.geometry import LIP_PX, cut
-from retalking.parts import Parts, load_parts
-from retalking.pipeline import Retalker
-from retalking.profiles import load_profile
-from retalking.video import VideoReader
+from retalking.evaluation.lite.probe import LiteProbe
+from retalking.evaluation.lite.report import DNET_LINES, ENET_LINES, LINES
+from retalking.evaluation.lite.scene import LiteClip
+from retalking.evaluation.lite.suite import run_lite_suite
+from retalking.face.crops import LIP_PX, cut
+from retalking.inference.pipeline import Retalker
+from retalking.inference.profiles import load_profile
+from retalking.media.video import VideoReader
+from retalking.networks.load import Parts, load_parts
 from tests import media
 from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, StillDNet, portrait_frames
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
-from retalking.parts import Parts
-from retalking.pipeline import Retalker
-from retalking.profiles import load_profile
+from retalking.inference.pipeline import Retalker
+from retalking.inference.profiles import load_profile
+from retalking.networks.load import Parts
 from tests import media
 from tests.e2e.conftest import HEIGHT, WIDTH, portrait_frames
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retalking import pipeline
-from retalking.cli import main
-from retalking.parts import Parts, load_parts
-from retalking.profiles import load_profile
+from retalking.inference import pipeline
+from retalking.inference.cli import main
+from retalking.inference.profiles import load_profile
+from retalking.networks.load import Parts, load_parts
 from tests import media
 from tests.e2e.conftest import HEIGHT, WIDTH, portrait_frames
 

@@ -13,14 +13,14 @@ import torch
 from models.dnet import DNetOutput
 from models.enet import ENetOutput
 from models.lnet import LNet, LNetConfig
-from retalking.alignment import transform_points
-from retalking.audio import load
 from retalking.errors import ConfigError, FaceNotFoundError, MediaError
-from retalking.images import save_image
-from retalking.parts import Parts
-from retalking.pipeline import Retalker
-from retalking.profiles import load_profile
-from retalking.video import VideoReader
+from retalking.face.affine import transform_points
+from retalking.inference.pipeline import Retalker
+from retalking.inference.profiles import load_profile
+from retalking.media.audio import load
+from retalking.media.images import save_image
+from retalking.media.video import VideoReader
+from retalking.networks.load import Parts
 from tests import media
 from tests.e2e.conftest import (
     FRAMES,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from retalking import cli, pipeline
 from retalking.errors import MediaError
-from retalking.parts import Parts
-from retalking.video_writer import VideoWriter
+from retalking.inference import cli, pipeline
+from retalking.media.video_writer import VideoWriter
+from retalking.networks.load import Parts
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.store import Store
-from datasets.store_format import TRACKS, write_part
-from datasets.store_index import build_index
+from datasets.store.format import TRACKS, write_part
+from datasets.store.index import build_index
+from datasets.store.reader import Store
 from models import weights
 from models.audio_opening import AudioOpening
 from models.lnet import LNet
 from retalking.config import load_config
-from retalking.run_dir import RunDir
+from retalking.training.run_dir import RunDir
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import Run
 from tests.e2e.trainers import CONFIGS, SIZE_PX, TRAINERS, records

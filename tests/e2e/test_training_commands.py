@@ -17,7 +17,7 @@ import torch
 from models import weights
 from models.lnet import LNet
 from models.syncnet import SyncExpert
-from retalking.video import VideoReader
+from retalking.media.video import VideoReader
 from tests import media
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import portrait_frames

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from models import weights
-from retalking.run_dir import RunDir
+from retalking.training.run_dir import RunDir
 from tests.e2e.conftest import Run
 from tests.e2e.trainers import TRAINERS, assert_same_state, final, leaves, records, start
 

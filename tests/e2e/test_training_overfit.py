@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets.extension import estimate_lite_coefficients, extend_store
-from datasets.manifest import ClipRow
-from datasets.preparation import PreparationSettings
-from datasets.prepare_store import prepare_store
-from datasets.store_format import COEFFICIENTS
-from retalking.lite_coefficients import ExpressionBasis
+from datasets.prepare.clip import PreparationSettings
+from datasets.prepare.extend import estimate_lite_coefficients, extend_store
+from datasets.prepare.manifest import ClipRow
+from datasets.prepare.store import prepare_store
+from datasets.store.format import COEFFICIENTS
+from retalking.coefficients.basis import ExpressionBasis
 from tests.e2e.conftest import Run
 from tests.e2e.trainers import SIZE_PX, TRAINERS, records
 

@@ -20,8 +20,8 @@ from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
-from retalking.launch import launch
-from retalking.run_dir import RunDir
+from retalking.training.cli import launch
+from retalking.training.run_dir import RunDir
 from tests.conftest import REPOSITORY
 
 TRAINERS: dict[str, tuple[ModuleType, Any, Any]] = {

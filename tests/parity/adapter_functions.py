@@ -20,7 +20,9 @@ from upstream_pasting import (
     stretch,
 )
 
-from retalking.alignment import (
+from retalking.coefficients.recon import crop_for_recon, fit_recon_crop, flip_up
+from retalking.coefficients.windows import coefficient_windows, crop_scale_ratio, window_indices
+from retalking.face.affine import (
     FFHQ_POINTS_512,
     GPEN_POINTS_512,
     fit_similarity,
@@ -28,11 +30,9 @@ from retalking.alignment import (
     invert_affine,
     warp_inside,
 )
-from retalking.blending import laplacian_blend
-from retalking.coefficients import coefficient_windows, crop_scale_ratio, window_indices
-from retalking.ffhq import crop_quad, ffhq_quad, quad_to_affine
-from retalking.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
-from retalking.recon_alignment import crop_for_recon, fit_recon_crop, flip_up
+from retalking.face.ffhq import crop_quad, ffhq_quad, quad_to_affine
+from retalking.media.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
+from retalking.rendering.blending import laplacian_blend
 from retalking.types import AudioClip, FaceCoefficients
 
 Arrays = dict[str, np.ndarray]

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.blocks.warping import flow_to_deformation, warp
 from models.dnet import DNet as DNetwork
 from models.enet import ENet as ENetwork
 from models.lnet import LNet as LNetwork
-from models.warping import flow_to_deformation, warp
 from models.weights import load_official
 
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from golden import assert_matches, function_case
 
-from retalking.ffhq import ffhq_quad, quad_box
+from retalking.face.ffhq import ffhq_quad, quad_box
 
 FUNCTIONS = [name for name in vars(adapter_functions) if name.startswith("fn_")]
 

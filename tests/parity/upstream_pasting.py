@@ -12,8 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from retalking.alignment import FFHQ_POINTS_512, GPEN_POINTS_512, fit_similarity, invert_affine
-from retalking.blending import laplacian_blend
+from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512, fit_similarity, invert_affine
+from retalking.rendering.blending import laplacian_blend
 
 _FACE_PX = (512, 512)
 

@@ -1,0 +1,1 @@
+"""From videos to prepared stores: lists of clips, cutting, offsets of speech, added references."""

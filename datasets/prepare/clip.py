@@ -1,0 +1,293 @@
+"""From one video to the clips of a store: the same faces in the same crops as in inference."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from datasets.prepare.cutting import (
+    RATE_TOLERANCE,
+    audio_start_s,
+    cut_audio,
+    cut_mel,
+    cut_sizes,
+    native_size,
+    resample_frames,
+    take_frames,
+)
+from datasets.prepare.manifest import ClipRow
+from datasets.prepare.pose import describe_pose
+from datasets.prepare.sync_offset import estimate_offset
+from datasets.store.format import FRAME_RATE, RUN_MARK, TRACKS, encode_jpeg, pack_pictures
+from retalking.config import Schema
+from retalking.errors import FaceNotFoundError, MediaError
+from retalking.face.crops import (
+    LIP_PX,
+    STABILISER_PX,
+    Pads,
+    lip_crops,
+    smooth_anchors,
+    stabiliser_crops,
+)
+from retalking.face.detection import CascadeDetector
+from retalking.face.landmarks import LiteLandmarker
+from retalking.face.lip_motion import lip_opening
+from retalking.face.tracking import select_track, track_faces
+from retalking.media import audio
+from retalking.media.mel import MelSpectrogram, log_mel
+from retalking.media.video import VideoReader
+from retalking.types import (
+    AudioClip,
+    FaceTrack,
+    Float64Array,
+    FrameChunk,
+    IntArray,
+)
+
+_CHUNK = 32
+_SYNC_TOLERANCE_S = 0.12
+"""Loudness places the lips to two or three frames; a smaller offset is not evidence."""
+
+
+class PreparationSettings(Schema):
+    """How clips are prepared; two clips of one store were prepared the same way.
+
+    Attributes:
+        lips_px: sizes of the lip crop that are stored.
+        stabiliser_px: sizes of D-Net's crop that are stored.
+        max_enlargement: a size is left out for faces that would be enlarged by more.
+        min_frames: shorter runs of a face are left out.
+        jpeg_quality: 1..100.
+        keep_audio: store the speech itself besides its mel spectrogram.
+        needs_speech: leave out clips without audio.
+        min_sync_score: correct or judge the audio offset only where the evidence is that strong.
+        max_offset_s: clips that are further out of step are left out; 0 turns the check off.
+    """
+
+    lips_px: tuple[int, ...] = (96, 384)
+    stabiliser_px: tuple[int, ...] = (256,)
+    max_enlargement: float = 2.0
+    min_frames: int = 15
+    jpeg_quality: int = 92
+    keep_audio: bool = False
+    needs_speech: bool = True
+    min_sync_score: float = 4.0
+    max_offset_s: float = 0.4
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts with pictures."""
+        lips = tuple(f"lips_{size}" for size in self.lips_px)
+        return lips + tuple(f"stabiliser_{size}" for size in self.stabiliser_px)
+
+
+@dataclass
+class PreparedClip:
+    """A clip ready to be written.
+
+    Attributes:
+        name: unique in the store.
+        parts: arrays by part and name.
+        notes: text that goes with the tracks.
+    """
+
+    name: str
+    parts: dict[str, dict[str, np.ndarray]]
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+class ClipPreparer:
+    """Turns rows of a manifest into clips of a store."""
+
+    def __init__(self, settings: PreparationSettings) -> None:
+        self._settings = settings
+        self._landmarker = LiteLandmarker.from_file()
+        self._detector = CascadeDetector(self._landmarker)
+
+    def prepare(self, row: ClipRow) -> list[PreparedClip]:
+        """Prepare one video; cuts and gaps of the face make several clips of it.
+
+        Raises:
+            MediaError: unreadable media, missing audio, too short, or hopelessly out of step.
+            FaceNotFoundError: no face.
+        """
+        speech = self._load_speech(row)
+        mel = log_mel(speech) if speech else None
+        with VideoReader(row.media) as reader:
+            rate = float(reader.info.frame_rate)
+            if row.frame_rate and abs(rate / row.frame_rate - 1) > RATE_TOLERANCE:
+                raise MediaError(
+                    f"{row.media}: got {rate:g} frames per second, the manifest says "
+                    f"{row.frame_rate:g}"
+                )
+            pts: list[int] = []
+            chunks = _noting_pts(reader.read_chunks(_CHUNK), pts)
+            tracks = track_faces(chunks, self._detector, self._landmarker, rate)
+            stamps = np.array(pts, np.int64)
+            times_s: Float64Array = (stamps - stamps[:1]) * np.float64(reader.info.time_base)
+            lead_s = 0.0
+            if speech is not None and row.audio is None and pts:
+                lead_s = audio_start_s(row.media) - pts[0] * float(reader.info.time_base)
+            frames = resample_frames(times_s)
+            try:
+                track = take_frames(select_track(tracks), frames)
+            except FaceNotFoundError as error:
+                raise FaceNotFoundError(f"{row.media}: {error}") from error
+            lips = lip_crops(smooth_anchors(track), Pads())
+            stabiliser = stabiliser_crops(track, FRAME_RATE)
+            clips: list[PreparedClip] = []
+            for run in self._find_runs(track, row):
+                view = _Run(
+                    frames[run],
+                    times_s[frames[run]],
+                    take_frames(track, run),
+                    lips[run],
+                    stabiliser[run],
+                )
+                numbers, notes = self._describe(view, row)
+                if speech is not None and mel is not None:
+                    offset_s = row.audio_offset_s + lead_s
+                    offset_s += self._correct_offset(numbers, offset_s, mel, row, notes)
+                    numbers |= cut_mel(mel, view.times_s - offset_s)
+                    if self._settings.keep_audio:
+                        numbers["audio"] = cut_audio(speech, view.times_s - offset_s)
+                name = row.clip if not clips else f"{row.clip}{RUN_MARK}{len(clips)}"
+                parts = {TRACKS: numbers, **self._cut_pictures(reader, stamps, view)}
+                clips.append(PreparedClip(name, parts, notes))
+        return clips
+
+    def _load_speech(self, row: ClipRow) -> AudioClip | None:
+        if row.has_audio:
+            try:
+                return audio.load(row.audio or row.media)
+            except MediaError:
+                if self._settings.needs_speech or row.audio is not None:
+                    raise
+        elif self._settings.needs_speech:
+            raise MediaError(f"{row.media}: has no speech, which this store needs")
+        return None
+
+    def _find_runs(self, track: FaceTrack, row: ClipRow) -> list[slice]:
+        changes = (np.diff(track.shot_id) != 0) | (np.diff(track.detected) != 0)
+        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(track)]
+        runs = [slice(a, b) for a, b in itertools.pairwise(edges) if track.detected[a]]
+        longest = max((run.stop - run.start for run in runs), default=0)
+        if longest < self._settings.min_frames:
+            raise MediaError(
+                f"{row.media}: the longest run of the face is {longest} frames at {FRAME_RATE} per "
+                f"second, expected at least {self._settings.min_frames}"
+            )
+        return [run for run in runs if run.stop - run.start >= self._settings.min_frames]
+
+    def _describe(self, view: _Run, row: ClipRow) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        track = view.track
+        depth = track.depth_px if track.depth_px is not None else np.zeros((len(track), 68))
+        numbers: dict[str, np.ndarray] = {
+            "source_frame": view.frames,
+            "time_s": view.times_s,
+            "landmarks_px": track.landmarks_px,
+            "depth_px": depth.astype(np.float32),
+            "confidence": track.confidence,
+            "lip_crop": view.lip_crops,
+            "stabiliser_crop": view.stabiliser_crops,
+            "opening": lip_opening(
+                np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
+            ).astype(np.float32),
+            "pose": describe_pose(track, view.lip_crops),
+        }
+        notes = {
+            "media": str(row.media),
+            "identity": row.identity,
+            "split": row.split,
+            "licence": row.licence,
+            "lip_native_px": f"{native_size(view.lip_crops, LIP_PX):.1f}",
+            "stabiliser_native_px": f"{native_size(view.stabiliser_crops, STABILISER_PX):.1f}",
+        }
+        return numbers, notes
+
+    def _correct_offset(
+        self,
+        numbers: dict[str, np.ndarray],
+        offset_s: float,
+        mel: MelSpectrogram,
+        row: ClipRow,
+        notes: dict[str, str],
+    ) -> float:
+        """Return what to add to the audio's offset, and note the evidence.
+
+        Raises:
+            MediaError: audio and lips are too far apart.
+        """
+        notes["audio_offset_s"] = f"{offset_s:.4f}"
+        limit_s = self._settings.max_offset_s
+        times_s = numbers["time_s"] - offset_s
+        found = estimate_offset(numbers["opening"], times_s, mel, FRAME_RATE) if limit_s else None
+        if found is None:
+            return 0.0
+        notes |= {
+            "sync_offset_s": f"{found.offset_s:.3f}",
+            "sync_correlation": f"{found.correlation:.3f}",
+            "sync_correlation_at_0": f"{found.correlation_at_0:.3f}",
+            "sync_score": f"{found.score:.2f}",
+        }
+        if found.score < self._settings.min_sync_score:
+            return 0.0
+        if abs(found.offset_s) > limit_s:
+            raise MediaError(
+                f"{row.media}: audio and lips are {found.offset_s:+.2f} s apart (score "
+                f"{found.score:.1f}), expected at most {limit_s:g} s"
+            )
+        if abs(found.offset_s) <= _SYNC_TOLERANCE_S:
+            return 0.0
+        notes["audio_offset_s"] = f"{offset_s + found.offset_s:.4f}"
+        return found.offset_s
+
+    def _cut_pictures(
+        self, reader: VideoReader, stamps: IntArray, view: _Run
+    ) -> dict[str, dict[str, np.ndarray]]:
+        settings = self._settings
+        lips_px = _worthwhile(settings, settings.lips_px, native_size(view.lip_crops, LIP_PX))
+        native_px = native_size(view.stabiliser_crops, STABILISER_PX)
+        stabiliser_px = _worthwhile(settings, settings.stabiliser_px, native_px)
+        packs: dict[str, list[bytes]] = {
+            **{f"lips_{size}": [] for size in lips_px},
+            **{f"stabiliser_{size}": [] for size in stabiliser_px},
+        }
+        if not packs:
+            return {}
+        position = 0
+        for chunk in reader.read_frames(view.frames, stamps, _CHUNK):
+            for rgb in chunk.rgb:
+                lip, face = view.lip_crops[position], view.stabiliser_crops[position]
+                pictures = cut_sizes(rgb, lip, LIP_PX, lips_px, "lips")
+                pictures |= cut_sizes(rgb, face, STABILISER_PX, stabiliser_px, "stabiliser")
+                for part, picture in pictures.items():
+                    packs[part].append(encode_jpeg(picture, settings.jpeg_quality))
+                position += 1
+        return {part: pack_pictures(pictures) for part, pictures in packs.items()}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Uninterrupted frames of one face, with their numbers in the source and their crops."""
+
+    frames: IntArray
+    times_s: Float64Array
+    track: FaceTrack
+    lip_crops: Float64Array
+    stabiliser_crops: Float64Array
+
+
+def _worthwhile(
+    settings: PreparationSettings, sizes_px: tuple[int, ...], native_px: float
+) -> tuple[int, ...]:
+    return tuple(size for size in sizes_px if size <= settings.max_enlargement * native_px)
+
+
+def _noting_pts(chunks: Iterator[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:
+    for chunk in chunks:
+        pts.extend(chunk.pts.tolist())
+        yield chunk

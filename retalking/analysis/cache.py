@@ -1,0 +1,89 @@
+"""First passes kept on disk, so that a video with another audio need not be analysed again.
+
+An entry is named by a fingerprint of everything its content depends on: the bytes of the video, the
+options of the analysis and the bytes of the weights. It can be absent or right, never stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from retalking.errors import MediaError
+from retalking.files import replacing
+from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
+from retalking.weights.catalogue import sha256_of
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 3
+"""Raised whenever the analysis computes something else from the same input."""
+_TRACK = ("boxes_px", "landmarks_px", "confidence", "detected", "shot_id")
+_COEFFICIENTS = ("expression", "angle", "translation", "crop")
+
+
+def default_cache_folder() -> Path:
+    """Return the user's cache folder for this program (``XDG_CACHE_HOME``, else ``~/.cache``)."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "retalking"
+
+
+def fingerprint(files: Iterable[Path], options: object) -> str:
+    """Return 32 hex digits that change with any byte of the files or any option.
+
+    Args:
+        files: the video, and the weights that the analysis uses.
+        options: anything with an exact ``repr``.
+    """
+    parts = [str(_VERSION), repr(options), *(sha256_of(file) for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+class AnalysisCache:
+    """A folder of first passes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, key: str, info: VideoInfo) -> VideoAnalysis | None:
+        """Return an entry, or ``None`` if there is none that can be read.
+
+        Args:
+            key: of ``fingerprint``.
+            info: of the source, which is not stored.
+        """
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                track = {name: arrays[f"track.{name}"] for name in _TRACK}
+                depth = arrays["track.depth_px"]
+                coefficients = {name: arrays[f"coefficients.{name}"] for name in _COEFFICIENTS}
+                pts, crops = arrays["pts"], arrays["crops"]
+            face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
+            return VideoAnalysis(info, pts, face_track, crops, FaceCoefficients(**coefficients))
+        except Exception as error:  # numpy and zipfile raise errors of every kind on damaged files
+            logger.warning("%s: damaged, analysing again (%s)", path, error)
+            return None
+
+    def save(self, key: str, analysis: VideoAnalysis) -> None:
+        """Store an entry; a folder that cannot be written to is reported and nothing more."""
+        arrays = {f"track.{name}": getattr(analysis.track, name) for name in _TRACK}
+        depth = analysis.track.depth_px
+        arrays["track.depth_px"] = np.empty(0, np.float32) if depth is None else depth
+        for name in _COEFFICIENTS:
+            arrays[f"coefficients.{name}"] = getattr(analysis.coefficients, name)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._path(key)) as partial:
+                np.savez(partial, pts=analysis.pts, crops=analysis.crops, **arrays)
+        except (OSError, MediaError) as error:
+            logger.warning("the face analysis is not kept for next time: %s", error)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.npz"

@@ -1,0 +1,169 @@
+"""First pass: everything that needs a view of the whole video, reduced to numbers per frame.
+
+What it keeps is a few kilobytes per frame: where the face is, its landmarks and its 3DMM
+coefficients. ``F`` counts the frames of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from retalking.analysis.missing_faces import MissingFace, apply_missing_policy, drop_profiles
+from retalking.coefficients.basis import estimate_coefficients
+from retalking.coefficients.recon import crop_for_recon, fit_recon_crop
+from retalking.errors import FaceNotFoundError, MediaError
+from retalking.face.affine import transform_points
+from retalking.face.crops import STABILISER_PX, cut, stabiliser_crops
+from retalking.face.follower import TrackingSettings
+from retalking.face.tracking import FaceChoice, select_track, track_faces
+from retalking.media.images import to_tensor
+from retalking.media.source import Source
+from retalking.networks.load import Parts
+from retalking.networks.runner import Runner
+from retalking.timings import Timings
+from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FrameChunk, VideoAnalysis
+from third_party.face3d import Face3D, MorphableCoefficients
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """Whose face is edited, and when not.
+
+    Attributes:
+        choice: which person; the most prominent one if ``None``.
+        on_missing_face: what happens to frames without the face: ``passthrough`` leaves them as
+            they are, ``hold`` edits where the face was last seen, ``error`` stops the job.
+        max_gap_s: shorter gaps are bridged in any case.
+        max_yaw_deg: faces turned further count as missing.
+    """
+
+    choice: FaceChoice | None = None
+    on_missing_face: MissingFace = "passthrough"
+    max_gap_s: float = 0.5
+    max_yaw_deg: float = 60.0
+
+
+def analyse_video(
+    source: Source,
+    parts: Parts,
+    options: AnalysisOptions,
+    chunk_size: int,
+    timings: Timings,
+    progress: bool = False,
+) -> VideoAnalysis:
+    """Track the face of a video and fit its coefficients.
+
+    Args:
+        source: the video; decoded once, or twice where coefficients come from pixels.
+        parts: detector, landmark finder and coefficient estimator are used.
+        options: see there.
+        chunk_size: frames held at a time; does not change the result.
+        timings: told how long it took.
+        progress: show a bar on stderr.
+
+    Raises:
+        MediaError: the video has no frame.
+        FaceNotFoundError: the face is nowhere, or missing somewhere under the policy ``error``.
+    """
+    rate = float(source.info.frame_rate)
+    pts: list[int] = []
+    bar = tqdm(total=source.info.num_frames, desc="tracking", unit="frame", disable=not progress)
+    with timings.measure("face tracking", 0), bar:
+        tracks = track_faces(
+            _noting_pts(source.read_all(chunk_size), pts, bar),
+            parts.detector,
+            parts.landmarker,
+            rate,
+            TrackingSettings(max_gap_s=options.max_gap_s),
+        )
+    timings.count("face tracking", len(pts))
+    if not pts:
+        raise MediaError(f"{source.info.path}: no frame of its video can be decoded")
+    stamps = np.array(pts, dtype=np.int64)
+    try:
+        track = select_track(tracks, options.choice)
+    except FaceNotFoundError as error:
+        raise FaceNotFoundError(f"{source.info.path}: {error}") from error
+    del tracks  # of everyone, as large as the chosen one's for each
+    crops = stabiliser_crops(track, rate)
+    with timings.measure("coefficients", len(pts)):
+        if parts.face3d is not None:
+            chunks = source.read_all(chunk_size)
+            coefficients = fit_face3d(chunks, track, crops, parts.face3d, parts.runner)
+        else:
+            assert parts.expression_basis is not None
+            coefficients = estimate_coefficients(
+                points_in_crops(track, crops), track, parts.expression_basis
+            )
+    track = drop_profiles(track, coefficients, options.max_yaw_deg)
+    analysis = VideoAnalysis(source.info, stamps, track, crops, coefficients)
+    return apply_missing_policy(analysis, options.on_missing_face)
+
+
+def fit_face3d(
+    chunks: Iterable[FrameChunk],
+    track: FaceTrack,
+    crops: Float64Array,
+    face3d: Face3D,
+    runner: Runner,
+) -> FaceCoefficients:
+    """Regress 3DMM coefficients from the pixels with Deep3DFaceRecon, as upstream does.
+
+    Args:
+        chunks: the frames of the video.
+        track: of the face.
+        crops: float64 ``[F, 2, 3]``, frame to stabiliser crop.
+        face3d: the regressor.
+        runner: runs it.
+
+    Returns:
+        Coefficients; zero in frames without a face.
+    """
+    landmarks = transform_points(crops, track.landmarks_px.astype(np.float64))
+    recon_crops = fit_recon_crop(landmarks, STABILISER_PX)
+    rows = np.zeros((len(track), 257), dtype=np.float32)
+    for chunk in chunks:
+        numbers = chunk.start + np.flatnonzero(
+            track.detected[chunk.start : chunk.start + len(chunk)]
+        )
+        if len(numbers) == 0:
+            continue
+        faces = [
+            crop_for_recon(
+                cut(chunk.rgb[number - chunk.start], crops[number], STABILISER_PX),
+                recon_crops[number],
+            )
+            for number in numbers
+        ]
+        rows[numbers] = runner(face3d, to_tensor(np.stack(faces)), numbers=numbers).numpy()
+    fitted = MorphableCoefficients.split(torch.from_numpy(rows))
+    return FaceCoefficients(
+        expression=fitted.expression.numpy(),
+        angle=fitted.angle.numpy(),
+        translation=fitted.translation.numpy(),
+        crop=recon_crops.astype(np.float32),
+    )
+
+
+def _noting_pts(
+    chunks: Iterable[FrameChunk], pts: list[int], bar: tqdm[NoReturn]
+) -> Iterator[FrameChunk]:
+    for chunk in chunks:
+        pts.extend(chunk.pts.tolist())
+        bar.update(len(chunk))
+        yield chunk
+
+
+def points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:
+    """Landmarks with depth ``[F, 68, 3]`` in pixels of the stabiliser crops."""
+    flat = transform_points(crops, track.landmarks_px.astype(np.float64))
+    if track.depth_px is None:
+        return np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1)
+    depth = track.depth_px * crops[:, 0, 0][:, None]
+    return np.concatenate([flat, depth[..., None]], axis=-1)

@@ -1,0 +1,1 @@
+"""The 3DMM coefficients that D-Net reads."""

@@ -1,0 +1,1 @@
+"""What the embedded weights do, measured on clips with their own speech."""

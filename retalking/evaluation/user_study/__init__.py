@@ -1,0 +1,1 @@
+"""The paper's user study: a page of videos to rate, and what the ratings say."""

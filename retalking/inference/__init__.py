@@ -1,0 +1,1 @@
+"""From a configuration and two files to the dubbed video."""

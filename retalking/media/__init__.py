@@ -1,0 +1,1 @@
+"""Pictures and sound: reading, writing, and what networks hear of them."""

@@ -1,0 +1,119 @@
+"""Still images, and the only conversions between uint8 pictures and float tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from retalking.errors import MediaError
+from retalking.files import replacing
+from retalking.types import UInt8Array
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "JPEG2000")
+"""What counts as an image; Pillow also recognises videos and documents, which are not meant."""
+_ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
+"""Where several frames mean motion. Elsewhere they are pages, of which the first is taken."""
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def is_still_image(path: Path) -> bool:
+    """Whether the content (not the name) of the file is an image without animation."""
+    try:
+        with _open(path) as image:
+            frames = getattr(image, "n_frames", 1)
+            return frames == 1 or image.format not in _ANIMATED_FORMATS
+    except MediaError:
+        raise
+    except Exception:  # Pillow raises errors of every kind on damaged files
+        return False
+
+
+def load_image(path: Path) -> UInt8Array:
+    """Read an image upright, uint8 RGB ``[H, W, 3]``.
+
+    16 bits become 8, grey, palette and CMYK become RGB, and transparency is laid over white.
+
+    Raises:
+        MediaError: missing, unreadable, damaged, not an image, or more than 178 megapixels.
+    """
+    try:
+        with _open(path) as image:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except MediaError:
+        raise
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path}: not an image that can be read") from error
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # Pillow raises errors of every kind on damaged files
+        raise MediaError(f"{path}: damaged image: {error}") from error
+
+
+def save_image(path: Path, rgb: UInt8Array) -> None:
+    """Write uint8 RGB ``[H, W, 3]``; the suffix chooses the format. Atomic.
+
+    Raises:
+        MediaError: an unknown suffix, or the file cannot be written.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise MediaError(f"{path}: unknown image suffix, expected one of {' '.join(_SUFFIXES)}")
+    with replacing(path) as partial:
+        Image.fromarray(rgb).save(partial, quality=95)
+
+
+def to_tensor(rgb: UInt8Array, device: torch.device | str = "cpu") -> torch.Tensor:
+    """uint8 ``[T, H, W, 3]`` in 0..255 -> float32 ``[T, 3, H, W]`` in [0, 1] on ``device``."""
+    return to_float(torch.from_numpy(np.ascontiguousarray(rgb)).to(device))
+
+
+def to_float(pixels: torch.Tensor) -> torch.Tensor:
+    """``to_tensor`` of a tensor, where it is."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0).contiguous()
+
+
+def to_uint8(pictures: torch.Tensor) -> UInt8Array:
+    """Float ``[T, 3, H, W]`` in [0, 1] -> uint8 ``[T, H, W, 3]``, clamped and rounded."""
+    return to_pixels(pictures).cpu().numpy()
+
+
+def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
+    """``to_uint8`` as a tensor, where it is."""
+    levels = pictures.detach().to(torch.float32).clamp(0.0, 1.0).mul(255.0).round()
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata and large photos are welcome
+        Image.init()  # registers every format; which exist depends on how Pillow was built
+        formats = [name for name in _FORMATS if name in Image.OPEN]
+        try:
+            with Image.open(path, formats=formats) as image:
+                yield image
+        except Image.DecompressionBombError as error:
+            limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+            raise MediaError(
+                f"{path}: too many pixels, at most {limit} megapixels; make it smaller"
+            ) from error
+
+
+def _to_rgb(image: Image.Image) -> UInt8Array:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels are not supported, save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow may hold in 32 bits
+        grey = np.rint(np.asarray(image, dtype=np.float32) / 257.0).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, picture)
+    return np.array(image.convert("RGB"))

@@ -1,0 +1,83 @@
+"""The video as the job sees it: cut to a region, limited in time, reduced to one frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from retalking.errors import ConfigError
+from retalking.media.video import VideoReader
+from retalking.types import FrameChunk, IntArray, UInt8Array, VideoInfo
+
+Region = tuple[int, int, int, int]
+"""top, bottom, left, right in pixels; -1 stands for the far border (upstream's order)."""
+
+
+class Source:
+    """Frames of a ``VideoReader`` after the user's restrictions.
+
+    Attributes:
+        info: of the restricted video.
+    """
+
+    def __init__(
+        self,
+        reader: VideoReader,
+        crop: Region = (0, -1, 0, -1),
+        max_frames: int | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        """Restrict a video.
+
+        Args:
+            reader: of the whole video; stays the caller's to close.
+            crop: region to use.
+            max_frames: stop after so many frames.
+            max_seconds: stop at the first frame this long after the first one.
+
+        Raises:
+            ConfigError: the region is empty or larger than the video.
+        """
+        self._reader = reader
+        width, height = reader.info.width_px, reader.info.height_px
+        top, bottom, left, right = crop
+        bottom, right = (height if bottom < 0 else bottom), (width if right < 0 else right)
+        if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+            raise ConfigError(
+                f"--crop: got {' '.join(map(str, crop))}, expected top < bottom and left < right "
+                f"within {width}x{height} px"
+            )
+        self._region = (slice(top, bottom), slice(left, right))
+        self.info: VideoInfo = dataclasses.replace(
+            reader.info, width_px=right - left, height_px=bottom - top
+        )
+        self._max_frames = max_frames
+        self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)
+
+    def read_all(self, chunk_size: int) -> Iterator[FrameChunk]:
+        """Yield the frames from the first one up to the limits."""
+        first_pts: int | None = None
+        for chunk in self._reader.read_chunks(chunk_size):
+            first_pts = int(chunk.pts[0]) if first_pts is None else first_pts
+            count = len(chunk)
+            if self._max_ticks is not None:
+                count = int(np.count_nonzero(chunk.pts - first_pts < self._max_ticks))
+            if self._max_frames is not None:
+                count = min(count, self._max_frames - chunk.start)
+            if count > 0:
+                yield FrameChunk(chunk.start, chunk.pts[:count], self._cut(chunk.rgb[:count]))
+            if count < len(chunk):
+                return
+
+    def read_frames(
+        self, indices: IntArray, pts: IntArray, chunk_size: int
+    ) -> Iterator[FrameChunk]:
+        """Yield frames by index, as ``VideoReader.read_frames`` does."""
+        for chunk in self._reader.read_frames(indices, pts, chunk_size):
+            yield FrameChunk(chunk.start, chunk.pts, self._cut(chunk.rgb))
+
+    def _cut(self, rgb: UInt8Array) -> UInt8Array:
+        rows, columns = self._region
+        return np.ascontiguousarray(rgb[:, rows, columns])

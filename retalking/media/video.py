@@ -1,0 +1,285 @@
+"""Frames of a video or still image: upright RGB with exact timestamps, a bounded number at a time.
+
+Colours are converted with the matrix and range of the stream's tags. Untagged video is read as
+BT.601 limited range, as FFmpeg and OpenCV read it, and more than 8 bits are rounded to 8.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import ColorRange
+
+from retalking.errors import MediaError
+from retalking.media.container import decode_frames, open_input
+from retalking.media.images import is_still_image, load_image
+from retalking.media.orientation import Orientation
+from retalking.types import ColorTags, FrameChunk, IntArray, UInt8Array, VideoInfo
+
+_log = logging.getLogger(__name__)
+
+_STILL_IMAGE_RATE = Fraction(25)
+_UNKNOWN_TIME_BASE = Fraction(1, 90000)
+_HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)
+_REWIND_BYTES = 256 * 2**20
+"""Decoded pixels that playing backward may hold."""
+_SEEK_MARGINS_S = (0.0, 2.0, 12.0)
+"""How much earlier to aim when frames right after a key frame need the group before it."""
+
+
+def probe(path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> VideoInfo:
+    """Describe a video, or a still image as a video of one frame.
+
+    Args:
+        path: any container and codec FFmpeg reads, or an image.
+        still_image_rate: frames per second of a still image.
+
+    Raises:
+        MediaError: unreadable, or without a video stream that can be decoded.
+    """
+    if path.is_file() and is_still_image(path):
+        height, width = load_image(path).shape[:2]
+        return VideoInfo(
+            path=path,
+            width_px=width,
+            height_px=height,
+            rotation_deg=0,
+            time_base=1 / still_image_rate,
+            frame_rate=still_image_rate,
+            num_frames=1,
+            is_image=True,
+            color=ColorTags(range=int(ColorRange.JPEG), space=0),
+        )
+    with open_input(path) as container:
+        stream = _video_stream(container, path)
+        frame = next(decode_frames(container, stream, path), None)
+        if frame is None:
+            raise MediaError(f"{path}: no frame of its video can be decoded")
+        if max(part.bits for part in frame.format.components) > 8:
+            hdr = " HDR" if frame.color_trc in _HDR_TRANSFERS else ""
+            _log.warning("%s:%s video of more than 8 bits is processed in 8 bits", path, hdr)
+        turn = Orientation(frame)
+        width, height = frame.width, frame.height
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        if turn.transposed:
+            width, height, aspect = height, width, 1 / aspect
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+        return VideoInfo(
+            path=path,
+            width_px=width,
+            height_px=height,
+            rotation_deg=turn.clockwise_deg,
+            time_base=stream.time_base or _UNKNOWN_TIME_BASE,
+            frame_rate=rate if rate and rate <= 1000 else _STILL_IMAGE_RATE,
+            num_frames=stream.frames or None,
+            color=ColorTags(
+                range=int(frame.color_range),
+                primaries=int(frame.color_primaries),
+                transfer=int(frame.color_trc),
+                space=int(frame.colorspace),
+            ),
+            sample_aspect_ratio=aspect,
+        )
+
+
+class VideoReader:
+    """Reads frames in order, or in any order given the timestamps of a first pass.
+
+    Use as a context manager, and finish one reading before the next. The pixels of a frame are the
+    same however it is reached.
+    """
+
+    def __init__(self, path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> None:
+        self.info = probe(path, still_image_rate)
+        self._image = load_image(path) if self.info.is_image else None
+        self._orientation: Orientation | None = None
+        self._resources = ExitStack()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._resources.close()
+
+    def read_chunks(self, chunk_size: int) -> Iterator[FrameChunk]:
+        """Yield all frames in presentation order, up to ``chunk_size`` at a time.
+
+        Timestamps are the stream's; missing or repeated ones are repaired so that they increase.
+        """
+        if self._image is not None:
+            yield FrameChunk(0, np.zeros(1, np.int64), self._image[None].copy())
+            return
+        step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
+        pts: list[int] = []
+        pictures: list[UInt8Array] = []
+        start, repaired, shift = 0, 0, 0
+        last: int | None = None
+        for frame in self._decode():
+            now = frame.pts + shift if frame.pts is not None else None
+            if last is not None and (now is None or now <= last):
+                restarts = now is None or (last - now) * self.info.time_base > 1
+                following = last + (step if restarts else 1)
+                if now is not None and restarts:
+                    shift += following - now
+                now, repaired = following, repaired + 1
+            last = now or 0
+            pts.append(last)
+            pictures.append(self._to_rgb(frame))
+            if len(pts) == chunk_size:
+                yield FrameChunk(start, np.array(pts, np.int64), np.stack(pictures))
+                start, pts, pictures = start + len(pts), [], []
+        if pts:
+            yield FrameChunk(start, np.array(pts, np.int64), np.stack(pictures))
+        if repaired:
+            _log.warning("%s: repaired %d missing or repeated timestamps", self.info.path, repaired)
+
+    def read_frames(
+        self, indices: Sequence[int] | IntArray, pts: IntArray, chunk_size: int
+    ) -> Iterator[FrameChunk]:
+        """Yield the frames with the given indices, in the given order, in chunks.
+
+        Forward runs are decoded straight on. Backward runs are decoded in stretches that fit a
+        fixed buffer, each from the key frame before it.
+
+        Args:
+            indices: source frame indices ``[N]``; may repeat, skip and turn back.
+            pts: int64 ``[F]``, every timestamp that `read_chunks` gave.
+            chunk_size: frames per chunk.
+
+        Yields:
+            `FrameChunk` with ``start`` the position in ``indices`` and ``pts`` of the source.
+
+        Raises:
+            MediaError: the file has fewer frames than ``pts`` says.
+        """
+        order = np.asarray(indices, np.int64)
+        if len(order) and not (order.min() >= 0 and order.max() < len(pts)):
+            raise ValueError(f"indices: got {order.min()}..{order.max()} of {len(pts)} frames")
+        walk = self._walk(order, pts)
+        for start in range(0, len(order), chunk_size):
+            wanted = order[start : start + chunk_size]
+            rgb = np.empty((len(wanted), self.info.height_px, self.info.width_px, 3), np.uint8)
+            for row in range(len(wanted)):
+                rgb[row] = next(walk)
+            yield FrameChunk(start, pts[wanted], rgb)
+
+    def _walk(self, order: IntArray, pts: IntArray) -> Iterator[UInt8Array]:
+        if self._image is not None:
+            yield from (self._image for _ in order)
+            return
+        size = self.info.width_px * self.info.height_px * 3 // 2
+        longest = max(2, _REWIND_BYTES // size)
+        source = self._numbered_from(0, pts)
+        position = 0  # index that `source` gives next
+        held: dict[int, av.VideoFrame] = {}
+        for place, index in enumerate(order.tolist()):
+            if index not in held:
+                low = index
+                if index < position:
+                    low = _lowest_of_descent(order[place : place + longest], longest)
+                    source, position = self._numbered_from(low, pts), low
+                held = {}
+                while position <= index:
+                    frame = next(source, None)
+                    if frame is None:
+                        raise MediaError(
+                            f"{self.info.path}: frame {position} of {len(pts)} can no longer be "
+                            "read; was the file changed?"
+                        )
+                    if position >= low:
+                        held[position] = frame
+                    position += 1
+            yield self._to_rgb(held[index])
+
+    def _numbered_from(self, first: int, pts: IntArray) -> Iterator[av.VideoFrame]:
+        """Frames ``first``, ``first + 1`` and so on."""
+        for margin_s in _SEEK_MARGINS_S:
+            target = int(pts[first]) - round(Fraction(margin_s) / self.info.time_base)
+            if target <= pts[0]:
+                break
+            frames = self._decode(target)
+            found = _find_frame(frames, pts, first)
+            if found is not None:
+                yield found
+                yield from frames
+                return
+        yield from islice(self._decode(), first, None)
+
+    def _decode(self, target: int | None = None) -> Iterator[av.VideoFrame]:
+        """Frames from the start, or from the key frame before tick ``target``."""
+        self._resources.close()
+        container = self._resources.enter_context(open_input(self.info.path))
+        stream = _video_stream(container, self.info.path)
+        stream.thread_type = "AUTO"
+        if target is not None:
+            container.seek(target, stream=stream)
+        # AVI stores no presentation times, and FFmpeg guesses them wrong for codecs that reorder.
+        reorders = stream.codec_context.name in ("h264", "hevc")
+        unknown_times = container.format.name == "avi" and reorders
+        for frame in decode_frames(container, stream, self.info.path):
+            if unknown_times:
+                frame.pts = None
+            yield frame
+
+    def _to_rgb(self, frame: av.VideoFrame) -> UInt8Array:
+        """Upright uint8 ``[H, W, 3]``; a picture of another size is scaled to the video's."""
+        if self._orientation is None:
+            self._orientation = Orientation(frame)
+        turn = self._orientation
+        size = (self.info.width_px, self.info.height_px)
+        width, height = size[::-1] if turn.transposed else size
+        rgb = frame.reformat(width, height, "rgb24", dst_color_range=ColorRange.JPEG)
+        return turn.apply(rgb.to_ndarray().astype(np.uint8, copy=False))
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic  # cover art of music
+    ]
+    if not streams:
+        raise MediaError(f"{path}: has no video stream")
+    if streams[0].codec_context is None:
+        raise MediaError(f"{path}: its video codec is not supported; convert it to H.264")
+    return streams[0]
+
+
+def _find_frame(
+    frames: Iterator[av.VideoFrame], pts: IntArray, wanted: int
+) -> av.VideoFrame | None:
+    """Advance to frame ``wanted``; None unless every frame on the way fits ``pts``."""
+    number: int | None = None
+    for frame in frames:
+        if frame.pts is None:
+            return None
+        number = int(np.searchsorted(pts, frame.pts)) if number is None else number + 1
+        if number > wanted or pts[number] != frame.pts:
+            return None
+        if number == wanted:
+            return frame
+    return None
+
+
+def _lowest_of_descent(order: IntArray, longest: int) -> int:
+    """The index down to which ``order`` runs backward from its start, ``longest`` at most."""
+    low = int(order[0])
+    for index in order.tolist():
+        if index > low or order[0] - index >= longest:
+            break
+        low = index
+    return low

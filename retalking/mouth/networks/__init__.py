@@ -1,0 +1,1 @@
+"""The new mouth as the paper makes it: references for L-Net and E-Net."""

@@ -1,0 +1,137 @@
+"""References for L-Net: the same face with a frozen expression, sharp, and in place.
+
+``A`` counts the frames of a chunk that show a face. Two spaces occur: the *stabiliser crop* that
+D-Net edits (256 px) and the *lip crop* that L-Net and E-Net read (384 px).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retalking.face.affine import (
+    FFHQ_POINTS_512,
+    GPEN_POINTS_512,
+    compose_affine,
+    fit_similarity,
+    five_points,
+    invert_affine,
+)
+from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, warp
+from retalking.face.landmarks import Landmarker
+from retalking.networks.calls import RESTORED_PX, FaceRestorer, restore_faces
+from retalking.networks.runner import Run
+from retalking.rendering.masks import inner_square
+from retalking.types import Float64Array, UInt8Array
+from third_party.gpen import GPEN
+
+_MAX_DRIFT = (
+    0.25  # eye distances; D-Net moves eyes and nose by less, so the landmarks must be wrong
+)
+
+
+@dataclass(frozen=True)
+class References:
+    """Stabilised faces of a chunk.
+
+    Attributes:
+        rgb: uint8 ``[A, 256, 256, 3]``, D-Net's result, or twice that size.
+        anchors_px: float64 ``[A, 3, 2]``, eyes and nose of the source in the pixels of ``rgb``.
+        drift_px: float64 ``[A, 3, 2]``, how far D-Net moved them, frame by frame.
+        restored: uint8 ``[A, 512, 512, 3]`` aligned to the restorer's template, or ``None``.
+        to_restored: float64 ``[A, 2, 3]``, stabiliser crop to ``restored``.
+    """
+
+    rgb: UInt8Array
+    anchors_px: Float64Array
+    drift_px: Float64Array
+    restored: UInt8Array | None
+    to_restored: Float64Array
+
+
+def template_of(restorer: FaceRestorer | None) -> Float64Array:
+    """Return where a restorer (or the parser alone) expects the five points: float64 ``[5, 2]``."""
+    return GPEN_POINTS_512 if isinstance(restorer, GPEN) else FFHQ_POINTS_512
+
+
+def locate_references(
+    landmarker: Landmarker,
+    rgb: UInt8Array,
+    source_landmarks_px: Float64Array,
+    source_anchors_px: Float64Array,
+) -> tuple[Float64Array, Float64Array]:
+    """Find the landmarks of stabilised faces, and how far their anchors are from the source's.
+
+    Args:
+        landmarker: finds landmarks.
+        rgb: uint8 ``[A, 256, 256, 3]``.
+        source_landmarks_px: ``[A, 68, 2]`` of the source in the stabiliser crop.
+        source_anchors_px: ``[A, 3, 2]`` of the source in the stabiliser crop, smoothed.
+
+    Returns:
+        Landmarks float64 ``[A, 68, 2]`` and drift float64 ``[A, 3, 2]``. Where the drift is beyond
+        belief, the source's landmarks and no drift.
+    """
+    found = source_landmarks_px.copy()
+    for row, picture in enumerate(rgb):
+        # One at a time: in a batch of varying size the last bits could vary with the chunk size.
+        start = source_landmarks_px[row : row + 1].astype(np.float32)
+        found[row] = landmarker.follow(picture, start)[0][0, :, :2]
+    drift = lip_anchors(found) - source_anchors_px
+    eyes = source_anchors_px[:, 1] - source_anchors_px[:, 0]
+    limit = _MAX_DRIFT * np.linalg.norm(eyes, axis=-1)
+    mistaken = ~(np.linalg.norm(drift, axis=-1).max(axis=-1) <= limit)  # NaN is one, too
+    found[mistaken], drift[mistaken] = source_landmarks_px[mistaken], 0
+    return found, drift
+
+
+def restore_references(
+    run: Run, restorer: FaceRestorer, rgb: UInt8Array, landmarks_px: Float64Array
+) -> tuple[UInt8Array, Float64Array]:
+    """Sharpen stabilised faces (paper 3.3: the training references of E-Net are GPEN's).
+
+    Args:
+        run: runs the restorer.
+        restorer: GPEN or GFPGAN.
+        rgb: uint8 ``[A, 256, 256, 3]``.
+        landmarks_px: ``[A, 68, 2]`` in the stabiliser crop.
+
+    Returns:
+        uint8 ``[A, 512, 512, 3]`` and float64 ``[A, 2, 3]``, stabiliser crop to restored face.
+    """
+    to_restored = fit_similarity(five_points(landmarks_px), template_of(restorer))
+    aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
+    return restore_faces(run, restorer, np.stack(aligned)), to_restored
+
+
+def cut_references(
+    references: References, drift_px: Float64Array, pads: Pads, strength: float
+) -> UInt8Array:
+    """Cut references so that their eyes and nose are where the source's are in its lip crop.
+
+    The restored face is taken at its own resolution; upstream reduces it to 256 px first.
+
+    Args:
+        references: of the chunk.
+        drift_px: float64 ``[A, 3, 2]``, smoothed over time.
+        pads: room around the face.
+        strength: share of the restored face, 0..1.
+
+    Returns:
+        uint8 ``[A, 384, 384, 3]``.
+    """
+    crops = lip_crops(references.anchors_px + drift_px, pads)
+    pictures = np.stack(
+        [cut(face, crop, LIP_PX) for face, crop in zip(references.rgb, crops, strict=True)]
+    )
+    if references.restored is None or strength == 0:
+        return pictures
+    square = inner_square(RESTORED_PX)
+    to_lips = compose_affine(crops, invert_affine(references.to_restored))
+    for row, matrix in enumerate(to_lips):
+        share = strength * warp(square, matrix, (LIP_PX, LIP_PX))[..., None]
+        restored = warp(references.restored[row], matrix, (LIP_PX, LIP_PX))
+        mixed = pictures[row] + share * (restored.astype(np.float32) - pictures[row])
+        pictures[row] = np.rint(mixed).astype(np.uint8)
+    return pictures

@@ -1,0 +1,1 @@
+"""Loading networks, and running them on the frames of a chunk."""

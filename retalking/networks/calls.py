@@ -1,0 +1,169 @@
+"""The networks of the second pass as plain functions on the frames of a chunk.
+
+``T`` counts the frames given. Pictures are RGB uint8 ``[T, S, S, 3]``; what a network wants
+(BGR, [-1, 1]) is known here and nowhere else. They become numbers batch by batch: those of a chunk
+would take four times the memory, several times over.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from models.dnet import DNet
+from models.enet import ENet
+from models.lnet import LNet
+from retalking.face.crops import EDITED_FROM, LIP_PX, STABILISER_PX
+from retalking.media.images import to_float, to_pixels
+from retalking.networks.runner import Run
+from retalking.types import FloatArray, UInt8Array
+from third_party.ganimation import GANimation, expression_aus
+from third_party.gfpgan import GFPGAN
+from third_party.gpen import GPEN
+from third_party.parsenet import ParseNet
+
+RESTORED_PX = 512
+"""Side of the faces that GFPGAN, GPEN and ParseNet read."""
+_GANIMATION_PX = 128
+_LNET_PX = 96
+
+FaceRestorer = GFPGAN | GPEN
+
+
+def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray) -> UInt8Array:
+    """Give faces the expression and pose of their coefficient windows (D-Net, paper 3.1).
+
+    A D-Net that moves detail instead of painting it takes faces of twice the size as well.
+
+    Args:
+        run: runs the network.
+        dnet: the network.
+        faces: ``[T, 256, 256, 3]`` or ``[T, 512, 512, 3]``.
+        windows: float32 ``[T, 73, 26]`` of ``coefficient_windows``.
+
+    Returns:
+        Pictures of the same size.
+    """
+
+    def edit(pixels: Tensor, window: Tensor) -> Tensor:
+        picture = _to_signed(pixels)
+        if picture.shape[2] > STABILISER_PX:
+            return dnet.edit_fine(picture, window)
+        edited = dnet(picture, window).edited
+        assert edited is not None
+        return edited
+
+    inputs = (torch.from_numpy(faces), torch.from_numpy(windows))
+    return run(dnet, *inputs, forward=edit, finish=_from_signed).numpy()
+
+
+def synthesise_lips(
+    run: Run, network: ENet | LNet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
+) -> UInt8Array:
+    """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
+
+    Args:
+        run: runs the network.
+        network: E-Net with its L-Net inside, or L-Net alone, whose result is enlarged bicubically.
+        faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
+        references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
+        mels: float32 ``[T, 1, 80, 16]``.
+
+    Returns:
+        ``[T, 384, 384, 3]``.
+    """
+
+    def synthesise(mel: Tensor, *pixels: Tensor) -> Tensor:
+        face, reference = (to_float(part).flip(1) for part in pixels)
+        face[:, :, round(EDITED_FROM * LIP_PX) :] = 0
+        both = torch.cat([face, reference], dim=1)
+        if isinstance(network, LNet):
+            low_res = network(mel, interpolate(both, (_LNET_PX, _LNET_PX), mode="area"))
+            return interpolate(low_res, (LIP_PX, LIP_PX), mode="bicubic", align_corners=False)
+        picture, _ = network(mel, both, reference)
+        return picture
+
+    inputs = (torch.from_numpy(part) for part in (mels, faces, references))
+    return run(network, *inputs, forward=synthesise, finish=_from_bgr).numpy()
+
+
+def change_upper_face(
+    run: Run, ganimation: GANimation, faces: UInt8Array, expression: str
+) -> UInt8Array:
+    """Change the emotion of faces by action units (paper 3.1, the plugin of Pumarola et al.).
+
+    The network works at 128 px. Only the change it makes is enlarged and added, so that the face
+    keeps its own detail. (Upstream enlarges the picture, feeds BGR to a network trained on RGB, and
+    throws the result away unless another flag is given.)
+
+    Args:
+        run: runs the network.
+        ganimation: the network.
+        faces: ``[T, 384, 384, 3]``.
+        expression: one of ``third_party.ganimation.EXPRESSIONS``.
+
+    Returns:
+        ``[T, 384, 384, 3]``.
+    """
+    aus = expression_aus(expression)
+
+    def change(pixels: Tensor) -> Tensor:
+        large = _to_signed(pixels)
+        small = interpolate(large, (_GANIMATION_PX,) * 2, mode="area")
+        changed = ganimation(small, aus.to(small.device).expand(len(small), -1))
+        size = large.shape[2:]
+        return large + interpolate(changed - small, size, mode="bilinear", align_corners=False)
+
+    return run(ganimation, torch.from_numpy(faces), forward=change, finish=_from_signed).numpy()
+
+
+def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
+    """Add the detail of a generative prior to aligned faces (GFPGAN or GPEN; paper 3.4).
+
+    Args:
+        run: runs the network.
+        restorer: the network.
+        faces: ``[T, 512, 512, 3]``, aligned to the restorer's template.
+
+    Returns:
+        ``[T, 512, 512, 3]``.
+    """
+
+    def restore(pixels: Tensor) -> Tensor:
+        return restorer(_to_signed(pixels))
+
+    return run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
+
+
+def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
+    """Label the parts of faces.
+
+    Args:
+        run: runs the network.
+        parser: the network.
+        faces: ``[T, 512, 512, 3]``.
+
+    Returns:
+        uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``.
+    """
+
+    def label(pixels: Tensor) -> Tensor:
+        return parser(_to_signed(pixels)).argmax(dim=1)
+
+    def to_bytes(labels: Tensor) -> Tensor:
+        return labels.to(torch.uint8)
+
+    return run(parser, torch.from_numpy(faces), forward=label, finish=to_bytes).numpy()
+
+
+def _to_signed(pixels: Tensor) -> Tensor:
+    return to_float(pixels) * 2 - 1
+
+
+def _from_signed(pictures: Tensor) -> Tensor:
+    return to_pixels((pictures + 1) / 2)
+
+
+def _from_bgr(pictures: Tensor) -> Tensor:
+    return to_pixels(pictures.flip(1))

@@ -1,0 +1,242 @@
+"""The parts of a profile: every network that a job needs, loaded and placed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+
+from models import weights
+from models.blocks.spectral_norm import fold_spectral_norm
+from models.dnet import DNet, DNetConfig
+from models.enet import ENet, ENetConfig
+from models.lnet import LNet, LNetConfig
+from models.weight_files import is_safetensors
+from retalking.coefficients.basis import EXPRESSION_BASIS_PATH, ExpressionBasis
+from retalking.coefficients.windows import load_expression_templates
+from retalking.errors import ConfigError, WeightsError
+from retalking.face.detection import CascadeDetector, FaceDetector
+from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
+from retalking.inference.config import SEEDED, InferenceConfig
+from retalking.locations import CHECKPOINTS
+from retalking.networks.calls import FaceRestorer
+from retalking.networks.runner import Runner, make_runner
+from retalking.types import FloatArray
+from third_party.face3d import Face3D
+from third_party.ganimation import GANimation
+from third_party.gfpgan import GFPGAN
+from third_party.gpen import GPEN
+from third_party.parsenet import ParseNet
+
+logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
+
+_SEEDED_DNET = DNetConfig(
+    descriptor_channels=64,
+    adain_channels=32,
+    warping_base_channels=8,
+    warping_max_channels=32,
+    editing_base_channels=8,
+    editing_max_channels=32,
+    editing_blocks=1,
+)
+_SEEDED_LNET = LNetConfig(
+    base_channels=16,
+    max_channels=64,
+    blocks_per_level=1,
+    adain_channels=32,
+    audio_channels=64,
+    audio_base_channels=8,
+    attention_head_channels=16,
+    attention_hidden=64,
+)
+_SEEDED_ENET = ENetConfig(
+    upsample_channels=(16, 8),
+    style_channels=64,
+    encoder_channels=(8, 8, 16, 16, 16, 16, 16),
+    lnet=_SEEDED_LNET,
+)
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a job runs with; a part that is off is ``None``.
+
+    Attributes:
+        runner: device, precision and batch size of all networks.
+        detector: finds faces.
+        landmarker: finds 68 landmarks.
+        face3d: Deep3DFaceRecon, or ``None`` for coefficients from the landmarks alone.
+        expression_basis: of the coefficients from landmarks, or ``None`` with ``face3d``.
+        templates: expression ``[64]`` by name.
+        dnet: stabilises the expression; ``None`` takes quiet frames as references instead.
+        enet: synthesises the lips: E-Net with L-Net inside, or L-Net alone.
+        reference_enhancer: sharpens the references.
+        restorer: restores the mouth.
+        parser: finds what to paste back.
+        ganimation: changes the upper face.
+        analysis_files: weight files that the first pass depends on.
+        weight_files: all weight files.
+    """
+
+    runner: Runner
+    detector: FaceDetector
+    landmarker: Landmarker
+    face3d: Face3D | None
+    expression_basis: ExpressionBasis | None
+    templates: Mapping[str, FloatArray]
+    dnet: DNet | None
+    enet: ENet | LNet
+    reference_enhancer: FaceRestorer | None
+    restorer: FaceRestorer | None
+    parser: ParseNet | None
+    ganimation: GANimation | None
+    analysis_files: tuple[Path, ...]
+    weight_files: tuple[Path, ...]
+
+
+def load_parts(config: InferenceConfig) -> Parts:
+    """Load what a configuration asks for.
+
+    Raises:
+        WeightsError: a file is missing or does not fit.
+        ConfigError: the device or precision cannot be used.
+    """
+    runner = make_runner(config.device, config.precision, config.batch_size)
+    files = _Loader(config, runner)
+    detector, landmarker, analysis_files = _load_face_analysis(config.face_analysis, runner)
+    restorers: dict[str, FaceRestorer | None] = {"none": None}
+    enhancer, restorer = config.active_restorers
+    if "gpen" in (enhancer, restorer):
+        restorers["gpen"] = files.load(config.gpen, GPEN, "GPEN")
+    if "gfpgan" in (enhancer, restorer):
+        restorers["gfpgan"] = files.load(config.gfpgan, GFPGAN, "GFPGAN")
+    from_pixels = config.uses_face3d
+    analysis_files += (files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,)
+    basis = None if from_pixels else ExpressionBasis.from_file()
+    return Parts(
+        runner=runner,
+        detector=detector,
+        landmarker=landmarker,
+        face3d=files.load(config.face3d, Face3D, "face3d") if from_pixels else None,
+        expression_basis=basis,
+        templates=(
+            load_expression_templates(files.find(config.expression_templates))
+            if basis is None
+            else basis.templates
+        ),
+        dnet=_load_dnet(files, config.dnet),
+        enet=_load_enet(files, config.enet, config.lnet),
+        reference_enhancer=restorers[enhancer],
+        restorer=restorers[restorer],
+        parser=(
+            files.load(config.parsenet, ParseNet, "ParseNet")
+            if config.parser == "parsenet"
+            else None
+        ),
+        ganimation=(
+            files.load(config.ganimation, GANimation, "GANimation")
+            if config.up_face != "original"
+            else None
+        ),
+        analysis_files=analysis_files,
+        weight_files=(*analysis_files, *map(files.find, config.weight_files())),
+    )
+
+
+@dataclass(frozen=True)
+class _Loader:
+    """Finds weight files and places their networks."""
+
+    config: InferenceConfig
+    runner: Runner
+
+    def find(self, path: Path) -> Path:
+        """Look where the configuration says."""
+        found = self.config.locate(path)
+        if found is None:
+            folder = self.config.checkpoints or CHECKPOINTS
+            raise WeightsError(
+                f"{folder / path}: no such weight file; run python "
+                "scripts/download_checkpoints.py, name another file, or use --profile lite"
+            )
+        return found
+
+    def load(
+        self,
+        path: Path,
+        network_class: type[Network],
+        official_name: str,
+        lnet_path: Path | None = None,
+    ) -> Network:
+        """Load one network of our own format or of an official one."""
+        network = weights.load_any(self.find(path), network_class, official_name, lnet_path)
+        fold_spectral_norm(network)
+        self.runner.place(network)
+        return network
+
+
+def _load_face_analysis(
+    kind: Literal["lite", "official"], runner: Runner
+) -> tuple[FaceDetector, Landmarker, tuple[Path, ...]]:
+    if kind == "official":
+        # Importing the package takes seconds, which the lite analysis can do without.
+        from retalking.face import face_alignment_package  # noqa: PLC0415
+
+        analyser = face_alignment_package.FaceAlignmentAnalyser(runner.device)
+        return analyser, analyser, face_alignment_package.weight_paths()
+    landmarker = LiteLandmarker.from_file(device=runner.device)
+    return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
+
+
+def _load_dnet(files: _Loader, path: Path | None) -> DNet | None:
+    if path is None:
+        return None
+    if path == SEEDED:
+        return _make_seeded(DNet, _SEEDED_DNET, files.runner)
+    return files.load(path, DNet, "DNet")
+
+
+def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -> ENet | LNet:
+    """E-Net with the L-Net of ``lnet_path`` inside or the one its file brings, or L-Net alone."""
+    if enet_path is None:
+        if lnet_path is None:
+            raise ConfigError("enet and lnet: both are null, expected at least one file")
+        return files.load(lnet_path, LNet, "LNet")
+    if enet_path == SEEDED:
+        return _make_seeded(ENet, _SEEDED_ENET, files.runner)
+    if lnet_path is None or not is_safetensors(files.find(enet_path)):
+        official_lnet = None if lnet_path is None else files.find(lnet_path)
+        return files.load(enet_path, ENet, "ENet", official_lnet)
+    enet = files.load(enet_path, ENet, "ENet")
+    lnet = files.load(lnet_path, LNet, "LNet")
+    if lnet.config != enet.config.lnet:
+        raise WeightsError(
+            f"{lnet_path}: its L-Net has other widths than the one inside {enet_path}; "
+            "name files that were trained together"
+        )
+    enet.low_res = lnet
+    return enet
+
+
+def _make_seeded(
+    network_class: Callable[[Config], Network], config: Config, runner: Runner
+) -> Network:
+    """Make a network with reproducible random weights."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(_SEED)
+        network = network_class(config)
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(torch.randn(parameter.shape) * parameter[0].numel() ** -0.5)
+    logger.warning("%s is not trained: its weights are random numbers", type(network).__name__)
+    runner.place(network)
+    return network

@@ -1,0 +1,1 @@
+"""Second pass: timeline, plan, masks and paste-back."""

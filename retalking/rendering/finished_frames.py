@@ -1,0 +1,131 @@
+"""Finished chunks of a job kept on disk until it ends, so that an interrupted one goes on.
+
+Only the changed box of each frame is kept, losslessly: the rest is in the source. A folder belongs
+to one job, named by a fingerprint of its inputs, weights and options.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from retalking.errors import MediaError
+from retalking.files import replacing
+from retalking.types import Float64Array, UInt8Array
+
+logger = logging.getLogger(__name__)
+
+_KEPT_DAYS = 7
+
+
+@dataclass(frozen=True)
+class FinishedChunk:
+    """Frames as they go into the output.
+
+    Attributes:
+        rgb: uint8 ``[T, H, W, 3]``.
+        drift_px: float64 ``[T, 3, 2]`` of their references, which the frames beside them need.
+    """
+
+    rgb: UInt8Array
+    drift_px: Float64Array
+
+
+class FinishedFrames:
+    """The folder of one job."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder, which need not exist, and forget jobs of its neighbours from last week."""
+        self._folder = folder
+        self._usable = True
+        oldest = time.time() - _KEPT_DAYS * 24 * 3600
+        for other in folder.parent.glob("*"):
+            if other != folder and other.is_dir() and other.stat().st_mtime < oldest:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def load(self, start: int, source: UInt8Array) -> FinishedChunk | None:
+        """Return a chunk, or ``None`` if it is not here in full.
+
+        Args:
+            start: number of its first output frame.
+            source: its source frames, uint8 ``[T, H, W, 3]``.
+        """
+        path = self._path(start)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                boxes, drift = arrays["boxes"], arrays["drift_px"]
+                pictures = np.split(arrays["png"], np.cumsum(arrays["sizes"])[:-1])
+            if drift.shape != (len(source), 3, 2):
+                raise ValueError(f"{len(drift)} frames, expected {len(source)}")
+            rgb = source.copy()
+            for frame, (x1, y1, x2, y2), png in zip(rgb, boxes.tolist(), pictures, strict=True):
+                if x2 > x1:
+                    bgr = cv2.imdecode(png, cv2.IMREAD_COLOR)
+                    if bgr is None:
+                        raise ValueError("a picture cannot be decoded")
+                    frame[y1:y2, x1:x2] = bgr[..., ::-1]
+        except Exception as error:  # numpy, zipfile and OpenCV raise errors of every kind
+            logger.warning("%s: damaged, computing its frames again (%s)", path, error)
+            return None
+        return FinishedChunk(rgb, drift)
+
+    def save(self, start: int, source: UInt8Array, finished: FinishedChunk) -> None:
+        """Keep a chunk; if that fails, say so once and do without from then on.
+
+        Args:
+            start: number of its first output frame.
+            source: its source frames.
+            finished: the same frames, edited.
+        """
+        if not self._usable:
+            return
+        boxes = [_changed_box(a, b) for a, b in zip(source, finished.rgb, strict=True)]
+        pictures = [
+            _encode(frame[y1:y2, x1:x2])
+            for frame, (x1, y1, x2, y2) in zip(finished.rgb, boxes, strict=True)
+        ]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._path(start)) as partial:
+                np.savez(
+                    partial,
+                    boxes=np.array(boxes, dtype=np.int64),
+                    sizes=np.array([len(png) for png in pictures], dtype=np.int64),
+                    png=np.concatenate(pictures),
+                    drift_px=finished.drift_px,
+                )
+        except (OSError, MediaError) as error:
+            self._usable = False
+            logger.warning("finished frames are not kept; an interruption loses them: %s", error)
+
+    def clear(self) -> None:
+        """Delete the job's folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, start: int) -> Path:
+        return self._folder / f"{start:08d}.npz"
+
+
+def _changed_box(before: UInt8Array, after: UInt8Array) -> tuple[int, int, int, int]:
+    """Smallest box x1, y1, x2, y2 that holds all differing pixels; zeros if there are none."""
+    differs = (before != after).any(axis=-1)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _encode(rgb: UInt8Array) -> UInt8Array:
+    if rgb.size == 0:
+        return np.empty(0, dtype=np.uint8)
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    _, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return png.astype(np.uint8, copy=False)

@@ -1,0 +1,259 @@
+"""The list of weight files in ``checkpoints/weights.toml``: what exists, and what is here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Collection
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from retalking.errors import ConfigError, WeightsError
+from retalking.locations import CHECKPOINTS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+
+CATALOGUE_FILE = CHECKPOINTS / "weights.toml"
+FACE_ALIGNMENT_WEIGHTS = ("S3FD", "FAN")
+"""What the face-alignment package loads, by our names."""
+LOCK_NAME = "weights.lock.json"
+
+
+class State(Enum):
+    """What the disk holds of a weight file."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    WRONG_SIZE = "wrong size"
+    WRONG_HASH = "wrong hash"
+    UNKNOWN_HASH = "no hash known"
+    VERIFIED = "verified"
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightFile:
+    """One file of others.
+
+    Attributes:
+        name: how we call it.
+        file: its name on disk.
+        group: the group it belongs to.
+        urls: addresses to try, in this order; empty where no public one is known.
+        licence: what its authors say.
+        used_by: what needs it.
+        sha256: hex digits of its hash, all 64 or the first ones; empty where unknown.
+        bytes: its size, or ``None`` where unknown.
+        cache: ``"torch_hub"`` if a library looks for it among PyTorch's downloads.
+        network: key of ``models.weights.OFFICIAL_FORMATS`` where we load it ourselves.
+        note: what else to know.
+    """
+
+    name: str
+    file: str
+    group: str
+    urls: tuple[str, ...]
+    licence: str
+    used_by: str
+    sha256: str = ""
+    bytes: int | None = None
+    cache: str = ""
+    network: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"weights.{self.name}"
+        if not re.fullmatch(r"([0-9a-f]{8,64})?", self.sha256):
+            raise ConfigError(f"{where}.sha256: expected 8 to 64 hex digits, got {self.sha256!r}")
+        if not self.file or self.file in (".", "..") or re.search(r"[/\\:]", self.file):
+            raise ConfigError(f"{where}.file: expected a bare file name, got {self.file!r}")
+        if any(not url.startswith(("https://", "http://")) for url in self.urls):
+            raise ConfigError(f"{where}.urls: expected http(s)://..., got {', '.join(self.urls)}")
+        if self.cache not in ("", "torch_hub"):
+            raise ConfigError(f"{where}.cache: expected torch_hub or nothing, got {self.cache!r}")
+
+    def path(self, folder: Path = CHECKPOINTS) -> Path:
+        """Where the file belongs, given the folder of checkpoints."""
+        return (torch_hub_folder() if self.cache else folder) / self.file
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Files with one purpose; ``default`` ones are fetched when nothing else is asked for."""
+
+    name: str
+    about: str
+    default: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """All that ``weights.toml`` lists, by name."""
+
+    groups: dict[str, Group]
+    weights: dict[str, WeightFile]
+
+    def of_groups(self, names: Collection[str]) -> list[WeightFile]:
+        """Return the files of these groups, in the order of the list.
+
+        Raises:
+            ConfigError: no such group.
+        """
+        for name in names:
+            if name not in self.groups:
+                raise ConfigError(_unknown("group of weights", name, self.groups))
+        return [weight for weight in self.weights.values() if weight.group in names]
+
+    def named(self, name: str) -> WeightFile:
+        """Return a file by our name for it, or by its name on disk.
+
+        Raises:
+            ConfigError: no such file.
+        """
+        by_file = {weight.file: weight for weight in self.weights.values()}
+        found = self.weights.get(name) or by_file.get(name)
+        if found is None:
+            raise ConfigError(_unknown("weight file", name, self.weights))
+        return found
+
+
+def read_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
+    """Read and check the list.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        hosts = {name: tuple(host["urls"]) for name, host in tables.get("host", {}).items()}
+        groups = {name: Group(name, **table) for name, table in tables["group"].items()}
+        weights = {name: _weight(name, table, hosts) for name, table in tables["weights"].items()}
+    except OSError as error:
+        raise ConfigError(f"cannot read the list of weights {path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: malformed list of weights: {error}") from None
+    catalogue = Catalogue(groups, weights)
+    catalogue.of_groups({weight.group for weight in weights.values()})
+    return catalogue
+
+
+def find(name: str, folder: Path = CHECKPOINTS) -> Path:
+    """Return the path of a weight file that is here, with the size it should have.
+
+    Raises:
+        ConfigError: no such file in the list.
+        WeightsError: it is not here; the message says how to get it.
+    """
+    weight = read_catalogue().named(name)
+    path = weight.path(folder)
+    state = quick_state(weight, folder)
+    if state is State.PRESENT:
+        return path
+    problem = "is not here" if state is State.ABSENT else f"has {path.stat().st_size} bytes"
+    wanted = "" if weight.bytes is None else f", expected {weight.bytes} bytes"
+    remedy = (
+        f"run: python -m scripts.download_checkpoints --only {weight.name}"
+        if weight.urls
+        else weight.note
+    )
+    raise WeightsError(f"{path} (for {weight.used_by}) {problem}{wanted}; {remedy}")
+
+
+def missing(group: str = "official", folder: Path = CHECKPOINTS) -> list[str]:
+    """Return the names of the files of a group that are not here, or not in full.
+
+    Raises:
+        ConfigError: no such group.
+    """
+    weights = read_catalogue().of_groups([group])
+    return [weight.name for weight in weights if quick_state(weight, folder) is not State.PRESENT]
+
+
+def quick_state(weight: WeightFile, folder: Path = CHECKPOINTS) -> State:
+    """Compare presence and size only: ``ABSENT``, ``WRONG_SIZE`` or ``PRESENT``."""
+    path = weight.path(folder)
+    if not path.is_file():
+        return State.ABSENT
+    right = path.stat().st_size == weight.bytes if weight.bytes is not None else True
+    return State.PRESENT if right else State.WRONG_SIZE
+
+
+def full_state(weight: WeightFile, folder: Path = CHECKPOINTS) -> State:
+    """Compare the hash too, with the list or else with the lock file of ``folder``.
+
+    Raises:
+        WeightsError: the file or the lock file cannot be read.
+    """
+    state = quick_state(weight, folder)
+    if state is not State.PRESENT:
+        return state
+    expected = weight.sha256 or read_lock(folder).get(weight.name, {}).get("sha256", "")
+    if not expected:
+        return State.UNKNOWN_HASH
+    right = sha256_of(weight.path(folder)).startswith(expected)
+    return State.VERIFIED if right else State.WRONG_HASH
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file as 64 hex digits.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def read_lock(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what was trusted on first use, by name: ``sha256``, ``bytes``, ``url``, ``date``.
+
+    Raises:
+        WeightsError: the lock file is damaged; nothing is trusted anew behind the user's back.
+    """
+    path = folder / LOCK_NAME
+    if not path.exists():
+        return {}
+    try:
+        locked = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {**entry, "sha256": str(entry["sha256"])} for name, entry in locked.items()}
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise WeightsError(f"{path} is damaged; delete it to trust the files anew") from None
+
+
+def torch_hub_folder() -> Path:
+    """Where PyTorch keeps downloaded weights (as ``torch.hub.get_dir()``, without importing it)."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
+
+
+def _weight(name: str, table: dict[str, Any], hosts: dict[str, tuple[str, ...]]) -> WeightFile:
+    fields = dict(table)
+    host = fields.pop("host", None)
+    if (host is None) == ("urls" not in fields):
+        raise TypeError(f"weights.{name}: expected either host or urls")
+    urls = fields.pop("urls", None)
+    if urls is None:
+        urls = [f"{base}/{fields['file']}" for base in hosts[host]]
+    return WeightFile(name=name, urls=tuple(urls), **fields)
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else "known are " + ", ".join(known)
+    return f"no {what} is called {name!r}; {hint}"

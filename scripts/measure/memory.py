@@ -1,0 +1,103 @@
+"""Measure how the memory of a dubbing job depends on the length of the video.
+
+    python scripts/measure/memory.py --face talk.mp4 --audio speech.wav --profile lite
+
+The clip and the speech are repeated to each of the lengths, and each is dubbed by a process of its
+own (scripts/benchmark.py). Unknown flags are those of inference.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from retalking.errors import RetalkingError
+from retalking.locations import REPOSITORY
+from retalking.media import audio
+from retalking.media.encoding import EncoderOptions
+from retalking.media.video import VideoReader
+from retalking.media.video_writer import VideoWriter
+from retalking.script import run_entry_point
+
+_CHUNK_FRAMES = 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table and return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--face", type=Path, required=True, help="short clip with a face")
+    parser.add_argument("--audio", type=Path, required=True, help="speech")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", default=[20.0, 600.0], help="default: 20 600"
+    )
+    own, rest = parser.parse_known_args(arguments)
+    peaks_mb: list[float] = []
+    print("| length (s) | peak (MB) |\n|---:|---:|")
+    try:
+        for seconds in own.seconds:
+            peaks_mb.append(measure_peak_mb(own.face, own.audio, seconds, rest))
+            print(f"| {seconds:g} | {peaks_mb[-1]:.0f} |", flush=True)
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        return error.returncode  # the benchmark has said why
+    growth = max(peaks_mb) / min(peaks_mb) - 1
+    print(f"between these lengths the peak differs by {100 * growth:.1f} %")
+    return 0
+
+
+def measure_peak_mb(face: Path, speech: Path, seconds: float, options: Sequence[str]) -> float:
+    """Dub the repeated clip in a new process and return the most memory that it held."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        repeat_video(face, seconds, folder / "face.mp4")
+        repeat_audio(speech, seconds, folder / "speech.wav")
+        command = [sys.executable, str(REPOSITORY / "scripts" / "benchmark.py"), *options]
+        command += ["--face", str(folder / "face.mp4"), "--audio", str(folder / "speech.wav")]
+        command += ["--json", str(folder / "result.json"), "--tmp-dir", str(folder)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        rows = json.loads((folder / "result.json").read_text())["rows"]
+    return float(rows[-1]["peak MB so far"])
+
+
+def repeat_video(clip: Path, seconds: float, outfile: Path) -> None:
+    """Write a clip again and again until the length is reached."""
+    with VideoReader(clip) as reader:
+        info, done = reader.info, 0
+        num_frames = max(round(seconds * info.frame_rate), 1)
+        tick = round(1 / (info.frame_rate * info.time_base))
+        with VideoWriter(outfile, info, EncoderOptions(preset="ultrafast")) as writer:
+            while done < num_frames:
+                for chunk in reader.read_chunks(_CHUNK_FRAMES):
+                    count = min(len(chunk), num_frames - done)
+                    stamps = tick * np.arange(done, done + count, dtype=np.int64)
+                    writer.write(chunk.rgb[:count], stamps)
+                    done += count
+                    if done == num_frames:
+                        break
+
+
+def repeat_audio(speech: Path, seconds: float, outfile: Path) -> None:
+    """Write speech again and again until the length is reached, as 16-bit WAV."""
+    clip = audio.load(speech)
+    samples = np.resize(clip.samples, round(seconds * clip.sample_rate_hz))
+    with wave.open(str(outfile), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(clip.sample_rate_hz)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+if __name__ == "__main__":
+    run_entry_point(main)

@@ -1,0 +1,141 @@
+"""Prepare a store for training from a manifest, or from any folder of videos.
+
+    python -m scripts.prepare.clips --manifest clips.tsv --out STORE --workers 8
+    python -m scripts.prepare.clips --videos FOLDER --licence "my own" --out STORE
+
+The same command goes on after an interruption. In a folder of videos the name of the folder that
+holds a video is taken for the person seen, and every ``--val-every``-th person for validation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from datasets.prepare.clip import PreparationSettings
+from datasets.prepare.corpora import list_folder
+from datasets.prepare.manifest import ClipRow, read_manifest
+from datasets.prepare.store import Outcome, prepare_store, summarise
+from retalking.errors import ConfigError, RetalkingError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--manifest", type=Path, help="TSV or CSV, see datasets/prepare/manifest.py"
+    )
+    source.add_argument("--videos", type=Path, help="folder of videos")
+    parser.add_argument("--licence", default="unknown", help="of the videos in --videos")
+    parser.add_argument("--val-every", type=int, default=20, help="persons per one for validation")
+    add_store_options(parser, lips=(96, 384), stabiliser=(256,))
+    options = parser.parse_args(arguments)
+
+    def list_rows() -> list[ClipRow]:
+        if options.manifest:
+            return read_manifest(options.manifest)
+        return list_folder(options.videos, options.licence, options.val_every)
+
+    return run(options, list_rows)
+
+
+def add_store_options(
+    parser: argparse.ArgumentParser, lips: Sequence[int], stabiliser: Sequence[int]
+) -> None:
+    """Add the options that all preparing scripts share."""
+    defaults = PreparationSettings()
+    parser.add_argument("--out", type=Path, required=True, help="folder of the store")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--lips", type=int, nargs="*", default=list(lips), metavar="PX", help="lip crops to store"
+    )
+    parser.add_argument(
+        "--stabiliser",
+        type=int,
+        nargs="*",
+        default=list(stabiliser),
+        metavar="PX",
+        help="D-Net crops to store",
+    )
+    parser.add_argument(
+        "--min-frames", type=int, default=defaults.min_frames, help="shortest run of a face"
+    )
+    parser.add_argument("--keep-audio", action="store_true", help="store 16 kHz samples too")
+    parser.add_argument(
+        "--silent", action="store_true", help="take clips without speech as well (D-Net)"
+    )
+    parser.add_argument(
+        "--max-offset",
+        type=float,
+        default=defaults.max_offset_s,
+        metavar="S",
+        help="drop clips whose lips and speech are further apart; 0: no check",
+    )
+
+
+def run(options: argparse.Namespace, list_rows: Callable[[], Sequence[ClipRow]]) -> int:
+    """Prepare a store, print the account, and return the exit code."""
+    try:
+        rows = list_rows()
+        if options.workers < 0:
+            raise ConfigError(f"--workers: got {options.workers}, expected 0 or more")
+        settings = PreparationSettings(
+            lips_px=tuple(options.lips),
+            stabiliser_px=tuple(options.stabiliser),
+            min_frames=options.min_frames,
+            keep_audio=options.keep_audio,
+            needs_speech=not options.silent,
+            max_offset_s=options.max_offset,
+        )
+        report = _Reporter(len(rows))
+        outcomes = prepare_store(options.out, rows, settings, options.workers, report)
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    print_account(options.out, outcomes)
+    return 0 if any(outcome.clips for outcome in outcomes) else 2
+
+
+class _Reporter:
+    """Prints what is left out at once, and how far the work is now and then."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._begin = self._printed = time.monotonic()
+
+    def __call__(self, outcome: Outcome, num_done: int) -> None:
+        if outcome.reason:
+            print(f"left out: {outcome.reason}", flush=True)
+        now = time.monotonic()
+        if now - self._printed > 10 or num_done == self._total:
+            self._printed = now
+            print(f"{num_done}/{self._total} in {now - self._begin:.0f} s", flush=True)
+
+
+def print_account(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Print how many clips were prepared and how many were left out for which reason."""
+    reasons: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.reason:
+            text = summarise(outcome.reason)
+            reasons[text] = reasons.get(text, 0) + 1
+    num_frames = sum(outcome.num_frames for outcome in outcomes)
+    print(
+        f"{folder}: {sum(len(o.clips) for o in outcomes)} clips from {len(outcomes)} rows, "
+        f"{num_frames} frames ({num_frames / 25 / 3600:.2f} h), "
+        f"{sum(o.num_bytes for o in outcomes) / 2**20:.0f} MiB; details in report.json"
+    )
+    for text, count in sorted(reasons.items(), key=lambda item: -item[1]):
+        print(f"left out {count}: {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

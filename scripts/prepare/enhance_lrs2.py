@@ -1,0 +1,51 @@
+"""Make E-Net's high-resolution training set: GPEN enhances low-resolution video (paper 4.1.3).
+
+    python -m scripts.prepare.enhance_lrs2 STORE
+
+Adds the part ``enhanced_384`` to a store that ``prepare_lrs2`` (or any of the preparing scripts)
+made; the source videos must still be where they were. The same command goes on after an
+interruption. GPEN's weights come from ``scripts/download_checkpoints.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from datasets.prepare.extend import enhance_lips, extend_store
+from datasets.store.format import ENHANCED, read_store_info
+from models import weights
+from retalking.errors import RetalkingError
+from retalking.face.crops import LIP_PX
+from retalking.networks.runner import make_runner
+from retalking.weights import catalogue
+from third_party.gpen import GPEN
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("store", type=Path, help="prepared store")
+    parser.add_argument("--gpen", type=Path, help="weights; those of the catalogue if not given")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    options = parser.parse_args(arguments)
+    try:
+        quality = int(read_store_info(options.store).settings["jpeg_quality"])
+        runner = make_runner(options.device, "fp32")
+        path = options.gpen or catalogue.find("GPEN")
+        gpen = weights.load_any(path, GPEN, "GPEN")
+        runner.place(gpen)
+        compute = partial(enhance_lips, jpeg_quality=quality, gpen=gpen, runner=runner)
+        added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute)
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.store}: {added} clips enhanced")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Add what other networks need to a prepared store.
+
+    python -m scripts.prepare.extend_store STORE coefficients --profile lite
+    python -m scripts.prepare.extend_store STORE neutral --dnet checkpoints/lite/dnet.safetensors
+
+``coefficients`` (for D-Net): ``lite`` takes them from the stored landmarks, ``official`` from the
+pictures with Deep3DFaceRecon. ``neutral`` (references for L-Net, as inference has them) needs a
+trained D-Net and coefficients of the same profile. The same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from datasets.prepare.extend import (
+    Compute,
+    estimate_lite_coefficients,
+    extend_store,
+    make_neutral_lips,
+    regress_coefficients,
+)
+from datasets.store.format import COEFFICIENTS, read_store_info
+from models import weights
+from models.blocks.spectral_norm import fold_spectral_norm
+from models.dnet import DNet
+from retalking.coefficients.basis import ExpressionBasis
+from retalking.coefficients.windows import load_expression_templates
+from retalking.errors import RetalkingError
+from retalking.face.crops import STABILISER_PX
+from retalking.face.landmarks import LiteLandmarker
+from retalking.networks.runner import Runner, make_runner
+from retalking.weights import catalogue
+from third_party.face3d import Face3D
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("store", type=Path, help="prepared store")
+    parser.add_argument("what", choices=("coefficients", "neutral"), help="part to add")
+    parser.add_argument("--splits", nargs="+", help="whose clips get the part; default: all")
+    parser.add_argument("--profile", choices=("lite", "official"), default="lite")
+    parser.add_argument("--dnet", type=Path, help="weights of D-Net, for neutral")
+    parser.add_argument("--size", type=int, default=96, help="side of neutral lips, px")
+    parser.add_argument(
+        "--surroundings",
+        choices=("edited", "source"),
+        default="edited",
+        help="around neutral lips: D-Net's edit, or the frame itself as the lite profile has it",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    options = parser.parse_args(arguments)
+    if options.what == "neutral" and options.dnet is None:
+        parser.error("neutral needs --dnet")
+    try:
+        runner = make_runner(options.device, "fp32")
+        if options.what == "coefficients":
+            pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
+            compute = _coefficients(options.profile, runner)
+            added, passed = extend_store(
+                options.store, COEFFICIENTS, compute, pictures, options.splits
+            )
+        else:
+            name = f"neutral_{options.size}"
+            pictures = f"stabiliser_{STABILISER_PX}"
+            added, passed = extend_store(
+                options.store, name, _neutral(options, runner), pictures, options.splits
+            )
+    except RetalkingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.store}: {options.what} added to {added} clips, {passed} passed over")
+    return 0
+
+
+def _coefficients(profile: str, runner: Runner) -> Compute:
+    if profile == "lite":
+        return partial(estimate_lite_coefficients, basis=ExpressionBasis.from_file())
+    face3d = weights.load_any(catalogue.find("face3d"), Face3D, "face3d")
+    runner.place(face3d)
+    return partial(regress_coefficients, face3d=face3d, runner=runner)
+
+
+def _neutral(options: argparse.Namespace, runner: Runner) -> Compute:
+    if options.profile == "lite":
+        templates = dict(ExpressionBasis.from_file().templates)
+    else:
+        templates = load_expression_templates(catalogue.find("expression"))
+    dnet = weights.load_any(options.dnet, DNet, "DNet")
+    fold_spectral_norm(dnet)
+    runner.place(dnet)
+    return partial(
+        make_neutral_lips,
+        size_px=options.size,
+        jpeg_quality=int(read_store_info(options.store).settings["jpeg_quality"]),
+        dnet=dnet,
+        template=templates["neutral"],
+        landmarker=LiteLandmarker.from_file(device=runner.device),
+        runner=runner,
+        show_source=options.surroundings == "source",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retalking.coefficients.recon import CROP_PX, POINTS_3D, crop_for_recon, fit_recon_crop
+from retalking.face.affine import (
+    FFHQ_POINTS_512,
+    GPEN_POINTS_512,
+    compose_affine,
+    fit_similarity,
+    five_points,
+    invert_affine,
+    transform_points,
+    warp_inside,
+)
+from retalking.face.ffhq import crop_quad, ffhq_quad, quad_box, quad_to_affine
+
+SQUARE_QUAD = np.array([(10, 20), (10, 52), (42, 52), (42, 20)]) - 0.5
+"""Columns 10 .. 41 and rows 20 .. 51."""
+
+
+def similarity(scale: float, angle: float, x: float, y: float) -> np.ndarray:
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[c, -s, x], [s, c, y]])
+
+
+def face_with(
+    eye_left: tuple, eye_right: tuple, nose: tuple, left: tuple, right: tuple
+) -> np.ndarray:
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48], points[30] = eye_left, eye_right, nose
+    points[48], points[54] = left, right
+    return points
+
+
+def stripes(height: int = 64, width: int = 80) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_five_points_are_eye_corners_nose_and_mouth_corners() -> None:
+    points = np.zeros((2, 68, 2), np.float32)
+    points[1, [36, 39]] = [(1, 2), (3, 4)]
+    points[1, [42, 45]] = [(5, 6), (9, 8)]
+    points[1, [30, 48, 54]] = [(10, 11), (12, 13), (14, 15)]
+    points[1, [37, 38, 40, 41]] = 99  # lids
+    reduced = five_points(points)
+    assert reduced.shape == (2, 5, 2)
+    assert reduced.dtype == np.float32
+    np.testing.assert_array_equal(reduced[1], [(2, 3), (7, 7), (10, 11), (12, 13), (14, 15)])
+
+
+def test_a_known_similarity_is_recovered_in_batches() -> None:
+    matrices = np.stack([similarity(2.5, 0.3, -40, 7), similarity(0.2, -2.0, 1e3, 5)])
+    fitted = fit_similarity(FFHQ_POINTS_512, transform_points(matrices, FFHQ_POINTS_512[None]))
+    np.testing.assert_allclose(fitted, matrices, atol=1e-9)
+
+
+def test_a_mirrored_face_is_not_mirrored_back() -> None:
+    fitted = fit_similarity(FFHQ_POINTS_512 * (-1, 1), FFHQ_POINTS_512)
+    assert np.linalg.det(fitted[:, :2]) >= 0
+
+
+def test_noisy_points_are_fitted_by_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
+    x, y = source.T
+    one, zero = np.ones(5), np.zeros(5)
+    system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    c, s, tx, ty = np.linalg.lstsq(system, np.concatenate(target.T), rcond=None)[0]
+    np.testing.assert_allclose(
+        fit_similarity(source, target), [[c, -s, tx], [s, c, ty]], atol=1e-12
+    )
+
+
+def test_coinciding_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="all source points coincide"):
+        fit_similarity(np.ones((5, 2)), FFHQ_POINTS_512)
+
+
+def test_inverse_and_composition_undo_each_other() -> None:
+    matrices = np.stack([similarity(2.5, 0.3, -40, 7), similarity(0.2, -2.0, 1e3, 5)])
+    identity = np.broadcast_to(np.eye(2, 3), (2, 2, 3))
+    np.testing.assert_allclose(
+        compose_affine(invert_affine(matrices), matrices), identity, atol=1e-9
+    )
+    points = np.random.default_rng(0).normal(size=(2, 4, 2))
+    np.testing.assert_allclose(
+        transform_points(compose_affine(matrices[::-1], matrices), points),
+        transform_points(matrices[::-1], transform_points(matrices, points)),
+    )
+
+
+def test_templates_lie_in_their_picture_in_the_order_of_five_points() -> None:
+    for template in (FFHQ_POINTS_512, GPEN_POINTS_512):
+        left_eye, right_eye, nose, left_mouth, right_mouth = template
+        assert left_eye[0] < nose[0] < right_eye[0]
+        assert left_mouth[0] < nose[0] < right_mouth[0]
+        assert left_eye[1] < nose[1] < left_mouth[1] < 512
+
+
+def test_warp_by_whole_pixels_moves_them_and_marks_the_outside() -> None:
+    image = stripes()
+    warped, inside = warp_inside(image, np.array([[1.0, 0, 5], [0, 1, -3]]), (80, 64))
+    np.testing.assert_array_equal(warped[:61, 5:], image[3:, :75])
+    expected = np.zeros((64, 80), bool)
+    expected[:61, 5:] = True
+    np.testing.assert_array_equal(inside, expected)
+    np.testing.assert_array_equal(warped[:61, :5], np.repeat(image[3:, :1], 5, axis=1))
+
+
+def test_warp_interpolates_at_any_fraction_of_a_pixel() -> None:
+    ramp = np.tile(np.arange(20, dtype=np.float32)[None, :, None], (4, 1, 1))
+    warped, _ = warp_inside(ramp, np.array([[1, 0, 0.0101], [0, 1, 0]]), (20, 4))
+    np.testing.assert_allclose(warped[:, 1:, 0], ramp[:, 1:, 0] - 0.0101, atol=1e-5)
+
+
+def test_warp_of_a_part_equals_warp_of_the_whole() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    matrix = similarity(0.8, 0.2, -60, -90)
+    small, _ = warp_inside(image, matrix, (32, 24))
+    large, _ = warp_inside(image, matrix, (300, 200))
+    np.testing.assert_array_equal(small, large[:24, :32])
+
+
+def test_warp_from_far_outside_gives_the_nearest_edge() -> None:
+    warped, inside = warp_inside(stripes(), np.array([[1.0, 0, 500], [0, 1, 500]]), (8, 8))
+    assert not inside.any()
+    assert np.all(warped == stripes()[0, 0])
+
+
+def test_quad_of_an_upright_symmetric_face() -> None:
+    """Eyes 40 apart, 30 above the mouth: the half side is 2 x 40, the centre 3 below the eyes."""
+    face = face_with((80, 100), (120, 100), (100, 115), (85, 130), (115, 130))
+    x, y = 100, 103
+    expected = [(x - 80, y - 80), (x - 80, y + 80), (x + 80, y + 80), (x + 80, y - 80)]
+    np.testing.assert_allclose(ffhq_quad(face), expected)
+
+
+def test_a_long_face_sets_the_size_by_its_length() -> None:
+    face = face_with((90, 100), (110, 100), (100, 115), (95, 150), (105, 150))
+    assert np.ptp(ffhq_quad(face)[:, 0]) == pytest.approx(2 * 1.8 * 50)
+
+
+def test_quad_follows_the_face() -> None:
+    face = face_with((80, 100), (120, 100), (100, 115), (85, 130), (115, 130))
+    matrix = similarity(1.7, 0.4, 20, -30)
+    moved = ffhq_quad(np.stack([face, transform_points(matrix, face)]))
+    np.testing.assert_allclose(moved[1], transform_points(matrix, moved[0]), atol=1e-9)
+
+
+def test_quad_to_affine_puts_the_corners_on_the_rim() -> None:
+    matrix = quad_to_affine(SQUARE_QUAD, 64)
+    np.testing.assert_allclose(matrix, [[2, 0, 0.5 - 20], [0, 2, 0.5 - 40]], atol=1e-12)
+
+
+def test_crop_of_an_upright_quad_is_a_slice() -> None:
+    image = stripes()
+    np.testing.assert_array_equal(crop_quad(image, SQUARE_QUAD, 32), image[20:52, 10:42])
+
+
+def test_crop_beyond_the_frame_is_black() -> None:
+    image = np.full((64, 80, 3), 200, np.uint8)
+    crop = crop_quad(image, SQUARE_QUAD - (20, 0), 32)
+    assert np.all(crop[:, :10] == 0)
+    assert np.all(crop[:, 10:] == 200)
+
+
+def test_box_is_clipped_by_width_and_height() -> None:
+    np.testing.assert_array_equal(quad_box(SQUARE_QUAD, 100, 100), [10, 20, 42, 52])
+    np.testing.assert_array_equal(quad_box(SQUARE_QUAD, 30, 40), [10, 20, 30, 40])
+    np.testing.assert_array_equal(quad_box(SQUARE_QUAD - 30, 100, 100), [0, 0, 12, 22])
+    np.testing.assert_array_equal(quad_box(SQUARE_QUAD[None], 30, 100), [[10, 20, 30, 52]])
+
+
+def projected_face(size_px: float, x: float, y_up: float, height_px: int) -> np.ndarray:
+    """The network's 3-D points seen from the front."""
+    points = POINTS_3D[:, :2] * size_px + (x, y_up)
+    points[:, 1] = height_px - 1 - points[:, 1]
+    return face_with(*points)
+
+
+def test_recon_crop_of_a_frontal_face_is_recovered() -> None:
+    faces = np.stack([projected_face(102, 130, 140, 256), projected_face(51, 99, 88, 256)])
+    crops = fit_recon_crop(faces, 256)
+    # A frontal view has no depth: the camera's rows are unit vectors times the size.
+    np.testing.assert_allclose(crops, [(1, 130, 140), (2, 99, 88)], rtol=1e-5)
+
+
+def test_recon_crop_at_scale_1_is_a_slice() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 260, 3), dtype=np.uint8)
+    crop = crop_for_recon(image, np.array([1.0, 130 + 4, 150 - 6]))
+    np.testing.assert_array_equal(crop, image[44:268, 22:246])
+
+
+def test_recon_crop_beyond_the_image_is_black() -> None:
+    image = np.full((256, 256, 3), 90, np.uint8)
+    crop = crop_for_recon(image, np.array([1.0, 0, 256]))  # centred on the upper left corner
+    assert crop.shape == (CROP_PX, CROP_PX, 3)
+    assert np.all(crop[112:, 112:] == 90)
+    assert np.all(crop[:112] == 0)
+    assert np.all(crop[:, :112] == 0)
+    assert np.all(crop_for_recon(image, np.array([1.0, 2000, 2000])) == 0)
+    assert np.all(crop_for_recon(image, np.array([1.0, -2000, -2000])) == 0)
+
+
+def test_recon_crop_scales_the_image() -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, 32:] = 200
+    crop = crop_for_recon(image, np.array([7.0, 32, 32]))
+    assert np.all(crop[:, :100] <= 1)
+    np.testing.assert_allclose(crop[:, 124:], 200, atol=1)

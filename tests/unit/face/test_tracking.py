@@ -1,0 +1,301 @@
+"""Following faces, shot cuts, gaps and the choice of a person."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from retalking.errors import ConfigError, FaceNotFoundError
+from retalking.face.detection import CascadeDetector
+from retalking.face.follower import frontality
+from retalking.face.landmarks import LiteLandmarker, face_boxes
+from retalking.face.likeness import likeness_to
+from retalking.face.shots import split_frames
+from retalking.face.tracking import FaceChoice, TrackingSettings, select_track, track_faces
+from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FaceTracks, FrameChunk
+
+SIZE = (120, 200)
+
+
+def chunked(frames, size):
+    for start in range(0, len(frames), size):
+        part = np.stack(frames[start : start + size])
+        yield FrameChunk(start, np.arange(start, start + len(part)), part)
+
+
+def plain_points(x, y, side):
+    """68 points in a square, eyes above the mouth."""
+    rng = np.random.default_rng(0)
+    unit = rng.uniform(0, 1, (68, 3)).astype(np.float32)
+    unit[0, :2], unit[1, :2] = 0, 1
+    unit[36:48, 1], unit[48:60, 1] = 0.2, 0.8
+    return unit * np.array([side, side, 0]) + np.array([x, y, 0])
+
+
+class Stage:
+    """Detector and landmarker in one that knows where faces are: ``actors[i](frame)`` or None.
+
+    The frame number is written into the first pixel, since both see nothing but pixels.
+    """
+
+    def __init__(self, actors):
+        self.actors = actors
+        self.searched = []
+
+    def frames(self, count):
+        rng = np.random.default_rng(7)
+        scene = rng.integers(40, 200, (*SIZE, 3), np.uint8)
+        for number in range(count):
+            scene[0, 0] = number
+            yield scene.copy()
+
+    def _faces(self, rgb):
+        spots = [actor(int(rgb[0, 0, 0])) for actor in self.actors]
+        return [plain_points(*spot).astype(np.float32) for spot in spots if spot is not None]
+
+    def detect(self, rgb):
+        self.searched.append(int(rgb[0, 0, 0]))
+        faces = self._faces(rgb)
+        return face_boxes(np.stack(faces)) if faces else np.zeros((0, 4), np.float32)
+
+    def follow(self, rgb, points):
+        return self._nearest(rgb, points[..., :2].mean(1))
+
+    def predict(self, rgb, boxes):
+        return self._nearest(rgb, (boxes[:, :2] + boxes[:, 2:]) / 2)
+
+    def _nearest(self, rgb, centers):
+        faces = self._faces(rgb)
+        points = np.zeros((len(centers), 68, 3), np.float32)
+        confidence = np.zeros(len(centers), np.float32)
+        for row, center in enumerate(centers):
+            for face in faces:
+                if np.linalg.norm(face[:, :2].mean(0) - center) < 25:
+                    points[row], confidence[row] = face, 0.9
+        return points, confidence
+
+    def track(self, count, chunk=5, **settings):
+        chunks = chunked(list(self.frames(count)), chunk)
+        return track_faces(chunks, self, self, 25.0, TrackingSettings(**settings))
+
+
+def walker(number):
+    return 20 + number, 40, 30
+
+
+def test_follows_a_moving_face_and_searches_seldom():
+    stage = Stage([walker])
+    tracks = stage.track(60)
+    assert len(tracks.segments) == 1
+    segment = tracks.segments[0]
+    assert (segment.start, segment.stop) == (0, 60)
+    np.testing.assert_allclose(segment.boxes_px[:, 0], 20 + np.arange(60), atol=1)
+    assert stage.searched == [0, 25, 50]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 60])
+def test_chunk_size_does_not_matter(chunk):
+    stage = Stage([walker, lambda n: (150, 20, 25) if n > 20 else None])
+    one, other = stage.track(60, chunk=16), stage.track(60, chunk=chunk)
+    assert [s.start for s in one.segments] == [s.start for s in other.segments]
+    for a, b in zip(one.segments, other.segments, strict=True):
+        np.testing.assert_array_equal(a.points_px, b.points_px)
+    np.testing.assert_array_equal(one.shot_id, other.shot_id)
+
+
+def test_short_gap_is_interpolated():
+    stage = Stage([lambda n: None if 10 <= n < 16 else walker(n)])
+    tracks = stage.track(40, max_gap_s=0.4)
+    assert len(tracks.segments) == 1
+    segment = tracks.segments[0]
+    np.testing.assert_allclose(segment.boxes_px[:, 0], 20 + np.arange(40), atol=0.01)
+    unseen = np.flatnonzero(segment.confidence == 0)
+    assert set(range(10, 16)) <= set(unseen) <= set(range(10, 19))
+
+
+def test_long_gap_ends_the_segment_but_not_the_person():
+    stage = Stage([lambda n: None if 10 <= n < 40 else (60, 40, 30)])
+    tracks = stage.track(60, max_gap_s=0.4)
+    assert [(s.start, s.stop) for s in tracks.segments] == [(0, 10), (40, 60)]
+    track = select_track(tracks)
+    np.testing.assert_array_equal(track.detected, [not 10 <= n < 40 for n in range(60)])
+    assert not track.landmarks_px[10:40].any()
+
+
+def test_newcomer_is_found_at_the_next_search():
+    stage = Stage([walker, lambda n: (150, 60, 25) if n >= 12 else None])
+    starts = [s.start for s in stage.track(60).segments]
+    assert starts == [0, 25]
+
+
+def test_searches_soon_while_nobody_is_known():
+    stage = Stage([lambda n: (60, 40, 30) if n >= 31 else None])
+    tracks = stage.track(60)
+    assert stage.searched[:3] == [0, 6, 18]
+    assert 31 <= tracks.segments[0].start <= 31 + 12
+
+
+def test_cut_ends_segments_and_counts_shots():
+    stage = Stage([lambda n: (60, 40, 30)])
+    frames = list(stage.frames(40))
+    other = np.random.default_rng(3).integers(0, 255, (12, 20, 3), np.uint8)
+    for number in range(20, 40):
+        frames[number] = cv2.resize(other, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+        frames[number][0, 0] = number
+    tracks = track_faces(chunked(frames, 6), stage, stage, 25.0)
+    assert [(s.start, s.stop) for s in tracks.segments] == [(0, 20), (20, 40)]
+    np.testing.assert_array_equal(tracks.shot_id, [0] * 20 + [1] * 20)
+    assert select_track(tracks).detected.all()
+
+
+def test_two_faces_that_meet_stay_two_at_most():
+    stage = Stage([lambda n: (20 + 2 * n, 40, 30), lambda n: (140 - 2 * n, 40, 30)])
+    for segment in stage.track(60).segments:
+        assert (segment.confidence[[0, -1]] > 0).all()
+
+
+def test_choice_of_a_person():
+    small, large = (lambda n: (150, 60, 20)), (lambda n: (30, 30, 40))
+    tracks = Stage([small, large]).track(20)
+    assert select_track(tracks).boxes_px[0, 0] == pytest.approx(30, abs=1)
+    assert select_track(tracks, FaceChoice(index=1)).boxes_px[0, 0] == pytest.approx(150, abs=1)
+    in_box = FaceChoice(box_px=(140.0, 50.0, 175.0, 85.0))
+    assert select_track(tracks, in_box).boxes_px[0, 0] == pytest.approx(150, abs=1)
+
+
+def test_choice_by_likeness_sees_the_portrait():
+    frames = [astronaut() for _ in range(3)]
+    landmarker = LiteLandmarker.from_file()
+    tracks = track_faces(chunked(frames, 3), CascadeDetector(landmarker), landmarker, 25.0)
+    seen = []
+    track = select_track(tracks, FaceChoice(likeness=lambda p: seen.append(p) or 1.0))
+    assert track.detected.all()
+    assert seen[0].shape == (FACE_PORTRAIT_PX, FACE_PORTRAIT_PX, 3)
+    assert seen[0].std() > 20
+    with pytest.raises(FaceNotFoundError, match="none of the 1 faces"):
+        select_track(tracks, FaceChoice(likeness=lambda p: -1.0))
+
+
+def test_photograph_picks_its_person():
+    """Two versions of the one face that we may ship: as it is, and distorted beyond likeness."""
+    landmarker = LiteLandmarker.from_file()
+    detector = CascadeDetector(landmarker)
+    scene = np.full((512, 900, 3), 90, np.uint8)
+    scene[:, :512] = astronaut()
+    wide = cv2.resize(astronaut()[20:230, 120:330], (300, 260))[:, ::-1]
+    scene[100:360, 560:860] = cv2.GaussianBlur(wide, (9, 9), 0)
+    tracks = track_faces(chunked([scene] * 2, 2), detector, landmarker, 25.0)
+    assert len(tracks.segments) == 2
+    for mirrored in (False, True):
+        photograph = np.ascontiguousarray(wide if mirrored else astronaut())
+        likeness = likeness_to(photograph, detector, landmarker)
+        track = select_track(tracks, FaceChoice(likeness=likeness))
+        assert (track.boxes_px[0, 0] > 512) == mirrored
+    with pytest.raises(FaceNotFoundError, match="no face found in the photograph"):
+        likeness_to(np.zeros((64, 64, 3), np.uint8), detector, landmarker)
+
+
+def test_choice_errors():
+    tracks = Stage([walker]).track(5)
+    with pytest.raises(FaceNotFoundError, match="none of the 1 faces"):
+        select_track(tracks, FaceChoice(index=1))
+    with pytest.raises(FaceNotFoundError, match="none of the 1 faces"):
+        select_track(tracks, FaceChoice(box_px=(180.0, 100.0, 190.0, 110.0)))
+    with pytest.raises(FaceNotFoundError, match="no face found in 5 frames"):
+        select_track(Stage([]).track(5))
+    with pytest.raises(ConfigError, match="not by several"):
+        FaceChoice(index=0, box_px=(0.0, 0.0, 1.0, 1.0))
+    with pytest.raises(ConfigError, match="got -1"):
+        FaceChoice(index=-1)
+    with pytest.raises(ConfigError, match="x1 < x2"):
+        FaceChoice(box_px=(5.0, 0.0, 5.0, 1.0))
+
+
+def test_real_face_that_moves_zooms_and_leaves():
+    torch.set_num_threads(1)
+    frames = []
+    for number in range(24):
+        scale = 0.9 + 0.012 * number
+        shift = np.array([[scale, 0, 10 + 3 * number], [0, scale, 5]])
+        frame = cv2.warpAffine(astronaut(), shift, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+        frames.append(frame if number < 18 else np.full_like(frame, 128))
+    landmarker = LiteLandmarker.from_file()
+    tracks = track_faces(chunked(frames, 5), CascadeDetector(landmarker), landmarker, 25.0)
+    track = select_track(tracks)
+    np.testing.assert_array_equal(track.detected, [n < 18 for n in range(24)])
+    assert track.depth_px is not None
+    scales = 0.9 + 0.012 * np.arange(18)
+    nose = np.stack([scales * 224 + 10 + 3 * np.arange(18), scales * 126 + 5], axis=1)
+    error = np.linalg.norm(track.landmarks_px[:18, 30] - nose, axis=1)
+    assert (error < 6 * scales).all()
+    assert (error - error.mean() < 2).all()
+
+
+def shots_of(frames):
+    return [frame.number for frame in split_frames(chunked(frames, 4)) if frame.is_cut]
+
+
+def texture(seed, height=180, width=640):
+    coarse = np.random.default_rng(seed).integers(0, 255, (18, width // 10, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def test_cut_is_found_at_its_frame():
+    first, second = texture(0, width=320), texture(1, width=320)
+    assert shots_of([first] * 9 + [second] * 9) == [9]
+    assert shots_of([first] * 9 + [second]) == [9]
+
+
+def test_every_frame_comes_once_and_in_order():
+    frames = [np.full((20, 20, 3), number, np.uint8) for number in range(11)]
+    for chunk in (1, 4, 11):
+        out = list(split_frames(chunked(frames, chunk)))
+        assert [frame.number for frame in out] == list(range(11))
+        assert [int(frame.rgb[0, 0, 0]) for frame in out] == list(range(11))
+    assert list(split_frames([])) == []
+
+
+def test_pan_is_no_cut():
+    wide = texture(2)
+    assert shots_of([wide[:, 8 * n : 8 * n + 320] for n in range(30)]) == []
+
+
+def test_flash_is_no_cut():
+    view = texture(3, width=320)
+    flash = np.clip(view.astype(int) * 0.2 + 220, 0, 255).astype(np.uint8)
+    white = np.full_like(view, 255)
+    for bright in (flash, white):
+        assert shots_of([view] * 10 + [bright] + [view] * 10) == []
+
+
+def test_fade_through_black_is_at_most_one_cut():
+    first, second = texture(4, width=320), texture(5, width=320)
+    out = [(first * (1 - k / 12)).astype(np.uint8) for k in range(13)]
+    back = [(second * (k / 12)).astype(np.uint8) for k in range(13)]
+    assert len(shots_of([first] * 5 + out + back + [second] * 5)) <= 1
+
+
+def test_frontality_prefers_the_frontal_face():
+    points = np.zeros((68, 3), np.float32)
+    points[36:42, 0], points[42:48, 0] = -30, 30
+    frontal = frontality(points)
+    points[30, 0] = 25
+    assert frontal == pytest.approx(1)
+    assert 0 <= frontality(points) < 0.5
+
+
+def test_values_check_their_shapes():
+    zero = np.zeros
+    with pytest.raises(ValueError, match=r"FaceSegment\.points_px"):
+        FaceSegment(
+            0,
+            zero((2, 4), np.float32),
+            zero((2, 68, 2), np.float32),
+            zero(2, np.float32),
+            zero((112, 112, 3), np.uint8),
+        )
+    with pytest.raises(ValueError, match=r"FaceTracks\.shot_id"):
+        FaceTracks((), zero(3, np.int32))

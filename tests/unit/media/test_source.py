@@ -1,0 +1,117 @@
+"""The video after the user's restrictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retalking.errors import ConfigError
+from retalking.media.source import Source
+from retalking.media.video import VideoReader
+from tests.media import write_video
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "talk.mkv"
+    write_video(path, 12, width=52, height=38, codec="ffv1", pixel_format="bgr0")
+    return path
+
+
+@pytest.fixture
+def reader(video: Path) -> Iterator[VideoReader]:
+    with VideoReader(video) as opened:
+        yield opened
+
+
+def frames_of(source: Source, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
+    chunks = list(source.read_all(chunk_size))
+    assert [chunk.start for chunk in chunks] == list(
+        np.cumsum([0, *(len(chunk) for chunk in chunks)])[:-1]
+    )
+    return np.concatenate([c.rgb for c in chunks]), np.concatenate([c.pts for c in chunks])
+
+
+@pytest.mark.parametrize("chunk_size", [1, 5, 16])
+def test_without_restrictions_it_is_the_video(reader: VideoReader, chunk_size: int) -> None:
+    source = Source(reader)
+    assert source.info == reader.info
+    rgb, pts = frames_of(source, chunk_size)
+    assert rgb.shape == (12, 38, 52, 3)
+    np.testing.assert_array_equal(pts, np.arange(12) * 40)
+
+
+@pytest.mark.parametrize(
+    ("crop", "rows", "columns"),
+    [
+        ((3, 30, 4, 51), slice(3, 30), slice(4, 51)),
+        ((5, -1, 7, -1), slice(5, 38), slice(7, 52)),
+        ((0, 38, 0, 52), slice(0, 38), slice(0, 52)),
+        ((37, -1, 51, -1), slice(37, 38), slice(51, 52)),
+    ],
+)
+def test_a_region_is_cut_out(
+    reader: VideoReader, crop: tuple[int, int, int, int], rows: slice, columns: slice
+) -> None:
+    whole, pts = frames_of(Source(reader), 16)
+    source = Source(reader, crop)
+    rgb, _ = frames_of(source, 5)
+    np.testing.assert_array_equal(rgb, whole[:, rows, columns])
+    assert rgb.shape[1:3] == (source.info.height_px, source.info.width_px)
+    assert rgb.flags.c_contiguous
+    (chunk,) = source.read_frames(np.array([11, 0, 4, 4]), pts, 8)
+    np.testing.assert_array_equal(chunk.rgb, whole[[11, 0, 4, 4], rows, columns])
+    np.testing.assert_array_equal(chunk.pts, pts[[11, 0, 4, 4]])
+
+
+@pytest.mark.parametrize(
+    "crop", [(10, 10, 0, -1), (20, 10, 0, -1), (0, 39, 0, -1), (0, -1, 0, 53), (-1, -1, 0, -1)]
+)
+def test_a_region_that_is_none_is_refused(
+    reader: VideoReader, crop: tuple[int, int, int, int]
+) -> None:
+    got = " ".join(map(str, crop))
+    with pytest.raises(ConfigError, match=f"--crop: got {got}, expected top < .* 52x38 px"):
+        Source(reader, crop)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 5, 16])
+@pytest.mark.parametrize(
+    ("limits", "count"),
+    [
+        ({"max_frames": 1}, 1),
+        ({"max_frames": 8}, 8),
+        ({"max_frames": 99}, 12),
+        ({"max_seconds": 1e-6}, 1),
+        ({"max_seconds": 0.2}, 5),
+        ({"max_seconds": 0.201}, 6),
+        ({"max_seconds": 9.0}, 12),
+        ({"max_frames": 3, "max_seconds": 0.2}, 3),
+        ({"max_frames": 7, "max_seconds": 0.2}, 5),
+    ],
+)
+def test_limits_stop_the_reading(
+    reader: VideoReader, limits: dict[str, float], count: int, chunk_size: int
+) -> None:
+    rgb, pts = frames_of(Source(reader, **limits), chunk_size)  # type: ignore[arg-type]
+    assert len(rgb) == count
+    np.testing.assert_array_equal(pts, np.arange(count) * 40)
+
+
+def test_the_time_limit_counts_from_the_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    write_video(
+        path,
+        6,
+        codec="ffv1",
+        pixel_format="bgr0",
+        pts=[5000, 5040, 5120, 5130, 5200, 5300],
+        time_base=Fraction(1, 1000),
+    )
+    with VideoReader(path) as reader:
+        _, pts = frames_of(Source(reader, max_seconds=0.13), 4)
+    np.testing.assert_array_equal(pts - pts[0], [0, 40, 120])

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from retalking.mouth.networks.quiet_frames import choose_quiet_frames
+from tests.faces import frontal_landmarks, make_analysis, make_track
+
+
+def landmarks(openings: list[float]) -> np.ndarray:
+    """Faces whose inner lips are this many eye distances apart."""
+    faces = np.repeat(frontal_landmarks()[None], len(openings), axis=0)
+    middle = faces[:, 60:68, 1].mean(axis=1, keepdims=True)
+    half = np.array(openings)[:, None] * 30
+    faces[:, [61, 62, 63], 1] = middle - half
+    faces[:, [65, 66, 67], 1] = middle + half
+    return faces
+
+
+def test_references_are_quiet_frames() -> None:
+    openings = [0.3, 0.0, 0.4, 0.01, 0.5, 0.2, 0.3, 0.4, 0.5, 0.6]
+    index = choose_quiet_frames(make_analysis(make_track(landmarks(openings))))
+    assert set(index.tolist()) <= {1, 3}
+    assert index[1] == 1
+
+
+def test_the_pose_is_the_nearest() -> None:
+    analysis = make_analysis(make_track(landmarks([0.0] * 2 + [0.5] * 8)))
+    angle = np.zeros((10, 3), np.float32)
+    angle[:, 1] = [-0.5, 0.5, -0.4, 0.4, -0.3, 0.3, 0.2, -0.2, 0.1, -0.1]
+    analysis = dataclasses.replace(
+        analysis, coefficients=dataclasses.replace(analysis.coefficients, angle=angle)
+    )
+    index = choose_quiet_frames(analysis)
+    np.testing.assert_array_equal(index, np.where(angle[:, 1] < 0, 0, 1))
+
+
+def test_shots_keep_to_themselves_and_missing_faces_have_none() -> None:
+    detected = [True] * 4 + [False] + [True] * 5
+    track = make_track(landmarks([0.1] * 10), detected, [0] * 5 + [1] * 5)
+    index = choose_quiet_frames(make_analysis(track))
+    assert index[4] == -1
+    assert index[:4].max() < 4
+    assert index[5:].min() >= 5
+
+
+def test_many_poses_are_covered() -> None:
+    analysis = make_analysis(make_track(landmarks([0.0] * 200)))
+    angle = np.zeros((200, 3), np.float32)
+    angle[:, 1] = np.linspace(-1, 1, 200)
+    analysis = dataclasses.replace(
+        analysis, coefficients=dataclasses.replace(analysis.coefficients, angle=angle)
+    )
+    index = choose_quiet_frames(analysis)
+    assert 2 <= len(np.unique(index)) <= 12

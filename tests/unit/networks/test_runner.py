@@ -1,0 +1,298 @@
+"""One batch size for every call, and clear words where a machine or a network cannot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from retalking.errors import ConfigError, RetalkingError
+from retalking.networks.runner import Runner, choose_device, choose_precision, make_runner
+
+CPU = torch.device("cpu")
+
+
+def runner_of(batch_size: int = 4) -> Runner:
+    return Runner(CPU, torch.float32, batch_size)
+
+
+class Small(nn.Module):
+    """Convolutions as the networks have them, and the sizes of the batches they saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 5, 3, stride=2, padding=1)
+        )
+        self.dropout = nn.Dropout(0.5)
+        self.batches: list[int] = []
+
+    def forward(self, picture: Tensor, bias: Tensor | None = None) -> Tensor:
+        self.batches.append(len(picture))
+        result = self.dropout(self.layers(picture))
+        return result if bias is None else result + bias[:, None, None, None]
+
+
+def test_the_result_does_not_depend_on_how_many_frames_come_along() -> None:
+    runner = runner_of()
+    network = runner.place(Small())
+    pictures = torch.rand(9, 3, 24, 24)
+    whole = runner(network, pictures)
+    assert whole.shape == (9, 5, 12, 12)
+    for count in range(1, 10):
+        for first in range(0, 10 - count):
+            part = runner(network, pictures[first : first + count])
+            assert torch.equal(part, whole[first : first + count])
+    assert set(network.batches) == {4}
+
+
+class ByPlace:
+    """A network whose last bits depend on the place in the batch, as those of libraries may."""
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        return picture + torch.arange(len(picture))[:, None] / 1024
+
+
+@pytest.mark.parametrize(
+    "numbers", [range(11), range(5, 16), (0, 1, 4, 6, 7, 11, 12, 13, 29, 30, 44)]
+)
+def test_a_frame_has_the_same_place_in_its_batch_wherever_it_is_cut(numbers: Sequence[int]) -> None:
+    order = np.array(numbers)
+    pictures = torch.arange(11.0)[:, None]
+    whole = runner_of()(ByPlace(), pictures, numbers=order)
+    torch.testing.assert_close(whole, pictures + torch.from_numpy(order % 4)[:, None] / 1024)
+    for size in (1, 2, 3, 5, 7):
+        parts = [
+            runner_of().for_frames(order[start : start + size])(
+                ByPlace(), pictures[start : start + size]
+            )
+            for start in range(0, 11, size)
+        ]
+        assert torch.equal(torch.cat(parts), whole)
+
+
+def test_every_frame_gets_its_own_inputs() -> None:
+    pictures, numbers = torch.zeros(7, 3, 8, 8), torch.arange(7.0)
+    runner = runner_of(3)
+    network = runner.place(Small())
+    difference = runner(network, pictures, numbers) - runner(network, pictures)
+    torch.testing.assert_close(difference[:, 0, 0, 0], numbers)
+
+
+def test_results_are_float32_on_the_cpu_without_gradients() -> None:
+    runner = Runner(CPU, torch.bfloat16, 2)
+    network = runner.place(Small())
+    result = runner(network, torch.rand(3, 3, 8, 8))
+    assert (result.dtype, result.device, result.requires_grad) == (torch.float32, CPU, False)
+    exact = Runner(CPU, torch.float32, 2)(network, torch.rand(3, 3, 8, 8))
+    assert exact.shape == result.shape
+
+
+def test_lower_precision_is_used_where_asked_for() -> None:
+    seen: list[torch.dtype] = []
+
+    def watch(picture: Tensor) -> Tensor:
+        result = torch.nn.functional.conv2d(picture, torch.ones(1, 3, 1, 1))
+        seen.append(result.dtype)
+        return result
+
+    Runner(CPU, torch.bfloat16, 2)(watch, torch.rand(1, 3, 4, 4))
+    Runner(CPU, torch.float32, 2)(watch, torch.rand(1, 3, 4, 4))
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_placing_makes_a_network_ready_for_inference() -> None:
+    network = runner_of().place(Small())
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    weight = network.layers[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_integers_come_back_as_numbers() -> None:
+    labels = runner_of()(lambda picture: picture.argmax(dim=1), torch.eye(5).repeat(2, 1))
+    np.testing.assert_array_equal(labels.numpy(), np.tile(np.arange(5), 2))
+
+
+def test_what_is_kept_of_a_batch_is_made_as_soon_as_it_is_done() -> None:
+    """Of the frames asked for, once their result was found to be finite."""
+    seen: list[int] = []
+
+    def to_bytes(result: Tensor) -> Tensor:
+        seen.append(len(result))
+        return (result * 10).to(torch.uint8)
+
+    pictures = torch.arange(6.0)[:, None]
+    kept = runner_of()(lambda picture: picture.double(), pictures, finish=to_bytes)
+    assert kept.dtype == torch.uint8
+    np.testing.assert_array_equal(kept[:, 0], np.arange(6) * 10)
+    assert seen == [4, 2]
+    with pytest.raises(RetalkingError, match="not finite"):
+        runner_of()(lambda picture: picture / 0, pictures, finish=to_bytes)
+    assert seen == [4, 2]
+
+
+class Greedy:
+    """A network that fits into memory up to a batch size."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.batches: list[int] = []
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        self.batches.append(len(picture))
+        if len(picture) > self.limit:
+            raise torch.OutOfMemoryError("out of memory")
+        return picture * 2
+
+
+def test_batches_are_halved_for_good_when_memory_runs_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runner, network = runner_of(16), Greedy(5)
+    pictures = torch.rand(21, 2)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(runner(network, pictures), pictures * 2)
+    assert network.batches == [16, 8, 4, 4, 4, 4, 4, 4]
+    assert runner.batch_size == 4
+    assert "batches of 4 frames" in caplog.text
+    runner(network, pictures[:1])
+    assert network.batches[-1] == 4
+
+
+def test_memory_that_runs_out_in_the_middle_loses_no_frame() -> None:
+    class Later(Greedy):
+        def __call__(self, picture: Tensor) -> Tensor:
+            if len(self.batches) == 2:
+                self.limit = 3
+            return super().__call__(picture)
+
+    pictures = torch.arange(19.0)[:, None]
+    runner = runner_of(4)
+    assert torch.equal(runner(Later(99), pictures), pictures * 2)
+    assert runner.batch_size == 2
+
+
+def test_a_batch_too_large_to_be_moved_to_the_device_is_halved_too() -> None:
+    class Heavy:
+        """A tensor of which at most two rows fit onto the device."""
+
+        def __init__(self, rows: Tensor) -> None:
+            self.rows = rows
+
+        def __len__(self) -> int:
+            return len(self.rows)
+
+        def __getitem__(self, rows: np.ndarray) -> Tensor:
+            if len(rows) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return self.rows[rows]
+
+    runner, pictures = runner_of(4), torch.rand(3, 2)
+    result = runner(Greedy(99), Heavy(pictures))  # type: ignore[arg-type]
+    assert torch.equal(result, pictures * 2)
+    assert runner.batch_size == 2
+
+
+def test_one_frame_that_does_not_fit_is_an_error_with_advice() -> None:
+    with pytest.raises(RetalkingError, match=r"out of memory on cpu with one frame.*--device cpu"):
+        runner_of(4)(Greedy(0), torch.rand(3, 2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_result_that_is_not_finite_is_refused_by_the_network_s_name(value: float) -> None:
+    def spoil(picture: Tensor) -> Tensor:
+        return picture / 0 * value
+
+    message = "spoil: the result is not finite in torch.float32; use --precision fp32"
+    with pytest.raises(RetalkingError, match=message):
+        runner_of()(spoil, torch.ones(2, 3))
+    with pytest.raises(RetalkingError, match=r"^Small: the result is not finite"):
+        runner_of()(Small(), torch.ones(2, 3), forward=spoil)
+    with pytest.raises(RetalkingError, match=r"^ReLU: the result is not finite"):
+        runner_of()(nn.ReLU(), torch.full((2, 3), float("inf")))
+
+
+def test_the_device_is_one_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
+    with pytest.raises(ConfigError, match=r"--device: got cuda.*lacks; usable here: mps, cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+
+
+def test_automatic_precision_is_bf16_where_the_gpu_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = torch.device("cuda")
+    for native in (True, False):
+        # By default PyTorch also counts the slow emulation of older GPUs.
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, native=native: native or including_emulation,
+        )
+        assert choose_precision("auto", cuda) is (torch.bfloat16 if native else torch.float32)
+    assert choose_precision("bf16", CPU) is torch.bfloat16
+    assert choose_precision("fp16", cuda) is torch.float16
+    with pytest.raises(ConfigError, match="--precision: got fp16 on the CPU"):
+        choose_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [
+        ({"avx2": True, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        (None, torch.float32),
+    ],
+)
+def test_automatic_precision_is_bf16_where_the_cpu_has_it(
+    able: dict[str, bool] | None, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if able is None:  # an older PyTorch
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert choose_precision("auto", CPU) is expected
+
+
+def large_network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2_500_000, bias=False))
+
+
+def test_on_a_cpu_large_networks_get_single_frames_and_small_ones_batches() -> None:
+    runner, large = make_runner("cpu"), large_network()
+    assert (runner.size_for(large), runner.size_for(Small())) == (1, 4)
+    pictures, seen = torch.rand(3, 4), []
+
+    def forward(picture: Tensor) -> Tensor:
+        seen.append(len(picture))
+        return picture
+
+    runner(large, pictures, forward=forward)
+    runner(Small(), pictures, forward=forward)
+    assert seen == [1, 1, 1, 4]
+
+
+def test_a_batch_size_that_is_asked_for_holds_for_all_networks() -> None:
+    runner = make_runner("cpu", "bf16", 7)
+    assert runner == Runner(CPU, torch.bfloat16, 7)
+    assert (runner.size_for(large_network()), runner.size_for(Small())) == (7, 7)
+
+
+def test_a_gpu_takes_batches_of_large_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert make_runner("cuda", "fp32").size_for(large_network()) == 16
+    halved = Runner(CPU, torch.float32, 16, 8)
+    halved(Greedy(5), torch.rand(16, 2))
+    assert (halved.batch_size, halved.large_batch_size) == (4, 4)
