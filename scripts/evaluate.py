@@ -5,11 +5,17 @@
     python scripts/evaluate.py --pairs pairs.txt --profile lite --shard 2/8 --out runs/eval-2
     python scripts/evaluate.py --merge runs/eval-1 runs/eval-2 --out runs/eval
     python scripts/evaluate.py --suite lite --clips FOLDER --out runs/lite
+    python scripts/evaluate.py --suite lite --judge --judge-models DIR --clips LIST --out runs/judge
 
 A line of the list is VIDEO AUDIO, quoted as in a shell, relative to the list. Another tool's result
 of line N (from 0) is DIR/N.mp4, DIR/0000N.mp4 or DIR/VIDEO__AUDIO.mp4 (names without folders and
 suffixes). The same command goes on after an interruption. OUT gets report.md, report.csv,
 report.json, clips.csv and plots/.
+
+--judge asks networks that this project does not train whether lips follow the words of another,
+stay still in silence and look right. They run in an environment of their own, made by
+scripts/judge/setup.sh; DIR holds MediaPipe's face_landmarker.task and face-api's
+face_recognition_model. OUT gets judge.md, judge.csv, judge.json, dubs/ and sheets/.
 
 Exit code: 0 everything was measured, 1 something was left out (the report says what), 2 bad input.
 """
@@ -35,6 +41,7 @@ from retalking.evaluation.command_line import (
     run,
     show,
 )
+from retalking.evaluation.judge.command import add_judge_options, judge_lips
 from retalking.evaluation.lite.scene import LiteClip
 from retalking.evaluation.lite.suite import run_lite_suite
 from retalking.evaluation.merging import merge
@@ -60,12 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label", default="Ours", help="name of our method in the table")
     parser.add_argument("--clips", type=Path, help="folder of videos, or a manifest, for --suite")
     parser.add_argument("--limit", type=positive, help="use so many of the pairs or clips")
+    add_judge_options(parser)
     add_run_options(parser, ",".join(METRIC_NAMES))
     options = parser.parse_args(arguments)
     if options.pairs and not (options.profile or options.outputs):
         parser.error("--pairs needs --profile, --outputs or both")
     if options.suite and not options.clips:
         parser.error("--suite needs --clips")
+    if options.judge and not (options.suite and options.judge_models):
+        parser.error("--judge needs --suite and --judge-models")
+    if options.judge:
+        return run(options, lambda: judge_lips(options))
     if options.suite:
         return run(options, lambda: _check_lite(options))
     if options.merge:

@@ -1,0 +1,99 @@
+"""Dubs for the outside judge, made by the project's own pipeline and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from retalking import audio
+from retalking.atomic import replacing
+from retalking.evaluation.lite.cast import Trial
+from retalking.evaluation.methods import Method
+from retalking.inference_config import InferenceConfig
+from retalking.parts import Parts, load_parts
+from retalking.pipeline import Retalker
+from retalking.types import AudioClip, FloatArray
+from retalking.weight_catalogue import sha256_of
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_LEVELS = 32767
+
+
+class Dubber:
+    """Makes the dubs that a folder does not hold yet.
+
+    A dub is named by what it depends on: both files, the options, the weights, and the code. None
+    is ever stale.
+    """
+
+    def __init__(self, config: InferenceConfig, folder: Path, parts: Parts | None = None) -> None:
+        """Prepare to dub into a folder, which is made; networks are loaded when one is needed."""
+        self._folder = folder
+        self._code = code_digest()
+        self._config = config.model_copy(
+            update={"tmp_dir": config.tmp_dir or folder / f"analysis-{self._code}"}
+        )
+        self._parts = parts
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def dub(self, trial: Trial, seconds: float) -> Path:
+        """Return the dub of a trial.
+
+        Raises:
+            MediaError: a file cannot be read or written.
+            FaceNotFoundError: there is no face to edit.
+            WeightsError: a weight file is missing or does not fit.
+        """
+        speech = self._folder / f"{trial.kind}-{trial.name}.wav"
+        write_speech(speech, hear(trial, seconds))
+        described = Method.from_config("dub", self._config).describe()
+        parts = [sha256_of(trial.face), sha256_of(speech), self._code, json.dumps(described)]
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+        path = self._folder / f"{trial.kind}-{trial.name}-{key}.mp4"
+        if not path.is_file():
+            self._parts = self._parts or load_parts(self._config)
+            Retalker(self._config, self._parts)(trial.face, speech, path)
+        return path
+
+
+def hear(trial: Trial, seconds: float) -> AudioClip:
+    """Return the words of a trial, in step with the lips of their speaker from time 0 on."""
+    clip = audio.load(trial.speaker.video)
+    samples = shift(clip.samples, round(trial.speaker.audio_offset_s * clip.sample_rate_hz))
+    samples = samples[: round(seconds * clip.sample_rate_hz)]
+    if trial.kind == "silence":
+        samples = np.zeros_like(samples)
+    return AudioClip(samples, clip.sample_rate_hz)
+
+
+def shift(samples: FloatArray, by: int) -> FloatArray:
+    """Delay sound ``[N]`` by so many samples, with silence before it; negative: cut its head."""
+    return np.concatenate([np.zeros(max(by, 0), samples.dtype), samples[max(-by, 0) :]])
+
+
+def write_speech(path: Path, clip: AudioClip) -> None:
+    """Write sound as a WAV file of 16 bits.
+
+    Raises:
+        MediaError: it cannot be written.
+    """
+    levels = np.rint(np.clip(clip.samples, -1, 1) * _LEVELS).astype("<i2")
+    with replacing(path) as partial, wave.open(str(partial), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(clip.sample_rate_hz)
+        file.writeframes(levels.tobytes())
+
+
+def code_digest() -> str:
+    """Return 12 hex digits that change with any line of the program, its evaluation apart."""
+    digest = hashlib.sha256()
+    for package in (_PACKAGE, _PACKAGE.parent / "models", _PACKAGE.parent / "third_party"):
+        for file in sorted(package.rglob("*.py")):
+            if "evaluation" not in file.parts and "metrics" not in file.parts:
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
