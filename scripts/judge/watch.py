@@ -1,6 +1,6 @@
 """Look at the lips in videos with networks that the project neither trains nor trains with.
 
-Runs in an environment of its own (scripts/judge/setup.sh), called by ``scripts/evaluate.py --judge``:
+Runs in an environment of its own (``setup.sh`` beside it), called by ``scripts/evaluate.py``:
 
     .venv-judge/bin/python scripts/judge/watch.py mediapipe JOBS.json --task face_landmarker.task
     .venv-judge/bin/python scripts/judge/watch.py dlib JOBS.json
@@ -103,8 +103,8 @@ class Dlib:
         import dlib  # noqa: PLC0415
 
         package = importlib.util.find_spec("face_recognition_models")
-        assert package is not None and package.origin is not None
-        models = Path(package.origin).parent / "models"
+        assert package is not None
+        models = Path(package.origin or "").parent / "models"
         self._box: Any = None
         self._count = 0
         self._rectangle: Callable[..., Any] = dlib.rectangle

@@ -138,11 +138,11 @@ class JudgeReport:
         return [line for line in LINES if self.values(line)]
 
     def values(self, line: JudgeLine) -> dict[Trial, float]:
-        """Return what was measured for a line; values that do not exist (NaN) are left out."""
+        """Return what was measured for a line; not every trial has every value."""
         return {
             trial: values[line.name]
             for trial, values in self.trials.items()
-            if trial.kind == line.kind and not np.isnan(values[line.name])
+            if trial.kind == line.kind and line.name in values
         }
 
     def bad(self, line: JudgeLine) -> list[Trial]:
@@ -186,7 +186,8 @@ class JudgeReport:
                 text += table_head(["clip", *(line.title for line in lines)], 1)
             for trial, values in self.trials.items():
                 if trial.kind == kind:
-                    cells = (f"{values[line.name]:.3f}" for line in lines)
+                    known = (values.get(line.name) for line in lines)
+                    cells = ("" if value is None else f"{value:.3f}" for value in known)
                     text.append(table_line([trial.name, *cells]))
         return "\n".join(text) + "\n"
 

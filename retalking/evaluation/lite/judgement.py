@@ -106,12 +106,12 @@ class Judgement:
         seen = {"sharpness": mouths.sharpness, "flicker": mouths.flicker}
         if trial.kind == "self":
             return {**measures.compare(made, old), **self._compare(mouths), **seen}
-        second = [
-            recall("dlib", video, seconds) for video in (dub, trial.speaker.video, trial.face)
-        ]
+        made2, new2, old2 = measures.line_up(
+            *(recall("dlib", video, seconds) for video in (dub, trial.speaker.video, trial.face))
+        )
         return {
             **measures.follow_and_leak(made, new, old),
-            **measures.follow_and_leak(*measures.line_up(*second), suffix="2"),
+            **measures.follow_and_leak(made2, new2, old2, "2"),
             **measures.explain(made, new, old),
             **seen,
         }

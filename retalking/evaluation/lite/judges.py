@@ -49,7 +49,7 @@ class Sight:
     @property
     def found(self) -> BoolArray:
         """Where there is a face: bool ``[F]``."""
-        return ~np.isnan(self.points).any(axis=(1, 2))
+        return np.asarray(np.isfinite(self.points).all(axis=(1, 2)), np.bool_)
 
     def at(self, time_s: Float64Array) -> Sight:
         """Take the frames nearest to some moments."""

@@ -71,13 +71,14 @@ def compare(made: Sight, true: Sight) -> dict[str, float]:
     """Compare a dub with the truth.
 
     Returns:
-        ``r_SHAPE``, ``spread_opening``, ``spread_width`` and ``closures``.
+        ``r_SHAPE``, ``spread_opening``, ``spread_width``, and ``closures`` where lips close.
     """
+    closures = closures_found(made.shapes["opening"], true.shapes["opening"])
     return {
         **follow(made, true, "r"),
         "spread_opening": spread(made, true, "opening"),
         "spread_width": spread(made, true, "width"),
-        "closures": closures_found(made.shapes["opening"], true.shapes["opening"]),
+        **({} if closures is None else {"closures": closures}),
     }
 
 
@@ -86,14 +87,14 @@ def spread(made: Sight, true: Sight, shape: str) -> float:
     return deviation_ratio(made.shapes[shape], true.shapes[shape])
 
 
-def closures_found(made: Float64Array, true: Float64Array) -> float:
+def closures_found(made: Float64Array, true: Float64Array) -> float | None:
     """Share of the frames with closed lips in which the made ones ``[F]`` are (nearly) closed.
 
     Returns:
-        0..1, or NaN for lips that never close.
+        0..1, or ``None`` for lips that never close.
     """
     closed = true < _CLOSED
-    return float((made[closed] < _NEARLY_CLOSED).mean()) if closed.any() else float("nan")
+    return float((made[closed] < _NEARLY_CLOSED).mean()) if closed.any() else None
 
 
 def late_frames(made: Float64Array, new: Float64Array) -> int:

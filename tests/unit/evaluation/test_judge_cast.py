@@ -1,0 +1,114 @@
+"""Who speaks whose words, and with which sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retalking import audio
+from retalking.errors import ConfigError
+from retalking.evaluation.lite.cast import Speaker, Trial, choose_trials, read_speakers
+from retalking.evaluation.lite.dubs import hear, shift, write_speech
+from retalking.types import AudioClip
+from tests.media import tone, write_audio, write_video
+
+PEOPLE = [Speaker(f"clip{k}", Path(f"clip{k}.mp4"), f"person{k % 5}") for k in range(8)]
+
+
+def test_everybody_speaks_the_words_of_another_person() -> None:
+    trials = [trial for trial in choose_trials(PEOPLE) if trial.kind == "cross"]
+    identity = {person.video: person.identity for person in PEOPLE}
+    assert len(trials) == len(set(trials)) == 12
+    assert all(identity[trial.face] != trial.speaker.identity for trial in trials)
+    first = trials[:5]
+    assert len({identity[trial.face] for trial in first}) == 5
+    assert len({trial.speaker.identity for trial in first}) == 5
+
+
+def test_the_choice_depends_on_names_and_seed_alone() -> None:
+    assert choose_trials(PEOPLE) == choose_trials(PEOPLE[::-1])
+    assert choose_trials(PEOPLE) != choose_trials(PEOPLE, seed=1)
+
+
+def test_every_kind_is_limited() -> None:
+    stills = [Path("a.jpg"), Path("b.jpg"), Path("c.jpg")]
+    trials = choose_trials(PEOPLE, stills, limit=2)
+    assert [t.kind for t in trials] == ["cross"] * 2 + ["silence"] * 2 + ["self"] * 2 + [
+        "still"
+    ] * 2
+    assert all(t.face == t.speaker.video for t in trials if t.kind in ("silence", "self"))
+
+
+def test_one_person_cannot_be_judged() -> None:
+    with pytest.raises(ConfigError, match="1 person"):
+        choose_trials(PEOPLE[:1])
+
+
+def write_list(folder: Path, *rows: str) -> Path:
+    (folder / "clips").mkdir(exist_ok=True)
+    path = folder / "clips" / "MANIFEST.tsv"
+    path.write_text("\n".join(["file\tsplit\tidentity\tsync_r\tlag", *rows]))
+    return path
+
+
+def test_research_clips_take_part_with_their_lag(tmp_path: Path) -> None:
+    for name, frames in (("a", 30), ("short", 20)):
+        write_video(tmp_path / f"{name}.mp4", frames)
+    path = write_list(
+        tmp_path,
+        "a.mp4\tval\tann\t0.8\t3",
+        "short.mp4\tval\tbob\t0.8\t1",
+        "misfit.mp4\tval\tcas\t0.4\t1",
+        "unknown.mp4\tval\tdan\t0.8\t",
+        "other.mp4\ttrain\teve\t0.8\t1",
+    )
+    (found,) = read_speakers(path, 1.0)
+    assert (found.name, found.identity) == ("a", "ann")
+    assert found.audio_offset_s == pytest.approx(-0.12)
+    assert found.video == tmp_path / "a.mp4"
+
+
+def test_a_manifest_of_the_project_takes_part_with_its_offset(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 30)
+    path = tmp_path / "list.tsv"
+    path.write_text(
+        "clip\tmedia\tidentity\tsplit\tlicence\taudio_offset_s\nval/a\ta.mp4\tann\tval\tCC0\t0.04"
+    )
+    (found,) = read_speakers(path, 1.0)
+    assert (found.name, found.audio_offset_s) == ("val_a", 0.04)
+
+
+def test_lists_that_will_not_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such list"):
+        read_speakers(tmp_path / "none.tsv", 4.0)
+    with pytest.raises(ConfigError, match=r"line 2.*lag"):
+        read_speakers(write_list(tmp_path, "a.mp4\tval\tann\t0.8\tmany"), 4.0)
+    with pytest.raises(ConfigError, match=r"no clip .* 4 s"):
+        read_speakers(write_list(tmp_path, "a.mp4\ttrain\tann\t0.8\t1"), 4.0)
+
+
+def test_sound_is_moved_by_whole_samples() -> None:
+    sound = np.float32([1, 2, 3])
+    np.testing.assert_array_equal(shift(sound, 2), [0, 0, 1, 2, 3])
+    np.testing.assert_array_equal(shift(sound, -2), [3])
+    np.testing.assert_array_equal(shift(sound, 0), sound)
+
+
+def test_words_are_heard_in_step_with_their_own_lips(tmp_path: Path) -> None:
+    """A sound that is 3 frames late begins where the speaker's lips do."""
+    late = np.concatenate([np.zeros(1920, np.float32), tone(1.0)])
+    write_audio(tmp_path / "b.wav", late)
+    speaker = Speaker("b", tmp_path / "b.wav", "bob", -0.12)
+    heard = hear(Trial("cross", Path("a.mp4"), speaker), 0.5)
+    assert len(heard.samples) == 8000
+    np.testing.assert_allclose(heard.samples, tone(1.0)[:8000], atol=1e-3)
+    assert not hear(Trial("silence", Path("a.mp4"), speaker), 0.5).samples.any()
+
+
+def test_written_speech_is_read_back(tmp_path: Path) -> None:
+    write_speech(tmp_path / "speech.wav", AudioClip(tone(0.2), 16000))
+    # 16 bits: half a level is 1.5e-5.
+    found = audio.load(tmp_path / "speech.wav").samples
+    np.testing.assert_allclose(found, tone(0.2), atol=4e-5)
