@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError, RetalkingError, WeightsError
-from retalking.evaluation.lite import dubs
-from retalking.evaluation.lite.cast import Speaker, Trial
-from retalking.evaluation.lite.dubs import Dubber
-from retalking.evaluation.lite.face_features import FaceFeatures
-from retalking.evaluation.lite.judge_report import LINES, JudgeReport
-from retalking.evaluation.lite.judge_sheet import draw_trial
-from retalking.evaluation.lite.judges import JUDGE_PYTHON, Judges, Sight
-from retalking.evaluation.lite.mouths import compare_mouths
-from retalking.profiles import load_profile
+from retalking.evaluation.judge import dubs
+from retalking.evaluation.judge.cast import Speaker, Trial
+from retalking.evaluation.judge.dubs import Dubber
+from retalking.evaluation.judge.face_features import FaceFeatures
+from retalking.evaluation.judge.judges import JUDGE_PYTHON, Judges, Sight
+from retalking.evaluation.judge.mouths import compare_mouths
+from retalking.evaluation.judge.report import LINES, JudgeReport
+from retalking.evaluation.judge.sheet import draw_trial
+from retalking.inference.profiles import load_profile
 from tests.media import tone, write_audio, write_video
 
 ANN = Speaker("ann", Path("ann.mp4"), "ann")

@@ -11,11 +11,11 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from retalking.errors import FaceNotFoundError
+from retalking.evaluation.judge.judges import Sight
 from retalking.evaluation.lip_crops import Flicker
-from retalking.evaluation.lite.judges import Sight
-from retalking.geometry import cut
+from retalking.face.crops import cut
+from retalking.media.video import VideoReader
 from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
-from retalking.video import VideoReader
 
 MOUTH_PX, FACE_PX = 96, 256
 _SMOOTH_FRAMES = 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from retalking.errors import FaceNotFoundError
-from retalking.evaluation.lite.judges import Sight
-from retalking.lip_motion import correlate, deviation_ratio
+from retalking.evaluation.judge.judges import Sight
+from retalking.face.lip_motion import correlate, deviation_ratio
 from retalking.types import Float64Array
 
 _CLOSED, _NEARLY_CLOSED = 0.006, 0.012

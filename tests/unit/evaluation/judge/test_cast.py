@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking import audio
 from retalking.errors import ConfigError
-from retalking.evaluation.lite.cast import Speaker, Trial, choose_trials, read_speakers
-from retalking.evaluation.lite.dubs import hear, shift, write_speech
+from retalking.evaluation.judge.cast import Speaker, Trial, choose_trials, read_speakers
+from retalking.evaluation.judge.dubs import hear, shift, write_speech
+from retalking.media import audio
 from retalking.types import AudioClip
 from tests.media import tone, write_audio, write_video
 

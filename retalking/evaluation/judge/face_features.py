@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
 from retalking.errors import WeightsError
-from retalking.images import to_tensor
+from retalking.media.images import to_tensor
 from retalking.types import UInt8Array
 
 WEIGHTS_FILE = "face_recognition_model.bin"

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from datasets.manifest import read_manifest
+from datasets.prepare.manifest import read_manifest
 from retalking.errors import ConfigError
-from retalking.video import VideoReader
+from retalking.media.video import VideoReader
 
 Kind = Literal["cross", "silence", "self", "still"]
 KINDS: tuple[Kind, ...] = ("cross", "silence", "self", "still")

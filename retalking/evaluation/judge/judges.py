@@ -14,14 +14,14 @@ from typing import Literal
 import numpy as np
 
 from retalking.errors import ConfigError, RetalkingError
+from retalking.locations import REPOSITORY
 from retalking.types import BoolArray, Float64Array, FloatArray
-from retalking.weight_catalogue import sha256_of
+from retalking.weights.catalogue import sha256_of
 
 JudgeName = Literal["mediapipe", "dlib"]
 TASK_FILE = "face_landmarker.task"
-_REPOSITORY = Path(__file__).resolve().parents[3]
-JUDGE_PYTHON = _REPOSITORY / ".venv-judge" / "bin" / "python"
-_PROGRAM = _REPOSITORY / "scripts" / "judge" / "watch.py"
+JUDGE_PYTHON = REPOSITORY / ".venv-judge" / "bin" / "python"
+_PROGRAM = REPOSITORY / "scripts" / "judge" / "watch.py"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from retalking.errors import FaceNotFoundError
-from retalking.evaluation.lite import measures
-from retalking.evaluation.lite.judges import Sight
-from retalking.evaluation.lite.mouths import (
+from retalking.evaluation.judge import measures
+from retalking.evaluation.judge.judges import Sight
+from retalking.evaluation.judge.mouths import (
     FACE_PX,
     Mouths,
     beside_mouth,

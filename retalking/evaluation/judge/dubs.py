@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking import audio
-from retalking.atomic import replacing
-from retalking.evaluation.lite.cast import Trial
+from retalking.evaluation.judge.cast import Trial
 from retalking.evaluation.methods import Method
-from retalking.inference_config import InferenceConfig
-from retalking.parts import Parts, load_parts
-from retalking.pipeline import Retalker
+from retalking.files import replacing
+from retalking.inference.config import InferenceConfig
+from retalking.inference.pipeline import Retalker
+from retalking.locations import REPOSITORY
+from retalking.media import audio
+from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
-from retalking.weight_catalogue import sha256_of
+from retalking.weights.catalogue import sha256_of
 
-_PACKAGE = Path(__file__).resolve().parents[2]
+_PROGRAM = ("retalking", "models", "third_party")
 _LEVELS = 32767
 
 
@@ -92,8 +93,8 @@ def write_speech(path: Path, clip: AudioClip) -> None:
 def code_digest() -> str:
     """Return 12 hex digits that change with any line of the program, its evaluation apart."""
     digest = hashlib.sha256()
-    for package in (_PACKAGE, _PACKAGE.parent / "models", _PACKAGE.parent / "third_party"):
-        for file in sorted(package.rglob("*.py")):
+    for package in _PROGRAM:
+        for file in sorted((REPOSITORY / package).rglob("*.py")):
             if "evaluation" not in file.parts and "metrics" not in file.parts:
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -10,15 +10,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from retalking.errors import RetalkingError, WeightsError
-from retalking.evaluation.lite import measures
-from retalking.evaluation.lite.cast import Trial
-from retalking.evaluation.lite.dubs import Dubber
-from retalking.evaluation.lite.face_features import FaceFeatures
-from retalking.evaluation.lite.judge_report import JudgeReport
-from retalking.evaluation.lite.judge_sheet import draw_trial
-from retalking.evaluation.lite.judges import JudgeName, Judges
-from retalking.evaluation.lite.mouths import Mouths, compare_mouths
-from retalking.images import save_image
+from retalking.evaluation.judge import measures
+from retalking.evaluation.judge.cast import Trial
+from retalking.evaluation.judge.dubs import Dubber
+from retalking.evaluation.judge.face_features import FaceFeatures
+from retalking.evaluation.judge.judges import JudgeName, Judges
+from retalking.evaluation.judge.mouths import Mouths, compare_mouths
+from retalking.evaluation.judge.report import JudgeReport
+from retalking.evaluation.judge.sheet import draw_trial
+from retalking.media.images import save_image
 
 logger = logging.getLogger(__name__)
 

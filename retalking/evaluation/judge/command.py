@@ -7,11 +7,11 @@ from pathlib import Path
 
 from retalking.errors import ConfigError
 from retalking.evaluation.command_line import EXIT_COMPLETE, EXIT_LEFT_OUT, load_config
-from retalking.evaluation.lite.cast import choose_trials, read_speakers
-from retalking.evaluation.lite.dubs import Dubber
-from retalking.evaluation.lite.face_features import FaceFeatures
-from retalking.evaluation.lite.judgement import Judgement
-from retalking.evaluation.lite.judges import JUDGE_PYTHON, Judges
+from retalking.evaluation.judge.cast import choose_trials, read_speakers
+from retalking.evaluation.judge.dubs import Dubber
+from retalking.evaluation.judge.face_features import FaceFeatures
+from retalking.evaluation.judge.judgement import Judgement
+from retalking.evaluation.judge.judges import JUDGE_PYTHON, Judges
 
 _SECONDS = 4.0
 _STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking.contact_sheet import draw_contact_sheet, spread_times
-from retalking.evaluation.lite.cast import Trial
-from retalking.evaluation.lite.judges import Sight
-from retalking.evaluation.lite.mouths import (
+from retalking.evaluation.judge.cast import Trial
+from retalking.evaluation.judge.judges import Sight
+from retalking.evaluation.judge.mouths import (
     FACE_PX,
     MOUTH_PX,
     face_matrices,
     mouth_matrix,
     read_rgb,
 )
-from retalking.geometry import cut, enlarge_crops
+from retalking.face.crops import cut, enlarge_crops
+from retalking.media.contact_sheet import draw_contact_sheet, spread_times
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _COLUMNS = 8

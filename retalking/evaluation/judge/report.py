@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking.atomic import replacing
-from retalking.evaluation.lite.cast import KINDS, Kind, Trial
+from retalking.evaluation.judge.cast import KINDS, Kind, Trial
 from retalking.evaluation.markdown import table_head, table_line
+from retalking.files import replacing
 
 Values = Mapping[str, float]
 _NUM_NAMED = 4

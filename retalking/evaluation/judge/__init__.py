@@ -1,0 +1,1 @@
+"""An outside judge of lips: networks that are neither trained here nor trained with."""
