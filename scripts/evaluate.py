@@ -41,7 +41,6 @@ from retalking.evaluation.command_line import (
     run,
     show,
 )
-from retalking.evaluation.judge.command import add_judge_options, judge_lips
 from retalking.evaluation.lite.scene import LiteClip
 from retalking.evaluation.lite.suite import run_lite_suite
 from retalking.evaluation.merging import merge
@@ -52,6 +51,7 @@ from retalking.evaluation.report import Report
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.inference.profiles import missing_files
 from retalking.script import run_entry_point
+from scripts.judge.command import add_judge_options, judge_lips
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError
-from retalking.evaluation.judge.cast import Speaker, Trial, choose_trials, read_speakers
+from retalking.evaluation.judge.cast import Speaker, Trial, choose_trials
 from retalking.evaluation.judge.dubs import hear, shift, write_speech
 from retalking.media import audio
 from retalking.types import AudioClip
-from tests.media import tone, write_audio, write_video
+from tests.media import tone, write_audio
 
 PEOPLE = [Speaker(f"clip{k}", Path(f"clip{k}.mp4"), f"person{k % 5}") for k in range(8)]
 
@@ -44,49 +44,6 @@ def test_every_kind_is_limited() -> None:
 def test_one_person_cannot_be_judged() -> None:
     with pytest.raises(ConfigError, match="1 person"):
         choose_trials(PEOPLE[:1])
-
-
-def write_list(folder: Path, *rows: str) -> Path:
-    (folder / "clips").mkdir(exist_ok=True)
-    path = folder / "clips" / "MANIFEST.tsv"
-    path.write_text("\n".join(["file\tsplit\tidentity\tsync_r\tlag", *rows]))
-    return path
-
-
-def test_research_clips_take_part_with_their_lag(tmp_path: Path) -> None:
-    for name, frames in (("a", 30), ("short", 20)):
-        write_video(tmp_path / f"{name}.mp4", frames)
-    path = write_list(
-        tmp_path,
-        "a.mp4\tval\tann\t0.8\t3",
-        "short.mp4\tval\tbob\t0.8\t1",
-        "misfit.mp4\tval\tcas\t0.4\t1",
-        "unknown.mp4\tval\tdan\t0.8\t",
-        "other.mp4\ttrain\teve\t0.8\t1",
-    )
-    (found,) = read_speakers(path, 1.0)
-    assert (found.name, found.identity) == ("a", "ann")
-    assert found.audio_offset_s == pytest.approx(-0.12)
-    assert found.video == tmp_path / "a.mp4"
-
-
-def test_a_manifest_of_the_project_takes_part_with_its_offset(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", 30)
-    path = tmp_path / "list.tsv"
-    path.write_text(
-        "clip\tmedia\tidentity\tsplit\tlicence\taudio_offset_s\nval/a\ta.mp4\tann\tval\tCC0\t0.04"
-    )
-    (found,) = read_speakers(path, 1.0)
-    assert (found.name, found.audio_offset_s) == ("val_a", 0.04)
-
-
-def test_lists_that_will_not_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such list"):
-        read_speakers(tmp_path / "none.tsv", 4.0)
-    with pytest.raises(ConfigError, match=r"line 2.*lag"):
-        read_speakers(write_list(tmp_path, "a.mp4\tval\tann\t0.8\tmany"), 4.0)
-    with pytest.raises(ConfigError, match=r"no clip .* 4 s"):
-        read_speakers(write_list(tmp_path, "a.mp4\ttrain\tann\t0.8\t1"), 4.0)
 
 
 def test_sound_is_moved_by_whole_samples() -> None:

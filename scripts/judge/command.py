@@ -7,11 +7,12 @@ from pathlib import Path
 
 from retalking.errors import ConfigError
 from retalking.evaluation.command_line import EXIT_COMPLETE, EXIT_LEFT_OUT, load_config
-from retalking.evaluation.judge.cast import choose_trials, read_speakers
+from retalking.evaluation.judge.cast import choose_trials
 from retalking.evaluation.judge.dubs import Dubber
 from retalking.evaluation.judge.face_features import FaceFeatures
 from retalking.evaluation.judge.judgement import Judgement
 from retalking.evaluation.judge.judges import JUDGE_PYTHON, Judges
+from scripts.judge.speakers import read_speakers
 
 _SECONDS = 4.0
 _STILL_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
