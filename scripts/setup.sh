@@ -1,14 +1,9 @@
 #!/usr/bin/env bash
-# Creates .venv with the versions of requirements.lock, or brings it up to date. Safe to repeat.
+# Creates .venv with the versions of requirements.lock, brings it up to date, or repairs it.
+# Safe to interrupt and to repeat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-python=${PYTHON:-python3}
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
-  echo "error: $("$python" --version) found, Python 3.10 or newer needed; set PYTHON=/path/to/it" >&2
-  exit 2
-}
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+bash scripts/make_venv.sh
 
 # A stamp of the lock file spares the package registry when nothing changed.
 stamp=$(.venv/bin/python - <<'PY'
@@ -18,7 +13,16 @@ print(hashlib.sha256(lock + sys.version.encode() + str(pathlib.Path.cwd()).encod
 PY
 )
 if [ "$(cat .venv/lock.sha256 2>/dev/null)" != "$stamp" ]; then
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+  # What is killed half way stays "unfinished", and make_venv.sh starts over; pip that fails by
+  # itself (no network, say) leaves nothing half installed.
+  echo unfinished > .venv/lock.sha256
+  install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" || {
+      rm .venv/lock.sha256
+      exit 1
+    }
+  }
+  install -r requirements.lock
+  install --no-deps --editable .
   echo "$stamp" > .venv/lock.sha256
 fi
