@@ -18,12 +18,18 @@ PIP_WORKS = "import sys, pip; sys.exit(sys.prefix == sys.base_prefix)"
 def make_venv(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}
     return subprocess.run(
-        ["bash", str(SCRIPT)], cwd=folder, env=environment, capture_output=True, text=True
+        ["bash", str(SCRIPT)],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
 def works(venv: Path) -> bool:
-    return subprocess.run([venv / "bin" / "python", "-c", PIP_WORKS]).returncode == 0
+    command = [venv / "bin" / "python", "-c", PIP_WORKS]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def bare_venv(folder: Path) -> Path:
