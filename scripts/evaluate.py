@@ -102,7 +102,7 @@ def _evaluate(options: argparse.Namespace) -> Report:
         metrics=chosen.metrics,
         marks=chosen.marks,
         shard=Shard.parse(options.shard),
-        notes=[LITE_NOTE] if options.profile == "lite" else [],
+        notes=[LITE_NOTE] if options.profile != "official" else [],
         left_out=left_out,
     )
     return evaluate(plan, options.out, progress=True)
@@ -120,7 +120,7 @@ def _check_lite(options: argparse.Namespace) -> int:
     )
     report = run_lite_suite(
         [LiteClip(row.clip, row.media, row.audio_offset_s) for row in rows],
-        profile=options.profile or "lite",
+        profile=options.profile or "small",
         overrides=options.set,
         limit=options.limit,
         seconds=options.seconds,

@@ -227,7 +227,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         metrics=chosen.metrics,
         marks=chosen.marks,
         shard=Shard.parse(options.shard),
-        notes=[LITE_NOTE, *notes] if options.profile == "lite" else notes,
+        notes=[LITE_NOTE, *notes] if options.profile != "official" else notes,
         published="table1_lrs2" if options.table == "table1" and lrs2 else table.published,
         left_out=left_out,
     )

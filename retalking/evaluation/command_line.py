@@ -19,8 +19,8 @@ from retalking.inference.profiles import load_profile
 from retalking.networks.runner import DeviceName, choose_device
 
 EXIT_COMPLETE, EXIT_LEFT_OUT, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
-PROFILES = ("official", "lite")
-LITE_NOTE = "Measured with the lite weights of this repository: these are not the paper's figures."
+PROFILES = ("official", "lite", "small")
+LITE_NOTE = "Measured with this repository's own weights: these are not the paper's figures."
 
 
 def add_run_options(parser: argparse.ArgumentParser, metrics: str | None) -> None:

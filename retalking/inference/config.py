@@ -18,6 +18,7 @@ Border = Annotated[int, Field(ge=-1)]
 FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
 FourBorders = tuple[Border, Border, Border, Border]
 SEEDED = Path("seeded")
+ReferenceSource = Literal["current", "quiet", "first"]
 Restorer = Literal["gfpgan", "gpen", "none"]
 _ANALYSIS_FIELDS = {
     "face_analysis",
@@ -80,6 +81,7 @@ class InferenceConfig(Schema):
     # ---- what the face does
     exp_img: str
     up_face: Literal["original", "sad", "angry", "surprise"]
+    reference_source: ReferenceSource
     one_shot: bool
     static: bool
     without_rl1: bool
@@ -142,6 +144,11 @@ class InferenceConfig(Schema):
             (self.ganimation, self.up_face != "original"),
         ]
         return [path for path, needed in wanted if needed and path and path != SEEDED]
+
+    @property
+    def references_from(self) -> ReferenceSource:
+        """Which frame D-Net edits; ``one_shot`` is another word for ``first``."""
+        return "first" if self.one_shot else self.reference_source
 
     @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:

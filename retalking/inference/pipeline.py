@@ -15,7 +15,7 @@ from tqdm import tqdm
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
 from retalking.analysis.first_pass import AnalysisOptions, analyse_video
 from retalking.coefficients.windows import crop_scale_ratio, parse_expression
-from retalking.face.crops import STABILISER_PX, Pads, cut, lip_anchors, smooth_anchors
+from retalking.face.crops import Pads, lip_anchors, smooth_anchors
 from retalking.face.detection import FixedBox
 from retalking.face.likeness import likeness_to
 from retalking.face.tracking import FaceChoice
@@ -31,7 +31,12 @@ from retalking.media.silence import gate_silence, speech_gate
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
-from retalking.mouth.networks.quiet_frames import read_quiet_frames
+from retalking.mouth.networks.reference_frames import (
+    choose_first_frame,
+    choose_quiet_frames,
+    enlargement,
+    read_reference_frames,
+)
 from retalking.networks.load import Parts, load_parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.finished_frames import FinishedFrames
@@ -89,7 +94,7 @@ class Retalker:
         """Load a profile.
 
         Args:
-            profile: ``official``, ``lite`` or ``auto``.
+            profile: ``official``, ``lite``, ``small`` or ``auto``.
             options: fields of ``InferenceConfig`` that differ from the profile.
 
         Raises:
@@ -218,15 +223,20 @@ class Retalker:
     def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
         config, track = self._config, analysis.track
         anchors = lip_anchors(track.landmarks_px) if config.nosmooth else smooth_anchors(track)
-        one_shot, scale_ratio = None, 1.0
-        if self._parts.dnet is None and (config.one_shot or config.exp_img != "neutral"):
-            logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
-        if config.one_shot:
-            first = int(np.flatnonzero(track.detected)[0])
-            chunk = next(source.read_frames(np.array([first]), analysis.pts, 1))
-            one_shot = cut(chunk.rgb[0], analysis.crops[first], STABILISER_PX)
+        dnet, chosen, frames, scale_ratio = self._parts.dnet, config.references_from, None, 1.0
+        if dnet is None:
+            if chosen == "first" or config.exp_img != "neutral":
+                logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
+            chosen = "quiet"
+        if chosen != "current":
+            first = chosen == "first"
+            index = choose_first_frame(track) if first else choose_quiet_frames(analysis)
+            frames = read_reference_frames(source, analysis, anchors, index, enlargement(dnet))
+        if chosen == "first":
             everyone = analysis.coefficients.rows(track.detected)
             scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
+        # The first frame's surroundings are not those of the others.
+        edited = dnet is not None and chosen != "first"
         return RenderOptions(
             template=self._expression(),
             anchors_px=anchors,
@@ -234,13 +244,10 @@ class Retalker:
             up_face=config.up_face,
             whole_face=config.without_rl1,
             reference_strength=config.reference_enhancer_strength,
-            keep_surroundings=config.reference_surroundings == "source",
+            keep_surroundings=edited and config.reference_surroundings == "source",
             restorer_strength=config.restorer_strength,
-            one_shot=one_shot,
+            reference_frames=frames,
             scale_ratio=scale_ratio,
-            quiet_frames=(
-                read_quiet_frames(source, analysis, anchors) if self._parts.dnet is None else None
-            ),
         )
 
     def _expression(self) -> FloatArray:

@@ -15,7 +15,7 @@ from retalking.weights.catalogue import FACE_ALIGNMENT_WEIGHTS, read_catalogue
 
 logger = logging.getLogger(__name__)
 
-PROFILES = ("auto", "official", "lite")
+PROFILES = ("auto", "official", "lite", "small")
 
 
 def load_profile(
@@ -24,7 +24,8 @@ def load_profile(
     """Return the configuration of a profile.
 
     Args:
-        profile: ``official``, ``lite``, or ``auto`` for the first of these whose files are here.
+        profile: ``official``, ``lite``, ``small``, or ``auto`` for the first of these whose files
+            are here.
         options: fields of the configuration that differ.
         overrides: ``key=value`` texts of ``--set``; they come last.
 

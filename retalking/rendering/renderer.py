@@ -32,7 +32,7 @@ from retalking.face.crops import (
     warp,
 )
 from retalking.media.mel import MelSpectrogram
-from retalking.mouth.networks.quiet_frames import QuietFrames
+from retalking.mouth.networks.reference_frames import ReferenceFrames, enlargement
 from retalking.mouth.networks.references import (
     References,
     cut_references,
@@ -88,9 +88,9 @@ class RenderOptions:
         whole_face: take the upper face from E-Net too.
         reference_strength: of the reference enhancer, 0..1.
         restorer_strength: of the mouth restorer, 0..1.
-        one_shot: stabiliser crop ``[256, 256, 3]`` that stands for every frame, or ``None``.
-        scale_ratio: factor of the crop scale, see ``crop_scale_ratio``; 1 unless one-shot.
-        quiet_frames: references of a job without D-Net.
+        reference_frames: what D-Net edits in place of the frame itself, and the references of a
+            job without D-Net.
+        scale_ratio: factor of the crop scale, see ``crop_scale_ratio``.
         keep_surroundings: whether D-Net's references show the frame itself around the face.
     """
 
@@ -101,9 +101,8 @@ class RenderOptions:
     whole_face: bool = False
     reference_strength: float = 1.0
     restorer_strength: float = 1.0
-    one_shot: UInt8Array | None = None
+    reference_frames: ReferenceFrames | None = None
     scale_ratio: float = 1.0
-    quiet_frames: QuietFrames | None = None
     keep_surroundings: bool = False
 
 
@@ -148,11 +147,7 @@ class Renderer:
         self._kept = kept
         track = analysis.track
         self._lips = lip_crops(options.anchors_px, options.pads)
-        # References that are no edits of their frames have other surroundings than these.
-        edited = parts.dnet is not None and options.one_shot is None
-        self._surroundings = (
-            Surroundings(track, self._lips) if options.keep_surroundings and edited else None
-        )
+        self._surroundings = Surroundings(track, self._lips) if options.keep_surroundings else None
         # One number for the whole video: a change of bands would show as a flicker.
         heights_px = LIP_PX / np.linalg.norm(self._lips[track.detected, 1, :2], axis=-1)
         self._num_bands = choose_num_levels(float(np.median(heights_px)))
@@ -191,16 +186,16 @@ class Renderer:
         run = parts.runner.for_frames(numbers)
         crops = self._analysis.crops[source]
         if parts.dnet is None:
-            assert options.quiet_frames is not None
-            rgb, anchors = options.quiet_frames.of(source)
+            assert options.reference_frames is not None
+            rgb, anchors = options.reference_frames.of(source)
             return References(rgb, anchors, np.zeros_like(anchors), None, np.empty((0, 2, 3)))
         with self._timings.measure("D-Net", len(source)):
-            if options.one_shot is None:
-                factor = 2 if parts.dnet.config.edits_warped else 1
-                crops = enlarge_crops(crops, factor)
+            factor = enlargement(parts.dnet)
+            crops = enlarge_crops(crops, factor)
+            if options.reference_frames is None:
                 faces = _cut_each(frames, crops, factor * STABILISER_PX)
             else:
-                faces = np.repeat(options.one_shot[None], len(source), axis=0)
+                faces, _ = options.reference_frames.of(source)
             windows = coefficient_windows(
                 self._analysis.coefficients,
                 source,

@@ -112,6 +112,19 @@ def test_one_shot_takes_every_reference_from_the_first_face(job: Job, still_part
     assert not torch.equal(torch.cat(still_parts.dnet.pictures)[-1], pictures[0])
 
 
+def test_d_net_edits_quiet_frames(job: Job, still_parts: Parts) -> None:
+    job()
+    own = torch.cat(still_parts.dnet.pictures)
+    still_parts.dnet.pictures.clear()
+    job(reference_source="quiet")
+    pictures = torch.cat(still_parts.dnet.pictures)
+    assert len(pictures) == FRAMES
+    # A fifth of the frames are quiet; each serves itself, being nearest in pose.
+    themselves = [torch.equal(a, b) for a, b in zip(pictures, own, strict=True)]
+    assert 0 < sum(themselves) <= max(round(0.2 * FRAMES), 1)
+    assert all(any(torch.equal(picture, frame) for frame in own) for picture in pictures)
+
+
 def test_surroundings_of_references_are_those_of_the_source(job: Job, still_parts: Parts) -> None:
     class Black(StillDNet):
         def forward(self, image: torch.Tensor, coefficients: torch.Tensor) -> DNetOutput:

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 def run_lite_suite(
     clips: Sequence[LiteClip],
     *,
-    profile: str = "lite",
+    profile: str = "small",
     overrides: Sequence[str] = (),
     limit: int | None = None,
     seconds: float | None = 6.0,

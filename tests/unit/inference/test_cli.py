@@ -59,6 +59,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--nosmooth", [], "nosmooth", True),
     ("--exp-img", ["neutral:smile:0.4"], "exp_img", "neutral:smile:0.4"),
     ("--up-face", ["surprise"], "up_face", "surprise"),
+    ("--reference-source", ["quiet"], "reference_source", "quiet"),
     ("--one-shot", [], "one_shot", True),
     ("--static", [], "static", True),
     ("--without-rl1", [], "without_rl1", True),

@@ -29,13 +29,14 @@ def _own_torch_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-@pytest.mark.parametrize("profile", ["official", "lite"])
+@pytest.mark.parametrize("profile", ["official", "lite", "small"])
 def test_a_profile_is_its_file(profile: str) -> None:
     assert load_profile(profile, {}) == load_file(CONFIGS / "inference" / f"{profile}.yaml", {})
 
 
 def test_lite_needs_no_file_that_is_not_here() -> None:
     assert missing_files(load_profile("lite", {})) == []
+    assert missing_files(load_profile("small", {})) == []
 
 
 def test_options_and_overrides_come_last() -> None:
@@ -114,7 +115,7 @@ def test_weights_are_looked_for_under_their_own_path_first(tmp_path: Path) -> No
 def test_a_bad_value_is_named(
     options: dict[str, object], overrides: list[str], message: str
 ) -> None:
-    for profile in ("official", "lite", "auto"):
+    for profile in ("official", "lite", "small", "auto"):
         with pytest.raises(ConfigError) as caught:
             load_profile(profile, options, overrides)
         assert message in str(caught.value)

@@ -1,7 +1,9 @@
-"""References without D-Net: frames of the video itself in which the mouth is closed.
+"""References that come from other frames of the video than the one that is edited.
 
-The paper's ablation "L-Net + E-Net" does without D-Net. A frame that is its own reference would
-hand its lips on, so each takes the one of a few quiet frames whose head pose is nearest.
+A frame that is its own reference hands its lips on: entirely without D-Net (the paper's ablation
+"L-Net + E-Net"), and as far as a small D-Net leaves a rest of them. A quiet frame, in which the
+lips are closed, has none to hand on; of a few of them, each frame takes the one whose head pose is
+nearest.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.dnet import DNet
 from retalking.face.affine import transform_points
-from retalking.face.crops import STABILISER_PX, cut
+from retalking.face.crops import STABILISER_PX, cut, enlarge_crops
 from retalking.media.source import Source
-from retalking.types import Float64Array, IntArray, UInt8Array, VideoAnalysis
+from retalking.types import FaceTrack, Float64Array, IntArray, UInt8Array, VideoAnalysis
 
 _NUM_FRAMES = 12
 _QUIET_SHARE = 0.2  # of the frames of a shot, those with the lips closest together
@@ -23,12 +26,12 @@ _EYE_CORNERS = [36, 45]
 
 
 @dataclass(frozen=True)
-class QuietFrames:
+class ReferenceFrames:
     """Reference pictures of a video.
 
     Attributes:
         index: int64 ``[F]``, the frame that serves each frame as reference; -1 without a face.
-        rgb: uint8 ``[256, 256, 3]`` stabiliser crops by frame.
+        rgb: uint8 ``[S, S, 3]`` stabiliser crops by frame.
         anchors_px: float64 ``[3, 2]`` eyes and nose in these crops by frame.
     """
 
@@ -37,15 +40,20 @@ class QuietFrames:
     anchors_px: Mapping[int, Float64Array]
 
     def of(self, frames: IntArray) -> tuple[UInt8Array, Float64Array]:
-        """Return pictures ``[A, 256, 256, 3]`` and anchors ``[A, 3, 2]`` for frames ``[A]``."""
+        """Return pictures ``[A, S, S, 3]`` and anchors ``[A, 3, 2]`` for frames ``[A]``."""
         chosen = self.index[frames].tolist()
         return np.stack([self.rgb[k] for k in chosen]), np.stack(
             [self.anchors_px[k] for k in chosen]
         )
 
 
+def enlargement(dnet: DNet | None) -> int:
+    """Return how much larger than 256 px a D-Net takes its pictures: 2 if it moves pixels."""
+    return 2 if dnet is not None and dnet.config.edits_warped else 1
+
+
 def choose_quiet_frames(analysis: VideoAnalysis) -> IntArray:
-    """Choose a reference for every frame: closed lips, and the head turned most alike.
+    """Choose a frame for every frame: closed lips, and the head turned most alike.
 
     Up to twelve quiet frames of each shot are kept, spread over its head poses.
 
@@ -69,25 +77,36 @@ def choose_quiet_frames(analysis: VideoAnalysis) -> IntArray:
     return index
 
 
-def read_quiet_frames(
-    source: Source, analysis: VideoAnalysis, anchors_px: Float64Array
-) -> QuietFrames:
+def choose_first_frame(track: FaceTrack) -> IntArray:
+    """Choose the first frame with a face for every frame: int64 ``[F]``; -1 without a face."""
+    return np.where(track.detected, int(track.detected.argmax()), -1)
+
+
+def read_reference_frames(
+    source: Source,
+    analysis: VideoAnalysis,
+    anchors_px: Float64Array,
+    index: IntArray,
+    factor: int = 1,
+) -> ReferenceFrames:
     """Read the pictures of the chosen frames.
 
     Args:
         source: the video.
         analysis: of it.
         anchors_px: float64 ``[F, 3, 2]`` in pixels of the frame.
+        index: int64 ``[F]``, the frame chosen for each; -1 without a face.
+        factor: how much larger than 256 px the pictures are.
     """
-    index = choose_quiet_frames(analysis)
+    crops = enlarge_crops(analysis.crops, factor)
     needed = np.unique(index[index >= 0])
     pictures: dict[int, UInt8Array] = {}
     anchors: dict[int, Float64Array] = {}
     for chunk in source.read_frames(needed, analysis.pts, 1):
         frame = int(needed[chunk.start])
-        pictures[frame] = cut(chunk.rgb[0], analysis.crops[frame], STABILISER_PX)
-        anchors[frame] = transform_points(analysis.crops[frame], anchors_px[frame])
-    return QuietFrames(index, pictures, anchors)
+        pictures[frame] = cut(chunk.rgb[0], crops[frame], factor * STABILISER_PX)
+        anchors[frame] = transform_points(crops[frame], anchors_px[frame])
+    return ReferenceFrames(index, pictures, anchors)
 
 
 def _spread(angles: Float64Array) -> IntArray:

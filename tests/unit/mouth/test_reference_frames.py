@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from retalking.mouth.networks.quiet_frames import choose_quiet_frames
+from retalking.mouth.networks.reference_frames import choose_first_frame, choose_quiet_frames
 from tests.faces import frontal_landmarks, make_analysis, make_track
 
 
@@ -54,3 +54,8 @@ def test_many_poses_are_covered() -> None:
     )
     index = choose_quiet_frames(analysis)
     assert 2 <= len(np.unique(index)) <= 12
+
+
+def test_the_first_face_serves_every_frame_with_one() -> None:
+    track = make_track(landmarks([0.1] * 5), [False, True, True, False, True])
+    assert choose_first_frame(track).tolist() == [-1, 1, 1, -1, 1]
