@@ -1,0 +1,54 @@
+"""Lips as five numbers, in the head's own frame.
+
+They are lengths in the unit of a normalised shape (see ``HeadPose``), so that neither the size of
+the face in the picture nor the turn of the head enters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retalking.types import Float64Array
+
+OPENING, WIDTH, JAW, LOWER_LIP, PUCKER = range(5)
+"""Columns: gap of the inner lips, distance of the corners, chin below the nose's tip, lower lip
+below the nose, and how far the lips stand before the corners."""
+NUM_MEASURES = 5
+
+_UPPER_INNER, _LOWER_INNER = [61, 62, 63], [67, 66, 65]
+_CORNERS = [48, 54]
+_LIP_MIDDLES = [51, 57, 62, 66]
+_CHIN, _NOSE_TIP, _LOWER_RIM, _NOSE_BASE = 8, 30, 57, 33
+
+
+def measure_lips(shapes: Float64Array) -> Float64Array:
+    """Measure normalised shapes.
+
+    Args:
+        shapes: ``[..., 68, 3]``; ``z`` points away from the camera.
+
+    Returns:
+        ``[..., 5]``.
+    """
+    gaps = shapes[..., _UPPER_INNER, :] - shapes[..., _LOWER_INNER, :]
+    opening = np.linalg.norm(gaps, axis=-1).mean(axis=-1)
+    width = _distance(shapes, *_CORNERS)
+    jaw = _distance(shapes, _CHIN, _NOSE_TIP)
+    lower_lip = _distance(shapes, _LOWER_RIM, _NOSE_BASE)
+    depth = shapes[..., 2]
+    pucker = depth[..., _CORNERS].mean(axis=-1) - depth[..., _LIP_MIDDLES].mean(axis=-1)
+    return np.stack([opening, width, jaw, lower_lip, pucker], axis=-1)
+
+
+def differentiate_measures(shape: Float64Array) -> Float64Array:
+    """How the measures of one shape ``[68, 3]`` change with its coordinates: ``[5, 204]``."""
+    step = 1e-4
+    moved = shape.reshape(-1) + step * np.eye(shape.size)
+    change = measure_lips(moved.reshape(-1, *shape.shape)) - measure_lips(shape)
+    slopes: Float64Array = change.T / step
+    return slopes
+
+
+def _distance(shapes: Float64Array, a: int, b: int) -> Float64Array:
+    length: Float64Array = np.linalg.norm(shapes[..., a, :] - shapes[..., b, :], axis=-1)
+    return length
