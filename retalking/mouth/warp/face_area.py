@@ -7,9 +7,9 @@ import numpy as np
 
 from retalking.face.affine import invert_affine, transform_points
 from retalking.face.crops import EDITED_FROM, LIP_PX, shift_source, warp
-from retalking.rendering.masks import JAW, edited_band, fill_hull, soften
-from retalking.mouth.warp.mesh import Box
 from retalking.mouth.networks.surroundings import outline_face
+from retalking.mouth.warp.mesh import Box
+from retalking.rendering.masks import edited_band, fill_hull, soften
 from retalking.types import Float64Array, FloatArray
 
 _ROOM_PX = 9  # around the jaw
@@ -19,13 +19,13 @@ def face_area(jaws_px: Float64Array) -> FloatArray:
     """Mask of a shot in the lip crop.
 
     Args:
-        jaws_px: ``[J, 68, 2]`` or ``[J, 17, 2]``, jaws in the lip crop, of the frames as they are
+        jaws_px: ``[J, 17, 2]``, jaws in the lip crop, of the frames as they are
             and as they will be.
 
     Returns:
         float32 ``[384, 384]``, soft.
     """
-    jaw = outline_face(jaws_px[:, JAW])
+    jaw = outline_face(jaws_px)
     top = EDITED_FROM * LIP_PX
     lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
     area = fill_hull(np.concatenate([jaw, lid]), LIP_PX)

@@ -88,8 +88,13 @@ def fit_face(shapes: Float64Array, angles: Float64Array, basis: ExpressionBasis)
     typical_turn = np.repeat([_TYPICAL_TURN, _TYPICAL_TURN**2], 2)
     inputs = np.concatenate([np.ones((len(lips), 1)), lips - mean_lips, terms], axis=1)
     size = shapes[0].size
-    prior = np.concatenate([np.zeros((1, size)), modes.reshape(NUM_MEASURES, size),
-                            np.zeros((len(typical_turn), size))])
+    prior = np.concatenate(
+        [
+            np.zeros((1, size)),
+            modes.reshape(NUM_MEASURES, size),
+            np.zeros((len(typical_turn), size)),
+        ]
+    )
     trust = _PRIOR_FRAMES * np.concatenate([[0.0], deviations**2, typical_turn**2])
     flat = shapes.reshape(len(shapes), size)
     weights = np.ones(len(shapes))

@@ -1,17 +1,25 @@
-"""Mouths of the video that can be lent, as boxes of its own frames."""
+"""Mouths of the video that can be lent, as boxes of its own frames, and how good they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from retalking.face.crops import EDITED_FROM, LIP_PX, cut
 from retalking.media.source import Source
-from retalking.types import Float64Array, IntArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
 _LIPS = slice(48, 60)
+_GLANCE_PX = 48  # side of the lip crop at which faces are compared
+_BLURRED = 0.6  # of the sharpness that is usual in a shot
+_STRANGE = 3.0  # times the usual difference from what a shot mostly shows
+_STRANGE_LEVELS = 14.0  # grey levels, below which no difference is strange
+BYTES_PER_SQUARE = float(4 * _REACH.prod() * 3)
+"""Bytes of a box per square pixel of the mouth's width."""
 
 
 @dataclass(frozen=True)
@@ -27,31 +35,97 @@ class LentMouth:
     origin: tuple[int, int]
 
 
-def read_mouths(
-    source: Source, pts: IntArray, points_px: Float64Array, frames: IntArray
-) -> Mapping[int, LentMouth]:
+@dataclass(frozen=True)
+class Lenders:
+    """Candidates of a video, in the order of their frames.
+
+    Attributes:
+        mouths: by frame.
+        glances: uint8 ``[K, 24, 48, 3]``, lower faces at a glance, in the lip crop.
+        sharpness: float32 ``[K]``, mean strength of edges in the mouth's box.
+    """
+
+    mouths: Mapping[int, LentMouth]
+    glances: UInt8Array
+    sharpness: FloatArray
+
+    def rows(self, chosen: IntArray) -> Lenders:
+        """Return some of them, with all mouths."""
+        return Lenders(self.mouths, self.glances[chosen], self.sharpness[chosen])
+
+
+def mouth_width(landmarks_px: Float64Array) -> Float64Array:
+    """Size of mouths ``[..., 68, 2]`` in pixels, ``[...]``, as boxes are measured."""
+    spans = np.ptp(landmarks_px[..., _LIPS, :], axis=-2)
+    width: Float64Array = spans[..., 0] + spans[..., 1] / 2
+    return width
+
+
+def read_lenders(
+    source: Source,
+    pts: IntArray,
+    landmarks_px: Float64Array,
+    to_lips: Float64Array,
+    frames: IntArray,
+) -> Lenders:
     """Read the mouths of some frames.
 
     Args:
         source: the video.
         pts: int64 ``[F]`` of it.
-        points_px: ``[F, 68, 3]``.
-        frames: int64, increasing.
+        landmarks_px: ``[F, 68, 2]``.
+        to_lips: ``[F, 2, 3]``, frames to lip crops.
+        frames: int64 ``[K]``, increasing.
     """
     mouths: dict[int, LentMouth] = {}
+    glances, sharpness = [], []
     for chunk in source.read_frames(frames, pts, 1):
         number = int(frames[chunk.start])
-        mouths[number] = cut_mouth(chunk.rgb[0], points_px[number, :, :2])
-    return mouths
+        mouths[number] = cut_mouth(chunk.rgb[0], landmarks_px[number])
+        glances.append(glance_at(chunk.rgb[0], to_lips[number]))
+        sharpness.append(_strength_of_edges(mouths[number].rgb))
+    return Lenders(mouths, np.stack(glances), np.array(sharpness, dtype=np.float32))
 
 
 def cut_mouth(frame: UInt8Array, landmarks_px: Float64Array) -> LentMouth:
     """Copy the box around a mouth out of a frame, as far as it lies within."""
-    lips = landmarks_px[_LIPS]
-    width = float(np.ptp(lips[:, 0])) + float(np.ptp(lips[:, 1])) / 2
-    middle = lips.mean(axis=0)
+    reach = _REACH * float(mouth_width(landmarks_px))
+    middle = landmarks_px[_LIPS].mean(axis=0)
     limit = np.array(frame.shape[1::-1])
-    low = np.floor(middle - _REACH * width).astype(int).clip(0, limit - 1)
-    high = (np.ceil(middle + _REACH * width).astype(int) + 1).clip(low + 1, limit)
+    low = np.floor(middle - reach).astype(int).clip(0, limit - 1)
+    high = (np.ceil(middle + reach).astype(int) + 1).clip(low + 1, limit)
     box = frame[low[1] : high[1], low[0] : high[0]]
     return LentMouth(box.copy(), (int(low[0]), int(low[1])))
+
+
+def glance_at(frame: UInt8Array, to_lips: Float64Array) -> UInt8Array:
+    """Lower half of the lip crop, small: uint8 ``[24, 48, 3]``."""
+    factor = _GLANCE_PX / LIP_PX
+    to_glance = to_lips * factor
+    to_glance[:, 2] += (factor - 1) / 2
+    return cut(frame, to_glance, _GLANCE_PX)[round(EDITED_FROM * _GLANCE_PX) :]
+
+
+def find_flaws(lenders: Lenders) -> Float64Array:
+    """Say what speaks against the candidates of one shot.
+
+    A mouth is hidden where the lower face looks unlike what the shot mostly shows, whatever its
+    light; lips that move change little of it.
+
+    Returns:
+        ``[K]``: 0 for good ones, more for blurred ones, 1 and more for hidden ones.
+    """
+    pictures = lenders.glances.astype(np.float32)
+    pictures -= pictures.mean(axis=(1, 2, 3), keepdims=True)
+    differences = np.abs(pictures - np.median(pictures, axis=0)).mean(axis=(1, 2, 3))
+    usual = max(_STRANGE * float(np.median(differences)), _STRANGE_LEVELS)
+    hidden = np.clip(differences / usual - 1, 0, None) * 4
+    blurred = np.clip(
+        1 - lenders.sharpness / (_BLURRED * max(float(np.median(lenders.sharpness)), 1e-6)), 0, 1
+    )
+    return np.asarray(hidden + blurred, dtype=np.float64)
+
+
+def _strength_of_edges(picture: UInt8Array) -> float:
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float(np.abs(cv2.Laplacian(gray, cv2.CV_32F)).mean())

@@ -32,7 +32,11 @@ def patch_box(outline: Float64Array, scale: float) -> Box:
 
 
 def join_mouth(
-    base: FloatArray, mouth: FloatArray, outline: Float64Array, origin: tuple[int, int], scale: float
+    base: FloatArray,
+    mouth: FloatArray,
+    outline: Float64Array,
+    origin: tuple[int, int],
+    scale: float,
 ) -> None:
     """Lay a mouth over the base, in place.
 

@@ -1,8 +1,8 @@
 """The speaker's own pixels, moved so that the lips take wanted shapes.
 
 Everything is decided before the first frame is made: where each landmark goes, and which frame
-lends its mouth. A frame's new face then depends on its number only. ``F`` counts frames of the
-source, ``N`` those of the output, ``A`` those of a chunk that show a face.
+lends its mouth. A new face then depends on its frame's number only, so that chunks make no
+difference. ``N`` counts frames of the output, ``A`` those of a chunk that show a face.
 """
 
 from __future__ import annotations
@@ -12,31 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retalking.face.affine import transform_points
-from retalking.rendering.paste_back import Layer
-from retalking.rendering.edit_plan import EditPlan
-from retalking.face.crops import LIP_PX, Pads, lip_crops, smooth_anchors
 from retalking.coefficients.basis import ExpressionBasis
+from retalking.face.affine import transform_points
+from retalking.face.crops import Pads
+from retalking.media.source import Source
+from retalking.mouth.warp.choosing import lend_mouths
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
-from retalking.mouth.warp.face_model import FaceModel, common_modes, fit_face
-from retalking.mouth.warp.head import Head, follow_head
-from retalking.mouth.warp.lender_plan import LenderPlan, choose_lenders, fade_jumps
-from retalking.mouth.warp.lenders import LentMouth, read_mouths
-from retalking.mouth.warp.lip_measures import measure_lips
-from retalking.mouth.warp.lip_range import measure_range
+from retalking.mouth.warp.lender_plan import LenderPlan
+from retalking.mouth.warp.lenders import LentMouth
 from retalking.mouth.warp.mesh import Box, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
-from retalking.media.source import Source
-from retalking.types import (
-    Float64Array,
-    FloatArray,
-    IntArray,
-    UInt8Array,
-    VideoAnalysis,
-)
-
-_FROM_FRAME = slice(17, 48)  # brows, nose, eyes: left where they are
-_WEIGHTS = np.array([1.5, 0.7, 0.5, 0.5, 0.5])
+from retalking.mouth.warp.speaker import Speaker, study_speaker
+from retalking.rendering.edit_plan import EditPlan
+from retalking.rendering.masks import JAW
+from retalking.rendering.paste_back import Layer
+from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array, VideoAnalysis
 
 
 @dataclass(frozen=True)
@@ -44,10 +34,10 @@ class WarpOptions:
     """How lips move.
 
     Attributes:
-        lip_strength: scales the movement, 1 as in speech.
+        lip_strength: scales the movement; 1 moves them as the speaker does.
         pads: room around the face in the lip crop.
-        keep_away_s: frames nearer to the one to be made lend it nothing; for judging a clip that
-            is driven by itself.
+        keep_away_s: frames nearer in time than this lend nothing to one another, so that a clip
+            driven by itself can be judged.
     """
 
     lip_strength: float = 1.0
@@ -55,100 +45,179 @@ class WarpOptions:
     keep_away_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """What all frames of a shot share.
+
+    Attributes:
+        area: float32 ``[384, 384]``, what may change, in the lip crop.
+        triangles: int64 ``[T, 3]``.
+    """
+
+    area: FloatArray
+    triangles: IntArray
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Where one output frame's landmarks go.
+
+    Attributes:
+        points: float64 ``[P, 3]``, landmarks and ring in the frame.
+        to_lips: float64 ``[2, 3]``, frame to lip crop.
+        triangles: int64 ``[T, 3]``.
+        scale: pixels of the frame per pixel of the lip crop.
+    """
+
+    points: Float64Array
+    to_lips: Float64Array
+    triangles: IntArray
+    scale: float
+
+
 class WarpMouth:
-    def __init__(self, head, model, to_lips, wanted, plan_, mouths, masks, shot_id, triangles):
-        self._head, self._model, self._to_lips = head, model, to_lips
-        self._wanted, self._plan, self._mouths = wanted, plan_, mouths
-        self._masks, self._shot_id, self._triangles = masks, shot_id, triangles
+    """Makes new faces out of the video's own pixels."""
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        wanted: Float64Array,
+        lending: LenderPlan,
+        mouths: Mapping[int, LentMouth],
+        shot_id: IntArray,
+        shots: Mapping[int, _Shot],
+    ) -> None:
+        self._speaker = speaker
+        self._wanted = wanted
+        self._lending = lending
+        self._mouths = mouths
+        self._shot_id = shot_id
+        self._shots = shots
 
     @classmethod
-    def prepare(cls, source: Source, analysis: VideoAnalysis, plan: EditPlan, shapes: FloatArray,
-                options: WarpOptions) -> "WarpMouth":
-        track = analysis.track
-        basis = ExpressionBasis.from_file()
-        head = follow_head(track, basis)
-        seen = np.flatnonzero(track.detected)
-        own_shapes = head.shapes(seen)
-        model = fit_face(own_shapes, head.angles[seen], basis)
-        lips = np.zeros((len(track), 5))
-        lips[seen] = measure_lips(own_shapes)
-        _, typical = common_modes(model.mean_shape, basis)
-        reach = measure_range(lips[seen], typical)
-        wanted = reach.place(shapes, options.lip_strength)
-        to_lips = lip_crops(smooth_anchors(track), options.pads)
+    def prepare(
+        cls,
+        source: Source,
+        analysis: VideoAnalysis,
+        plan: EditPlan,
+        shapes: FloatArray,
+        options: WarpOptions | None = None,
+        basis: ExpressionBasis | None = None,
+    ) -> WarpMouth:
+        """Decide how every frame is made, and read the mouths that are lent.
+
+        Args:
+            source: the video.
+            analysis: of it.
+            plan: of the output.
+            shapes: float32 ``[N, 5]``, wanted lips of every output frame in standard deviations
+                of the speaker: see ``lip_measures``.
+            options: see there.
+            basis: what faces have in common.
+        """
+        options, basis = options or WarpOptions(), basis or ExpressionBasis.from_file()
+        if shapes.shape != (len(plan), 5):
+            raise ValueError(f"shapes: got {list(shapes.shape)}, expected [{len(plan)}, 5]")
+        speaker = study_speaker(analysis.track, basis, options.pads)
+        wanted = speaker.range.place(shapes, options.lip_strength)
+        lending, mouths = lend_mouths(source, analysis, plan, speaker, wanted, options.keep_away_s)
+        shot_id = analysis.track.shot_id
+        shots = {}
         index = plan.timeline.source_index
-        active = np.flatnonzero(plan.opacity > 0)
-        lender = np.full(len(plan), -1, dtype=np.int64)
-        targets = aim(head, model, wanted[active], index[active])
-        masks, triangles = {}, {}
-        for shot in np.unique(track.shot_id[seen]).tolist():
-            frames = seen[track.shot_id[seen] == shot]
-            out = active[track.shot_id[index[active]] == shot]
-            if not len(out):
-                continue
-            cost = 0.5 * np.linalg.norm(head.angles[frames][None] - head.angles[index[out]][:, None], axis=-1)
-            gap = lips[frames][None] - wanted[out][:, None]
-            cost += (np.abs(gap) * _WEIGHTS).sum(axis=-1)
-            if options.keep_away_s:
-                near = np.abs(analysis.time_s[frames][None] - analysis.time_s[index[out]][:, None])
-                cost += 9.0 * (near < options.keep_away_s)
-            for run in np.unique(plan.run[out]):
-                rows = plan.run[out] == run
-                lender[out[rows]] = frames[choose_lenders(cost[rows], frames)]
-            there = transform_points(to_lips[index[out]], targets[np.isin(active, out)][..., :2])
-            here = transform_points(to_lips[frames], head.points_px[frames][..., :2])
-            masks[shot] = face_area(np.concatenate([here, there])[:, :17])
-            middle = model.shapes(reach.high[None], np.median(head.angles[frames], axis=0)[None])
-            k = frames[np.argmin(np.abs(head.angles[frames] - np.median(head.angles[frames], axis=0)).sum(1))]
-            mid = head.place(middle, np.array([k]))[0]
-            mid[17:48] = head.points_px[k, 17:48]
-            ring = add_ring(mid, to_lips[k])
-            triangles[shot] = triangulate(transform_points(to_lips[k], ring[:, :2]))
-        plan_ = fade_jumps(lender, plan.run)
-        needed = np.unique(np.concatenate([plan_.lender[active], plan_.former[active]]))
-        mouths = read_mouths(source, analysis.pts, head.points_px, needed)
-        return cls(head, model, to_lips, wanted, plan_, mouths, masks, track.shot_id, triangles)
+        shown = np.flatnonzero(plan.opacity > 0)
+        for shot in np.unique(shot_id[index[shown]]).tolist():
+            frames = np.flatnonzero(analysis.track.detected & (shot_id == shot))
+            rows = shown[shot_id[index[shown]] == shot]
+            shots[shot] = _describe_shot(speaker, frames, wanted[rows], index[rows])
+        return cls(speaker, wanted, lending, mouths, shot_id, shots)
 
     def layers(self, frames: list[UInt8Array], source: IntArray, numbers: IntArray) -> list[Layer]:
-        targets = aim(self._head, self._model, self._wanted[numbers], source)
-        return [self._layer(*row) for row in zip(frames, source.tolist(), numbers.tolist(), targets)]
+        """Make new faces.
 
-    def _layer(self, frame, source, number, target) -> Layer:
-        to_lips, shot = self._to_lips[source], self._shot_id[source]
-        mask, triangles = self._masks[shot], self._triangles[shot]
+        Args:
+            frames: ``A`` pictures ``[H, W, 3]``.
+            source: int64 ``[A]``, their indices in the source.
+            numbers: int64 ``[A]``, their numbers in the output.
+
+        Returns:
+            One layer for each, at the resolution of the frame.
+        """
+        targets = self._speaker.aim(self._wanted[numbers], source)
+        return [
+            self._layer(frame, int(index), int(number), target)
+            for frame, index, number, target in zip(frames, source, numbers, targets, strict=True)
+        ]
+
+    def _layer(self, frame: UInt8Array, index: int, number: int, target: Float64Array) -> Layer:
+        to_lips = self._speaker.to_lips[index]
+        shot = self._shots[int(self._shot_id[index])]
         scale = 1 / float(np.sqrt(abs(np.linalg.det(to_lips[:, :2]))))
-        box = area_box(mask, to_lips)
-        goal = add_ring(target, to_lips)
-        here = add_ring(self._head.points_px[source], to_lips)
-        still = np.eye(2, 3)
-        base = warp_map(triangles, here, goal, still, box, scale).pull(frame)
+        goal = _Goal(add_ring(target, to_lips), to_lips, shot.triangles, scale)
+        box = area_box(shot.area, to_lips)
+        face = self._move(frame, index, (0, 0), goal, box)
         outline = patch_outline(target[:, :2], scale)
-        x1, y1, x2, y2 = patch_box(outline, scale)
-        x1, y1, x2, y2 = max(x1, box[0]), max(y1, box[1]), min(x2, box[2]), min(y2, box[3])
-        if x2 > x1 and y2 > y1:
-            part = (x1, y1, x2, y2)
-            mouth = self._lend(int(self._plan.lender[number]), triangles, goal, to_lips, part, scale)
-            left = self._plan.former_share[number]
-            if left > 0:
-                other = self._lend(int(self._plan.former[number]), triangles, goal, to_lips, part, scale)
-                mouth += left * (other - mouth)
-            join_mouth(base[y1 - box[1]:y2 - box[1], x1 - box[0]:x2 - box[0]], mouth, outline, (x1, y1), scale)
-        rgb = np.rint(base.clip(0, 255)).astype(np.uint8)
-        shift = np.array([[1.0, 0, -box[0]], [0, 1.0, -box[1]]])
-        return Layer(rgb, place_mask(mask, to_lips, box), shift)
+        part = _overlap(patch_box(outline, scale), box)
+        if part is not None:
+            mouth = self._lend(number, goal, part)
+            x1, y1, x2, y2 = part
+            below = face[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]]
+            join_mouth(below, mouth, outline, (x1, y1), scale)
+        to_box = np.array([[1.0, 0.0, -box[0]], [0.0, 1.0, -box[1]]])
+        rgb = np.rint(face.clip(0, 255)).astype(np.uint8)
+        return Layer(rgb, place_mask(shot.area, to_lips, box), to_box)
 
-    def _lend(self, lender, triangles, goal, to_lips, box, scale) -> FloatArray:
-        lent = self._mouths[lender]
-        theirs = self._to_lips[lender]
-        here = add_ring(self._head.points_px[lender], theirs)
-        rigid = between_crops(to_lips, theirs)
-        shift = np.array([*lent.origin, 0.0])
-        rigid = rigid.copy(); rigid[:, 2] -= lent.origin
-        return warp_map(triangles, here - shift, goal, rigid, box, scale).pull(lent.rgb)
+    def _lend(self, number: int, goal: _Goal, box: Box) -> FloatArray:
+        """Mouth of an output frame in a box of it, cross-faded after a jump."""
+        lender, former = (
+            int(frames[number]) for frames in (self._lending.lender, self._lending.former)
+        )
+        mouth = self._move(*self._mouth(lender), goal, box)
+        left = self._lending.former_share[number]
+        if left > 0:
+            mouth += left * (self._move(*self._mouth(former), goal, box) - mouth)
+        return mouth
+
+    def _mouth(self, frame: int) -> tuple[UInt8Array, int, tuple[int, int]]:
+        return self._mouths[frame].rgb, frame, self._mouths[frame].origin
+
+    def _move(
+        self,
+        picture: UInt8Array,
+        index: int,
+        origin: tuple[int, int],
+        goal: _Goal,
+        box: Box,
+    ) -> FloatArray:
+        """Warp a part of source frame ``index`` that begins at ``origin`` onto the goal."""
+        theirs = self._speaker.to_lips[index]
+        here = add_ring(self._speaker.landmarks_px[index], theirs)
+        here[:, :2] -= origin
+        rigid = between_crops(goal.to_lips, theirs)
+        rigid[:, 2] -= origin
+        return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale).pull(picture)
 
 
-def aim(head: Head, model: FaceModel, wanted: Float64Array, source: IntArray) -> Float64Array:
-    """Landmarks ``[A, 68, 3]`` of frames whose lips shall measure ``wanted``."""
-    target = head.place(model.shapes(wanted, head.angles[source]), source)
-    target[:, _FROM_FRAME] = head.points_px[source][:, _FROM_FRAME]
-    return target
+def _describe_shot(
+    speaker: Speaker, frames: IntArray, wanted: Float64Array, shown: IntArray
+) -> _Shot:
+    """Find what may change in a shot, and triangulate its face.
+
+    Args:
+        speaker: see there.
+        frames: int64 ``[F]`` of the shot that show the face.
+        wanted: lips ``[N, 5]`` of its output frames.
+        shown: int64 ``[N]``, the frames that these show.
+    """
+    was = transform_points(speaker.to_lips[frames], speaker.landmarks_px[frames, JAW, :2])
+    becomes = transform_points(speaker.to_lips[shown], speaker.aim(wanted, shown)[:, JAW, :2])
+    area = face_area(np.concatenate([was, becomes]))
+    # Lips are triangulated open, so that no triangle holds points of both.
+    angles = speaker.head.angles[frames]
+    usual = frames[[int(np.abs(angles - np.median(angles, axis=0)).sum(axis=1).argmin())]]
+    points = add_ring(speaker.aim(speaker.range.high[None], usual)[0], speaker.to_lips[usual[0]])
+    return _Shot(area, triangulate(transform_points(speaker.to_lips[usual[0]], points[:, :2])))
+
+
+def _overlap(a: Box, b: Box) -> Box | None:
+    x1, y1, x2, y2 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None

@@ -1,0 +1,138 @@
+"""Lenders for a whole video: candidates of every shot, their price, the cheapest sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from retalking.media.source import Source
+from retalking.mouth.warp.candidates import shares_of_shots, spread_candidates
+from retalking.mouth.warp.lender_plan import LenderPlan, choose_lenders, fade_jumps
+from retalking.mouth.warp.lenders import (
+    BYTES_PER_SQUARE,
+    LentMouth,
+    find_flaws,
+    mouth_width,
+    read_lenders,
+)
+from retalking.mouth.warp.lip_measures import OPENING
+from retalking.mouth.warp.speaker import Speaker
+from retalking.rendering.edit_plan import EditPlan
+from retalking.types import Float64Array, IntArray, VideoAnalysis
+
+_ANGLES = np.array([1.0, 1.0, 0.2])  # price of a radian of pitch, yaw and roll
+_LIPS = np.array([1.3, 0.6, 0.4, 0.4, 0.4])  # price of a unit of each measure
+_NOTHING_INSIDE = 1.0  # further price of lips that would have to be drawn apart, a unit
+_SIZE = 0.3  # price of a face e times as large or small
+_FOREIGN_SHOT = 0.15
+_FEW = 50  # candidates, below which other shots lend too
+_TOO_NEAR = 9.0
+_ROWS = 512  # output frames that are priced at once
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Candidates of one shot: frames int64 ``[K]`` and what each costs in any case ``[K]``."""
+
+    frames: IntArray
+    flaws: Float64Array
+
+
+def lend_mouths(
+    source: Source,
+    analysis: VideoAnalysis,
+    plan: EditPlan,
+    speaker: Speaker,
+    wanted: Float64Array,
+    keep_away_s: float = 0.0,
+) -> tuple[LenderPlan, Mapping[int, LentMouth]]:
+    """Choose and read the mouths of a video.
+
+    Args:
+        source: the video.
+        analysis: of it.
+        plan: of the output.
+        speaker: of the video.
+        wanted: measures of the lips ``[N, 5]``.
+        keep_away_s: frames nearer in time than this lend nothing to one another.
+
+    Returns:
+        The plan and all mouths that it names.
+    """
+    track, index = analysis.track, plan.timeline.source_index
+    shown = np.flatnonzero(plan.opacity > 0)
+    candidates = _choose_candidates(analysis, speaker)
+    everyone = np.sort(np.concatenate(list(candidates.values())))
+    lenders = read_lenders(
+        source, analysis.pts, speaker.landmarks_px[..., :2], speaker.to_lips, everyone
+    )
+    pools = {}
+    for shot, frames in candidates.items():
+        flaws = find_flaws(lenders.rows(np.searchsorted(everyone, frames)))
+        pools[shot] = _Pool(frames, flaws)
+    pools = {shot: _enlarge(shot, pools) for shot in pools}
+    chosen = np.full(len(plan), -1, dtype=np.int64)
+    for run in np.unique(plan.run[shown]).tolist():
+        rows = shown[plan.run[shown] == run]
+        pool = pools[int(track.shot_id[index[rows[0]]])]
+        costs = np.concatenate(
+            [
+                _price(pool, speaker, wanted[part], index[part], analysis.time_s, keep_away_s)
+                for part in np.split(rows, range(_ROWS, len(rows), _ROWS))
+            ]
+        )
+        chosen[rows] = pool.frames[choose_lenders(costs, pool.frames)]
+    lending = fade_jumps(chosen, plan.run)
+    needed = np.unique(np.concatenate([lending.lender[shown], lending.former[shown]])).tolist()
+    return lending, {frame: lenders.mouths[frame] for frame in needed}
+
+
+def _choose_candidates(analysis: VideoAnalysis, speaker: Speaker) -> dict[int, IntArray]:
+    """Frames of each shot that may lend."""
+    track = analysis.track
+    seen = np.flatnonzero(track.detected)
+    shots = [seen[track.shot_id[seen] == shot] for shot in np.unique(track.shot_id[seen])]
+    sizes = [mouth_width(speaker.landmarks_px[rows, :, :2]) for rows in shots]
+    takes = np.array([BYTES_PER_SQUARE * float((size**2).mean()) for size in sizes])
+    shares = shares_of_shots(np.array([len(rows) for rows in shots], dtype=np.int64), takes)
+    features = np.concatenate([_ANGLES * speaker.head.angles, _LIPS * speaker.lips], axis=1)
+    return {
+        int(track.shot_id[rows[0]]): spread_candidates(rows, features[rows], int(share))
+        for rows, share in zip(shots, shares, strict=True)
+    }
+
+
+def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
+    """Let the other shots lend to one that has few candidates of its own."""
+    own = pools[shot]
+    if len(own.frames) >= _FEW or len(pools) == 1:
+        return own
+    frames = np.concatenate([pool.frames for pool in pools.values()])
+    flaws = [pool.flaws + (pool is not own) * _FOREIGN_SHOT for pool in pools.values()]
+    order = np.argsort(frames)
+    return _Pool(frames[order], np.concatenate(flaws)[order])
+
+
+def _price(
+    pool: _Pool,
+    speaker: Speaker,
+    wanted: Float64Array,
+    shown: IntArray,
+    time_s: Float64Array,
+    keep_away_s: float,
+) -> Float64Array:
+    """Price ``[R, K]`` of every candidate for output frames that show source frames ``[R]``."""
+    frames = pool.frames
+    turned = speaker.head.angles[shown][:, None] - speaker.head.angles[frames]
+    price = np.linalg.norm(turned * _ANGLES, axis=-1) + pool.flaws
+    missing = wanted[:, None] - speaker.lips[frames]
+    price += np.abs(missing) @ _LIPS
+    price += _NOTHING_INSIDE * np.maximum(missing[..., OPENING], 0)
+    size = np.log(speaker.head.pose.scale_px)
+    price += _SIZE * np.abs(size[shown][:, None] - size[frames])
+    if keep_away_s > 0:
+        near = np.abs(time_s[shown][:, None] - time_s[frames]) < keep_away_s
+        price += _TOO_NEAR * near
+    return price
