@@ -46,9 +46,7 @@ def choose_lenders(costs: Float64Array, frames: IntArray, jump: float = JUMP) ->
     """
     count = len(frames)
     itself = np.arange(count)
-    follows = (
-        np.flatnonzero(np.diff(frames) == 1) + 1
-    )  # candidates after whose predecessor they come
+    follows = np.flatnonzero(np.diff(frames) == 1) + 1  # candidates that follow the one before
     best = costs[0].copy()
     came_from = np.empty((len(costs) - 1, count), dtype=np.int32)
     for step, cost in enumerate(costs[1:]):

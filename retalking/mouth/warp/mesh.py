@@ -47,7 +47,7 @@ def triangulate(points: Float64Array) -> IntArray:
     for index, (x, y) in enumerate(inside.tolist()):
         side.insert((x, y))
         place[x, y] = index
-    corners = side.getTriangleList().reshape(-1, 3, 2).tolist()
+    corners = np.asarray(side.getTriangleList()).reshape(-1, 3, 2).tolist()
     known = [[place.get((x, y), -1) for x, y in triangle] for triangle in corners]
     return np.array([t for t in known if min(t) >= 0], dtype=np.int64)
 
@@ -98,15 +98,16 @@ def warp_map(
     y = ((np.arange(rows) + 0.5) * step - 0.5 + y1)[:, None]
     found = slopes[labels]  # [rows, columns, 2, 3]
     flow = found[..., 0] * x[:, None] + found[..., 1] * y[..., None] + found[..., 2]
-    flow = cv2.GaussianBlur(flow.astype(np.float32), (0, 0), max(_SMOOTHING_PX * scale / step, 0.3))
-    flow = cv2.resize(flow, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
-    flow = flow[: y2 - y1, : x2 - x1]
+    sigma = max(_SMOOTHING_PX * scale / step, 0.3)
+    smooth = cv2.GaussianBlur(flow.astype(np.float32), (0, 0), sigma)
+    whole = cv2.resize(smooth, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    added = whole[: y2 - y1, : x2 - x1].astype(np.float32, copy=False)
     columns_px = np.arange(x1, x2, dtype=np.float32)
     rows_px = np.arange(y1, y2, dtype=np.float32)[:, None]
     (a, b, c), (d, e, f) = rigid.astype(np.float32)
     return WarpMap(
-        flow[..., 0] + (a * columns_px + b * rows_px + c),
-        flow[..., 1] + (d * columns_px + e * rows_px + f),
+        added[..., 0] + (a * columns_px + b * rows_px + c),
+        added[..., 1] + (d * columns_px + e * rows_px + f),
     )
 
 

@@ -66,6 +66,6 @@ def join_mouth(
     weight = cv2.GaussianBlur(rim, (0, 0), sigma)[..., None] + 1e-4
     mean = (excess * rim[..., None]).sum(axis=(0, 1)) / max(float(rim.sum()), 1e-6)
     tint = cv2.GaussianBlur((excess - mean) * rim[..., None], (0, 0), sigma) / weight + mean
-    both = np.dstack([tint, share]).astype(np.float32)
-    both = cv2.resize(both, (width, height), interpolation=cv2.INTER_LINEAR)
+    small = np.dstack([tint, share]).astype(np.float32)
+    both = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     base += both[..., 3:] * (mouth - base - both[..., :3])

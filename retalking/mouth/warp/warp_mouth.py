@@ -8,7 +8,7 @@ difference. ``N`` counts frames of the output, ``A`` those of a chunk that show 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class WarpOptions:
     """
 
     lip_strength: float = 1.0
-    pads: Pads = Pads()
+    pads: Pads = field(default_factory=Pads)
     keep_away_s: float = 0.0
 
 
