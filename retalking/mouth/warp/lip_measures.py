@@ -30,8 +30,8 @@ def measure_lips(shapes: Float64Array) -> Float64Array:
     Returns:
         ``[..., 5]``.
     """
-    gaps = shapes[..., _UPPER_INNER, :] - shapes[..., _LOWER_INNER, :]
-    opening = np.linalg.norm(gaps, axis=-1).mean(axis=-1)
+    height = shapes[..., 1]
+    opening = (height[..., _LOWER_INNER] - height[..., _UPPER_INNER]).mean(axis=-1)
     width = _distance(shapes, *_CORNERS)
     jaw = _distance(shapes, _CHIN, _NOSE_TIP)
     lower_lip = _distance(shapes, _LOWER_RIM, _NOSE_BASE)

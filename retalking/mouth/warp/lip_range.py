@@ -9,10 +9,10 @@ import numpy as np
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.types import Float64Array, FloatArray
 
-TYPICAL_DEVIATION: Float64Array = np.array([0.066, 0.046, 0.048, 0.062, 0.008])
-"""Median over 70 clips of talking people, like the next two."""
-_TYPICAL_GAP = 0.009  # of closed lips, as landmarks see it
-_OPEN_ABOVE = 0.035  # 19 of 20 speakers close their lips further than this
+TYPICAL_DEVIATION: Float64Array = np.array([0.065, 0.047, 0.048, 0.062, 0.009])
+"""Median over 82 clips of talking people, like the next two."""
+_TYPICAL_GAP = 0.0  # of closed lips, as landmarks see it
+_OPEN_ABOVE = 0.03  # 19 of 20 speakers close their lips further than this
 _REACH = (1.5, 2.0)  # typical deviations from the mean to the 2nd and 98th percentile
 
 _LIMITS = (2.0, 98.0)  # percentiles of what the speaker shows
