@@ -34,6 +34,7 @@ from models.lnet import LNet
 from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.face.crops import EDITED_FROM
+from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.training.batches import read_batches
@@ -114,12 +115,6 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
     noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
     large, low_res = net(batch.mels.flatten(0, 1), faces, references, noise, seen)
     return large.float().flip(1), low_res.float().flip(1)
-
-
-def five_points(landmarks_px: Tensor) -> Tensor:
-    """Return eyes, nose tip and mouth corners ``[N, 5, 2]`` of landmarks ``[N, 68, 2]``."""
-    eyes = [landmarks_px[:, part].mean(1) for part in (slice(36, 42), slice(42, 48))]
-    return torch.stack([*eyes, *(landmarks_px[:, point] for point in (30, 48, 54))], dim=1)
 
 
 def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:

@@ -19,7 +19,7 @@ from retalking.coefficients.windows import WINDOW_FRAMES, coefficient_windows
 from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.face.crops import STABILISER_PX
-from retalking.face.lip_motion import lip_opening
+from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor
 from retalking.types import FloatArray
 
@@ -59,7 +59,7 @@ class DNetSample(NamedTuple):
         windows: float32 ``[73, 26]``, coefficients around the target.
         source_points_px: float32 ``[68, 2]``, landmarks of the source in its pixels.
         target_points_px: float32 ``[68, 2]``, landmarks of the target.
-        openings: float32 ``[]``, of the target's lips, see ``lip_motion.lip_opening``.
+        openings: float32 ``[]``, of the target's lips, see ``ibug68.lip_opening``.
         is_true: bool ``[]``, whether the target is a picture of what is to be made.
         clip_ids: name of the clip.
     """

@@ -12,6 +12,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from models.landmarks import LandmarkNetConfig
+from retalking.ibug68 import MIRRORED
 from retalking.types import FloatArray, UInt8Array
 
 TRAINING_SPLITS = ("train", "silent", "lrcar_train", "images")
@@ -19,17 +20,6 @@ SPLIT_SHARES = (0.36, 0.24, 0.28, 0.12)
 """How often samples come from each: photographs show the most people for their number."""
 WIDE_TO_CROP = 1.5
 """The labelled crops are this much wider than the network's (margins 2.1 and 1.4)."""
-
-MIRRORED = (
-    *range(16, -1, -1),
-    *range(26, 16, -1),
-    *range(27, 31),
-    *range(35, 30, -1),
-    *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
-    *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
-    *(64, 63, 62, 61, 60, 67, 66, 65),
-)
-"""Index of the point that takes each point's place when the picture is mirrored."""
 
 
 class Offset(NamedTuple):

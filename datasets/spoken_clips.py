@@ -17,7 +17,8 @@ from datasets.sampling import nearest_in_pose
 from datasets.store.format import TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
 from retalking.face.landmarks import Landmarker
-from retalking.face.lip_motion import correlate, lip_opening
+from retalking.face.lip_motion import correlate
+from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor, to_uint8
 from retalking.types import FloatArray, UInt8Array
 
@@ -32,7 +33,7 @@ class Speech:
     Attributes:
         mels: float32 ``[F, 1, 80, 16]``.
         shifted_mels: the same of half a clip later, going round at its end.
-        openings: float32 ``[F]``, see ``lip_motion.lip_opening``.
+        openings: float32 ``[F]``, see ``ibug68.lip_opening``.
     """
 
     mels: FloatArray
@@ -142,7 +143,7 @@ class LipAgreement:
         # Where to look is the same for every frame, or the true chin would tell the opening.
         around = np.broadcast_to(face.landmarks_px, (len(pictures), 68, 2))
         points, _ = self._landmarker.follow(pictures, around)
-        return lip_opening(points).astype(np.float32)
+        return lip_opening(points)
 
 
 @torch.no_grad()

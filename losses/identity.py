@@ -8,15 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ARCFACE_SIZE_PX = 112
-ARCFACE_POINTS_PX = (
-    (38.2946, 51.6963),
-    (73.5318, 51.5014),
-    (56.0252, 71.7366),
-    (41.5493, 92.3655),
-    (70.7299, 92.2041),
-)
-"""Left eye, right eye, nose tip, left and right mouth corner in ArcFace's 112 px crop."""
+from third_party.arcface import ARCFACE_POINTS_112, ARCFACE_PX
 
 
 def fit_similarity(source: Tensor, target: Tensor) -> Tensor:
@@ -40,7 +32,7 @@ def fit_similarity(source: Tensor, target: Tensor) -> Tensor:
     return torch.cat([linear, shift[..., None]], 2)
 
 
-def align_faces(images: Tensor, points_px: Tensor, size_px: int = ARCFACE_SIZE_PX) -> Tensor:
+def align_faces(images: Tensor, points_px: Tensor, size_px: int = ARCFACE_PX) -> Tensor:
     """Cut the aligned crop that ArcFace expects, differentiably in ``images``.
 
     Args:
@@ -51,8 +43,8 @@ def align_faces(images: Tensor, points_px: Tensor, size_px: int = ARCFACE_SIZE_P
     Returns:
         ``[B, C, size_px, size_px]``, bilinear; black where the crop leaves the picture.
     """
-    scale = size_px / ARCFACE_SIZE_PX
-    template = points_px.new_tensor(ARCFACE_POINTS_PX) * scale
+    scale = size_px / ARCFACE_PX
+    template = points_px.new_tensor(ARCFACE_POINTS_112) * scale
     to_image = fit_similarity(template.expand_as(points_px), points_px)
     axis = torch.arange(size_px, dtype=points_px.dtype, device=points_px.device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses.mouth import MOUTH
 from models.blocks.warping import flow_to_deformation
+from retalking.ibug68 import MOUTH
 
 
 def point_loss(

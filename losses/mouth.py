@@ -6,14 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.landmarks import LandmarkNet
+from models.landmarks import CROP_MARGIN, LandmarkNet
+from retalking.ibug68 import MOUTH, OUTER_LIPS, eye_centers, lip_opening
 
-MOUTH = slice(48, 68)
-OUTER_LIPS = slice(48, 60)
-INNER_LIPS_UP, INNER_LIPS_DOWN = (61, 62, 63), (67, 66, 65)
-RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
-LANDMARK_MARGIN = 1.4
-"""As ``retalking.face.landmark_crop`` cuts crops for the landmark network."""
 LUMA = (0.299, 0.587, 0.114)
 """Share of red, green and blue in brightness (ITU-R BT.601)."""
 OPENING_SPREAD = 0.05
@@ -41,22 +36,6 @@ def weigh_mouth(landmarks_px: Tensor, size_px: int, factor: float) -> Tensor:
     return 1 + (factor - 1) * (down[:, None, :, None] & across[:, None, None, :]).float()
 
 
-def lip_opening(points: Tensor) -> Tensor:
-    """Measure how far the inner lips are apart, as ``retalking.face.lip_motion.lip_opening`` does.
-
-    Args:
-        points: ``[N, 68, 3]``, depth in the unit of x and y.
-
-    Returns:
-        ``[N]`` in distances between the eyes.
-    """
-    gaps = points[:, INNER_LIPS_UP] - points[:, INNER_LIPS_DOWN]
-    eyes = points[:, LEFT_EYE].mean(1) - points[:, RIGHT_EYE].mean(1)
-    # A length has no gradient where it is zero, and closed lips are common.
-    lengths = (gaps.square().sum(-1) + 1e-8).sqrt()
-    return lengths.mean(1) / eyes.norm(dim=-1).clamp(min=1e-6)
-
-
 class LipReader(nn.Module):
     """Sees how far the lips of painted faces are open, and passes the gradient on.
 
@@ -76,7 +55,7 @@ class LipReader(nn.Module):
             landmarks_px: ``[N, 68, 2]``, roughly where to look.
 
         Returns:
-            float32 ``[N]``, see ``lip_opening``.
+            float32 ``[N]``, see ``ibug68.lip_opening``.
         """
         # In colour, a painter soon learns tints that look like an open mouth to the network alone.
         faces = (faces * faces.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
@@ -99,13 +78,14 @@ def crop_transforms(landmarks_px: Tensor, size_px: int) -> Tensor:
     Returns:
         ``[N, 2, 3]`` for ``affine_grid``: the crop of ``face_crop.crop_around_landmarks``.
     """
-    eyes = (landmarks_px[:, RIGHT_EYE].mean(1) + landmarks_px[:, LEFT_EYE].mean(1)) / 2
+    right, left = eye_centers(landmarks_px)
+    eyes = (right + left) / 2
     down = F.normalize(landmarks_px[:, OUTER_LIPS].mean(1) - eyes, dim=1)
     across = torch.stack([down[:, 1], -down[:, 0]], dim=1)
     axes = torch.stack([across, down], dim=2)
     upright = landmarks_px @ axes
     low, high = upright.amin(1), upright.amax(1)
-    sides = LANDMARK_MARGIN * (high - low).amax(1).clamp(min=1)
+    sides = CROP_MARGIN * (high - low).amax(1).clamp(min=1)
     middles = (axes @ ((low + high) / 2).unsqueeze(2) + 0.5) * (2 / size_px) - 1
     return torch.cat([axes * (sides / size_px)[:, None, None], middles], dim=2)
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NUM_LANDMARKS = 68
+CROP_MARGIN = 1.4
+"""Side of the crop relative to the longer side of the upright box around the landmarks."""
 
 
 @dataclass(frozen=True)

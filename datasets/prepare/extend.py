@@ -34,7 +34,6 @@ from retalking.face.affine import (
     GPEN_POINTS_512,
     compose_affine,
     fit_similarity,
-    five_points,
     invert_affine,
     transform_points,
 )
@@ -49,6 +48,7 @@ from retalking.face.crops import (
 )
 from retalking.face.landmarks import Landmarker
 from retalking.face.smoothing import smooth_track
+from retalking.ibug68 import five_points_by_corners
 from retalking.media.video import VideoReader
 from retalking.mouth.networks.references import References, cut_references, locate_references
 from retalking.mouth.networks.surroundings import face_region, keep_surroundings, outline_face
@@ -225,7 +225,8 @@ def enhance_lips(
     """
     points = clip.array(TRACKS, "landmarks_px").astype(np.float64)
     lips = clip.array(TRACKS, "lip_crop")
-    to_restored = fit_similarity(five_points(points), GPEN_POINTS_512)
+    points = five_points_by_corners(points)
+    to_restored = fit_similarity(points, GPEN_POINTS_512)
     square = inner_square(RESTORED_PX)
     pictures: list[bytes] = []
     for chunk in _source_chunks(clip):

@@ -25,13 +25,11 @@ from retalking.coefficients.recon import CROP_PX, fit_recon_crop
 from retalking.coefficients.windows import NUM_EXPRESSION
 from retalking.errors import WeightsError
 from retalking.face.crops import STABILISER_PX
+from retalking.ibug68 import LOWER_INNER_LIP, STABLE, UPPER_INNER_LIP
 from retalking.locations import LITE_WEIGHTS
 from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FloatArray
 
 EXPRESSION_BASIS_PATH = LITE_WEIGHTS / "expression_basis.safetensors"
-STABLE = (0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45)
-"""Upper jaw, nose and eye corners: what neither speech nor a smile moves much."""
-UPPER_LIP, LOWER_LIP = (61, 62, 63), (67, 66, 65)
 
 _FRAMES_PER_EXPRESSION = 10.0  # frames closer than this show nearly the same expression
 _NOISE = 0.02  # of a landmark's coordinate, in shape units
@@ -45,7 +43,7 @@ class ExpressionBasis:
 
     Attributes:
         mean_shape: float32 ``[68, 3]``, the average neutral face.
-        opening: float32 ``[68, 3]``, displacement per unit of inner-lip opening, mean over people.
+        opening: float32 ``[68, 3]``, displacement per unit of ``lip_gap``, mean over people.
         identities: float32 ``[J, 68, 3]``, how neutral faces differ, per standard deviation.
         expressions: float32 ``[K, 68, 3]``, orthogonal, per standard deviation; at most 64.
         templates: float32 ``[64]`` by name, ``neutral`` and ``smile``.
@@ -182,9 +180,13 @@ def move_points(
     return moved
 
 
-def lip_opening(shapes: NDArray[np.floating]) -> Float64Array:
-    """Return the mean gap ``[...]``, 0 or more, between the inner lips of ``[..., 68, 3]``."""
-    gap = shapes[..., list(LOWER_LIP), 1] - shapes[..., list(UPPER_LIP), 1]
+def lip_gap(shapes: NDArray[np.floating]) -> Float64Array:
+    """Return the mean gap ``[...]``, 0 or more, between the inner lips of ``[..., 68, 3]``.
+
+    Not ``ibug68.lip_opening``: the height alone, in shape units, as ``ExpressionBasis.opening`` was
+    fitted to it. Lips that cross count as closed.
+    """
+    gap = shapes[..., LOWER_INNER_LIP, 1] - shapes[..., UPPER_INNER_LIP, 1]
     return np.maximum(gap.mean(axis=-1), 0).astype(np.float64)
 
 
@@ -200,7 +202,7 @@ def estimate_identity(shapes: Float64Array, basis: ExpressionBasis) -> Float64Ar
         basis: the spreads.
     """
     size = basis.mean_shape.size
-    closed = shapes.mean(axis=0) - basis.opening * lip_opening(shapes).mean()
+    closed = shapes.mean(axis=0) - basis.opening * lip_gap(shapes).mean()
     offset = (closed - basis.mean_shape).reshape(size)
     people = basis.identities.reshape(-1, size).astype(np.float64)
     moods = basis.expressions.reshape(-1, size).astype(np.float64)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from retalking.face.affine import five_points
+from retalking.ibug68 import five_points_by_corners
 from retalking.types import Float64Array, FloatArray, UInt8Array
 
 CROP_PX = 224
@@ -46,7 +46,7 @@ def fit_recon_crop(landmarks_px: NDArray[np.floating], height_px: int) -> Float6
         float64 ``[T, 3]``: scale of the image; x and y (upwards) of the face's centre before
         scaling, in pixels. This is what ``FaceCoefficients.crop`` holds.
     """
-    points = five_points(flip_up(landmarks_px, height_px))
+    points = five_points_by_corners(flip_up(landmarks_px, height_px))
     homogeneous = np.concatenate([POINTS_3D, np.ones((len(POINTS_3D), 1))], axis=1)
     camera = np.linalg.pinv(homogeneous) @ points  # [T, 4, 2]: a column per image axis
     face_size = np.linalg.norm(camera[:, :3], axis=1).mean(axis=-1)

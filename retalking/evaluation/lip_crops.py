@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from retalking.face.crops import EDITED_FROM, LIP_PX
+from retalking.ibug68 import MOUTH
 from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr
 from retalking.rendering.masks import lower_face_mask
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 
-_LIPS = slice(48, 68)
 _GREY = (0.299, 0.587, 0.114)
 
 
@@ -50,7 +50,7 @@ def skin_region(landmarks_px: FloatArray) -> BoolArray:
         every frame.
     """
     region = lower_face_mask(landmarks_px.mean(axis=0)) > 0.5
-    lips = landmarks_px[:, _LIPS].reshape(-1, 2)
+    lips = landmarks_px[:, MOUTH].reshape(-1, 2)
     (left, top), (right, bottom) = np.floor(lips.min(0)), np.ceil(lips.max(0))
     position = np.arange(LIP_PX)
     down = (position >= top) & (position <= bottom)

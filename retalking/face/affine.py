@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
 
 from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
+from third_party.arcface import ARCFACE_POINTS_112
 
-FloatType = TypeVar("FloatType", bound=np.floating)
 Picture = TypeVar("Picture", UInt8Array, FloatArray)
 
 FFHQ_POINTS_512: Float64Array = np.array(
@@ -27,39 +27,11 @@ FFHQ_POINTS_512: Float64Array = np.array(
         (313.08905, 371.15118),
     ]
 )
-"""Left eye, right eye, nose tip, mouth corners in GFPGAN's 512 px face."""
+"""Right eye, left eye, nose tip, mouth corners in GFPGAN's 512 px face."""
 
-# Average face of a 96 x 112 crop. GPEN makes it square (8 px left and right), pads it by a quarter
-# (28 px on each side) and scales it to 512 px.
-_CROP_96_112: Float64Array = np.array(
-    [
-        (30.29459953, 51.69630051),
-        (65.53179932, 51.50139999),
-        (48.02519989, 71.73660278),
-        (33.54930115, 92.3655014),
-        (62.72990036, 92.20410156),
-    ]
-)
-ARCFACE_POINTS_112: Float64Array = _CROP_96_112 + np.array([8, 0])
-"""Left eye, right eye, nose tip, mouth corners in ArcFace's 112 px face."""
-GPEN_POINTS_512: Float64Array = (_CROP_96_112 + np.array([8 + 28, 28])) * 512 / (112 + 2 * 28)
-"""Left eye, right eye, nose tip, mouth corners in GPEN's 512 px face."""
-
-
-def five_points(landmarks_px: NDArray[FloatType]) -> NDArray[FloatType]:
-    """Reduce iBUG landmarks to eye centres, nose tip and mouth corners.
-
-    An eye's centre is the mean of its two corners: lids move, corners do not.
-
-    Args:
-        landmarks_px: float ``[..., 68, 2]``.
-
-    Returns:
-        ``[..., 5, 2]`` of the same type.
-    """
-    left_eye = landmarks_px[..., [36, 39], :].mean(axis=-2, keepdims=True)
-    right_eye = landmarks_px[..., [42, 45], :].mean(axis=-2, keepdims=True)
-    return np.concatenate([left_eye, right_eye, landmarks_px[..., [30, 48, 54], :]], axis=-2)
+# GPEN pads ArcFace's face by a quarter (28 px on each side) and scales it to 512 px.
+GPEN_POINTS_512: Float64Array = (np.array(ARCFACE_POINTS_112) + 28) * 512 / (112 + 2 * 28)
+"""Right eye, left eye, nose tip, mouth corners in GPEN's 512 px face."""
 
 
 def fit_similarity(

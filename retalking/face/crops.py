@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retalking.face.affine import Picture, invert_affine, transform_points
 from retalking.face.ffhq import ffhq_quad
 from retalking.face.smoothing import smooth_track
+from retalking.ibug68 import NOSE_BASE, eye_centers
 from retalking.types import FaceTrack, Float64Array, UInt8Array
 
 STABILISER_PX = 256
@@ -84,10 +85,8 @@ def lip_anchors(landmarks_px: NDArray[np.floating]) -> Float64Array:
         float64 ``[..., 3, 2]``.
     """
     points = np.asarray(landmarks_px, dtype=np.float64)
-    left_eye = points[..., 36:42, :].mean(axis=-2)
-    right_eye = points[..., 42:48, :].mean(axis=-2)
-    nose = points[..., 31:36, :].mean(axis=-2)
-    return np.stack([left_eye, right_eye, nose], axis=-2)
+    nose = points[..., NOSE_BASE, :].mean(axis=-2)
+    return np.stack([*eye_centers(points), nose], axis=-2)
 
 
 def smooth_anchors(track: FaceTrack) -> Float64Array:

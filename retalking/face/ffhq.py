@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.face.affine import Picture, fit_similarity, warp_inside
+from retalking.ibug68 import MOUTH_CORNERS, eye_centers
 from retalking.types import Float64Array, IntArray
 
 
@@ -26,11 +27,10 @@ def ffhq_quad(landmarks_px: NDArray[np.number]) -> Float64Array:
         float64 ``[..., 4, 2]``.
     """
     points = np.asarray(landmarks_px, dtype=np.float64)
-    left_eye = points[..., 36:42, :].mean(axis=-2)
-    right_eye = points[..., 42:48, :].mean(axis=-2)
+    left_eye, right_eye = eye_centers(points)  # in the picture
     eyes = (left_eye + right_eye) / 2
     across = right_eye - left_eye
-    down = points[..., [48, 54], :].mean(axis=-2) - eyes
+    down = points[..., MOUTH_CORNERS, :].mean(axis=-2) - eyes
     direction = across - _turn_right(down)
     half_side = np.maximum(2 * _length(across), 1.8 * _length(down))
     x = direction / _length(direction) * half_side

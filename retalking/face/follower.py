@@ -9,6 +9,7 @@ import numpy as np
 from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.landmark_crop import cut_portrait
 from retalking.face.landmarks import Landmarker, face_boxes
+from retalking.ibug68 import NOSE_TIP, eye_centers
 from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FloatArray, UInt8Array
 
 _SAME_FACE = 0.5
@@ -166,7 +167,7 @@ class _LiveFace:
 
 def frontality(points_px: FloatArray) -> float:
     """Return 1 for a face seen from the front, less the nearer its nose is to one of the eyes."""
-    right, left = points_px[36:42, :2].mean(0), points_px[42:48, :2].mean(0)
+    right, left = eye_centers(points_px[:, :2])
     across = left - right
-    position = float((points_px[30, :2] - right) @ across / max(float(across @ across), 1e-6))
+    position = float((points_px[NOSE_TIP, :2] - right) @ across / max(float(across @ across), 1e-6))
     return max(0.0, 1 - 2 * abs(position - 0.5))

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from models.landmarks import CROP_MARGIN
+from retalking.ibug68 import OUTER_LIPS, eye_centers
 from retalking.types import FACE_PORTRAIT_PX, FloatArray, UInt8Array
 
-LANDMARK_MARGIN = 1.4
-"""Side of the crop relative to the longer side of the upright box around the 68 landmarks."""
 PORTRAIT_MARGIN = 1.2
-RIGHT_EYE = slice(36, 42)
-LEFT_EYE = slice(42, 48)
-MOUTH = slice(48, 60)
 
 
 @dataclass(frozen=True)
@@ -53,21 +50,22 @@ class FaceCrop:
         return np.concatenate([flat, depth], axis=-1).astype(np.float32)
 
 
-def crop_around_box(box_px: FloatArray, margin: float = LANDMARK_MARGIN) -> FaceCrop:
+def crop_around_box(box_px: FloatArray, margin: float = CROP_MARGIN) -> FaceCrop:
     """Return the upright crop of a landmark box ``(x1, y1, x2, y2)``."""
     x1, y1, x2, y2 = (float(v) for v in box_px)
     return FaceCrop(((x1 + x2) / 2, (y1 + y2) / 2), margin * max(x2 - x1, y2 - y1, 1.0))
 
 
-def crop_around_landmarks(points_px: FloatArray, margin: float = LANDMARK_MARGIN) -> FaceCrop:
+def crop_around_landmarks(points_px: FloatArray, margin: float = CROP_MARGIN) -> FaceCrop:
     """Return the crop of 68 landmarks ``[68, 2 or 3]`` that puts the eyes above the mouth.
 
     The roll comes from the line between the eyes' centre and the mouth, which keeps its direction
     when the head turns sideways, unlike the line through the eyes.
     """
     flat = points_px[:, :2].astype(np.float64)
-    eyes = (flat[RIGHT_EYE].mean(0) + flat[LEFT_EYE].mean(0)) / 2
-    down = flat[MOUTH].mean(0) - eyes
+    right, left = eye_centers(flat)
+    eyes = (right + left) / 2
+    down = flat[OUTER_LIPS].mean(0) - eyes
     roll = float(np.arctan2(-down[0], down[1]))
     cos, sin = np.cos(roll), np.sin(roll)
     axes = np.array([[cos, -sin], [sin, cos]])

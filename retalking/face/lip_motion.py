@@ -9,30 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from retalking.coefficients.basis import LOWER_LIP, UPPER_LIP
-from retalking.face.landmark_crop import LEFT_EYE, RIGHT_EYE
+from retalking.ibug68 import BESIDE_MOUTH, OUTER_EYE_CORNERS
 from retalking.types import Float64Array, FloatArray
 
-_MOUTH_CORNERS = (48, 54)
-_EYE_CORNERS = (36, 45)
-_BESIDE_MOUTH = slice(0, 48)
 _CLOSED_PERCENTILE, _OPEN_PERCENTILE = 5, 95
-
-
-def lip_opening(points_px: FloatArray) -> Float64Array:
-    """Measure how far the inner lips are apart.
-
-    Returns:
-        float64 ``[F]`` in distances between the eyes, about 0 (closed) to 0.5.
-    """
-    gaps = points_px[:, UPPER_LIP] - points_px[:, LOWER_LIP]
-    return np.linalg.norm(gaps, axis=-1).mean(axis=1) / _between_eyes(points_px)
-
-
-def mouth_width(points_px: FloatArray) -> Float64Array:
-    """Measure the distance of the mouth's corners, ``[F]`` in distances between the eyes."""
-    left, right = (points_px[:, corner] for corner in _MOUTH_CORNERS)
-    return np.linalg.norm(left - right, axis=-1) / _between_eyes(points_px)
 
 
 def displacement(points_px: FloatArray, source_px: FloatArray) -> Float64Array:
@@ -42,25 +22,26 @@ def displacement(points_px: FloatArray, source_px: FloatArray) -> Float64Array:
         float64 ``[F]``, mean over points in the plane, in distances of the source's outer eye
         corners.
     """
-    moved = (points_px - source_px)[:, _BESIDE_MOUTH, :2]
-    left, right = (source_px[:, corner, :2] for corner in _EYE_CORNERS)
+    moved = (points_px - source_px)[:, BESIDE_MOUTH, :2]
+    left, right = (source_px[:, corner, :2] for corner in OUTER_EYE_CORNERS)
     span = np.maximum(np.linalg.norm(left - right, axis=-1), 1e-6)
     return np.linalg.norm(moved, axis=-1).mean(axis=1) / span
 
 
 def correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     """Pearson correlation of two curves ``[F]``; 0 if one of them does not move."""
+    a, b = (curve.astype(np.float64) for curve in (a, b))
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
 
 
-def deviation_ratio(made: Float64Array, true: Float64Array) -> float:
+def deviation_ratio(made: NDArray[np.floating], true: NDArray[np.floating]) -> float:
     """Standard deviation of a curve ``[F]`` over that of the true one."""
     return float(made.std() / max(float(true.std()), 1e-6))
 
 
-def share_open(openings: Float64Array, true: Float64Array) -> float:
+def share_open(openings: NDArray[np.floating], true: NDArray[np.floating]) -> float:
     """Place the mean of some openings in the range of a clip's true ones.
 
     Returns:
@@ -74,9 +55,3 @@ def share_open(openings: Float64Array, true: Float64Array) -> float:
 def shift_by_half(times_s: Float64Array) -> Float64Array:
     """Exchange the halves of moments ``[F]``: each frame hears what is half a clip away."""
     return np.roll(times_s, -(len(times_s) // 2))
-
-
-def _between_eyes(points_px: FloatArray) -> Float64Array:
-    eyes = points_px[:, LEFT_EYE].mean(axis=1) - points_px[:, RIGHT_EYE].mean(axis=1)
-    span: Float64Array = np.maximum(np.linalg.norm(eyes, axis=-1), 1e-6).astype(np.float64)
-    return span

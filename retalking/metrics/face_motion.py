@@ -8,13 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from retalking.errors import FaceNotFoundError, MediaError
-from retalking.face.lip_motion import correlate, lip_opening
+from retalking.face.lip_motion import correlate
+from retalking.ibug68 import MOUTH, OUTER_EYE_CORNERS, lip_opening
 from retalking.metrics.means import TrackMetric
 from retalking.metrics.metric import Clip, Need, Quantity
 from retalking.types import FaceTrack, Float64Array, FloatArray
 
-_MOUTH = slice(48, 68)
-_OUTER_EYE_CORNERS = (36, 45)
 _LEAST_MOTION = 1e-3
 """Deviation of the opening, in distances between the eyes, below which a mouth is at rest."""
 
@@ -37,7 +36,7 @@ class LandmarkDistance(TrackMetric):
         """Return the means over the frames of a clip."""
         result, truth = _common_frames(clip)
         distances = landmark_distances(result[..., :2], truth[..., :2])
-        mouth = distances[:, _MOUTH]
+        mouth = distances[:, MOUTH]
         return {"lmd": 100 * float(distances.mean()), "lmd_mouth": 100 * float(mouth.mean())}
 
 
@@ -57,7 +56,7 @@ class MouthCorrelation(TrackMetric):
 
 def landmark_distances(points_px: FloatArray, true_px: FloatArray) -> Float64Array:
     """Distances of landmarks ``[F, 68, 2]`` in those of the true outer eye corners, ``[F, 68]``."""
-    left, right = (true_px[:, corner].astype(np.float64) for corner in _OUTER_EYE_CORNERS)
+    left, right = (true_px[:, corner].astype(np.float64) for corner in OUTER_EYE_CORNERS)
     eyes = np.linalg.norm(left - right, axis=-1, keepdims=True)
     apart = np.linalg.norm(points_px.astype(np.float64) - true_px, axis=-1)
     return np.asarray(apart / np.maximum(eyes, 1e-6))

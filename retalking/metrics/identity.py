@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 
 from models import weights
-from retalking.face.affine import ARCFACE_POINTS_112, fit_similarity, five_points
+from retalking.face.affine import fit_similarity
 from retalking.face.crops import warp
+from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
 from retalking.metrics.means import FrameMetric
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity
 from retalking.metrics.weights import locate_weights
 from retalking.types import FloatArray, UInt8Array
-from third_party.arcface import ArcFace
-
-_SIZE_PX = 112
+from third_party.arcface import ARCFACE_POINTS_112, ARCFACE_PX, ArcFace
 
 Embed = Callable[[Tensor], Tensor]
 """Aligned faces RGB ``[B, 3, 112, 112]`` in [-1, 1] to unit vectors ``[B, D]``."""
@@ -73,5 +72,5 @@ class IdentitySimilarity(FrameMetric):
 
 def align_face(rgb: UInt8Array, landmarks_px: FloatArray) -> UInt8Array:
     """Cut the face of landmarks ``[68, 2]`` as ArcFace expects it, ``[112, 112, 3]``."""
-    matrix = fit_similarity(five_points(landmarks_px), ARCFACE_POINTS_112)
-    return warp(rgb, matrix, (_SIZE_PX, _SIZE_PX))
+    matrix = fit_similarity(five_points(landmarks_px), np.array(ARCFACE_POINTS_112))
+    return warp(rgb, matrix, (ARCFACE_PX, ARCFACE_PX))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from retalking.errors import FaceNotFoundError, MediaError
+from retalking.ibug68 import CHIN, OUTER_LIPS
 from retalking.metrics.means import MeanMetric, SumsMetric, sums
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity, State
 from retalking.types import BoolArray, FaceTrack, FloatArray, UInt8Array
@@ -18,7 +19,6 @@ CHANGED_LEVELS = 6
 """Smallest change of a pixel that counts as an edit; below lies what video codecs do."""
 
 _MEDIAN_PX = 5  # specks smaller than this are no edit
-_LIPS_AND_CHIN = [*range(48, 60), *range(5, 12)]
 _MOUTH_MARGIN = 0.25  # of the mouth box's width, on every side
 _FACE_MARGIN = 0.2  # of the face box's width
 
@@ -179,7 +179,8 @@ def _face_box(track: FaceTrack, row: int, width: int, height: int) -> tuple[int,
 
 
 def _mouth_box(track: FaceTrack, row: int) -> tuple[int, int, int, int]:
-    points = track.landmarks_px[row, _LIPS_AND_CHIN]
+    face = track.landmarks_px[row]
+    points = np.concatenate([face[OUTER_LIPS], face[CHIN]])
     (x1, y1), (x2, y2) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     margin = _MOUTH_MARGIN * (x2 - x1)
     return round(x1 - margin), round(y1 - margin), round(x2 + margin), round(y2 + margin)

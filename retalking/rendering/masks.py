@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.face.crops import EDITED_FROM, LIP_PX
+from retalking.ibug68 import JAW, LOWER_JAW, OUTER_LIPS
 from retalking.types import FloatArray, UInt8Array
 from third_party.parsenet import FacePart
 
@@ -26,9 +27,6 @@ FACE_PARTS = (
 MOUTH_PARTS = (FacePart.MOUTH, FacePart.UPPER_LIP, FacePart.LOWER_LIP)
 """What is taken from the restored face (upstream's choice: teeth, not identity)."""
 
-JAW = slice(0, 17)
-_CHIN = slice(4, 13)
-_OUTER_LIP = slice(48, 60)
 _CHIN_ROOM = 0.06  # share of the crop by which an opening mouth may lower the chin
 _INSET = 2 * round(0.025 * LIP_PX) + 1  # px
 _SLOPE = 0.03  # standard deviation of a mask's edge, share of its side
@@ -48,7 +46,7 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
         float32 ``[384, 384]``, soft, zero along the border of the crop.
     """
     jaw = np.array(landmarks[JAW], dtype=np.float64)
-    jaw[_CHIN, 1] += _CHIN_ROOM * LIP_PX
+    jaw[LOWER_JAW, 1] += _CHIN_ROOM * LIP_PX
     top = 0.0 if whole_face else EDITED_FROM * LIP_PX
     lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
     mask = fill_hull(np.concatenate([jaw, lid]), LIP_PX)
@@ -92,7 +90,7 @@ def mouth_mask(landmarks: NDArray[np.floating], size_px: int) -> FloatArray:
         float32 ``[size_px, size_px]``, soft.
     """
     mask = np.zeros((size_px, size_px), dtype=np.uint8)
-    outline = cv2.convexHull(np.rint(landmarks[_OUTER_LIP]).astype(np.int32))
+    outline = cv2.convexHull(np.rint(landmarks[OUTER_LIPS]).astype(np.int32))
     cv2.fillConvexPoly(mask, outline, 1)
     return soften(mask.astype(np.float32))
 

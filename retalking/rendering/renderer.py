@@ -17,7 +17,6 @@ from retalking.coefficients.windows import coefficient_windows
 from retalking.face.affine import (
     compose_affine,
     fit_similarity,
-    five_points,
     invert_affine,
     transform_points,
 )
@@ -31,6 +30,7 @@ from retalking.face.crops import (
     lip_crops,
     warp,
 )
+from retalking.ibug68 import five_points_by_corners
 from retalking.media.mel import MelSpectrogram
 from retalking.mouth.networks.reference_frames import ReferenceFrames, enlargement
 from retalking.mouth.networks.references import (
@@ -280,7 +280,8 @@ class Renderer:
             return [nothing] * len(source), [None] * len(source)
         template = template_of(parts.restorer)
         landmarks = self._landmarks(source)
-        to_aligned = fit_similarity(five_points(landmarks), template)
+        points = five_points_by_corners(landmarks)
+        to_aligned = fit_similarity(points, template)
         aligned = np.stack(
             [
                 cut(paste(frame, self._layer(face, number, None)), matrix, RESTORED_PX)

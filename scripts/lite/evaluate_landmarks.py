@@ -28,6 +28,7 @@ from retalking.errors import RetalkingError
 from retalking.face.detection import CascadeDetector, intersection_over_union
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, LiteLandmarker, face_boxes
 from retalking.face.tracking import track_faces
+from retalking.ibug68 import OUTER_EYE_CORNERS, lip_opening
 from retalking.script import run_entry_point
 from retalking.types import FloatArray, FrameChunk
 
@@ -43,7 +44,7 @@ class Score:
 
     Attributes:
         error: mean distance of the points over the eye distance; NaN where the face was missed.
-        opening: true and found inner-lip opening over the eye distance ``[N, 2]``.
+        opening: true and found lip opening ``[N, 2]``.
         num_extra: faces that the teacher does not have.
         num_frames: pictures looked at.
         seconds: processor time.
@@ -131,15 +132,15 @@ def compare(true: FloatArray, found: FloatArray) -> tuple[list[float], list[list
     errors, openings, used = [], [], set()
     boxes = face_boxes(found)
     for face in true:
-        eyes = float(np.linalg.norm(face[36, :2] - face[45, :2]))
+        right, left = (face[corner, :2] for corner in OUTER_EYE_CORNERS)
+        eyes = float(np.linalg.norm(left - right))
         shared = intersection_over_union(face_boxes(face), boxes) if len(found) else np.zeros(1)
         best = int(shared.argmax())
         pair = [face, found[best]] if shared[best] > 0.5 else [face, face]
         used.update([best] if shared[best] > 0.5 else [])
         distance = np.linalg.norm(pair[0][:, :2] - pair[1][:, :2], axis=1).mean() / eyes
         errors.append(float(distance) if shared[best] > 0.5 else np.nan)
-        gaps = [float(np.linalg.norm(points[66, :2] - points[62, :2])) / eyes for points in pair]
-        openings.append(gaps)
+        openings.append([float(lip_opening(points)) for points in pair])
     return errors, openings, len(found) - len(used)
 
 

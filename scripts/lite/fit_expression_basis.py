@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.landmarks import MIRRORED
 from retalking.coefficients.basis import (
     EXPRESSION_BASIS_PATH,
-    STABLE,
     ExpressionBasis,
     fit_pose,
-    lip_opening,
+    lip_gap,
 )
+from retalking.ibug68 import CHIN_TIP, EYES, MIRRORED, MOUTH_CORNERS, STABLE
 from retalking.types import Float64Array
 
 SPLITS = ("train", "silent", "lrcar_train")
@@ -56,8 +55,9 @@ def main() -> int:
     print(f"{len(basis.expressions)} expressions, {len(basis.identities)} identities")
     for name, template in basis.templates.items():
         shape = basis.decode(template)
-        width = shape[54, 0] - shape[48, 0]
-        print(f"{name}: opening {lip_opening(shape):.3f}, mouth width {width:.3f}")
+        right, left = shape[list(MOUTH_CORNERS), 0]
+        width = left - right
+        print(f"{name}: opening {lip_gap(shape):.3f}, mouth width {width:.3f}")
     return 0
 
 
@@ -109,7 +109,7 @@ def fit_basis(people: list[Float64Array]) -> ExpressionBasis:
     for _ in range(6):
         shapes = [pose_free(points, mean) for points in people]
         shapes = [faces for faces in shapes if len(faces) >= MIN_FRAMES]
-        openings = [lip_opening(faces) for faces in shapes]
+        openings = [lip_gap(faces) for faces in shapes]
         opening = fit_opening(shapes, openings)
         neutral = np.stack(
             [
@@ -147,7 +147,7 @@ def normalise_mean(shape: Float64Array) -> Float64Array:
     """Make a shape symmetric, upright, centred on its stable points and of unit size."""
     shape = (shape + mirror(shape - shape.mean(axis=0)) + shape.mean(axis=0)) / 2
     shape = shape - shape[list(STABLE)].mean(axis=0)
-    down = shape[8] - shape[36:48].mean(axis=0)  # eyes to chin: vertical in the side view
+    down = shape[CHIN_TIP] - shape[EYES].mean(axis=0)  # eyes to chin: vertical in the side view
     tilt = np.arctan2(down[2], down[1])
     cos, sin = np.cos(tilt), np.sin(tilt)
     shape = shape @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
@@ -192,8 +192,9 @@ def pick_templates(
     for faces, gaps in zip(deviations, openings, strict=True):
         few = max(1, round(CLOSED_SHARE * len(gaps)))
         closed.append(faces[np.argsort(gaps)[:few]].mean(axis=0))
-        width = faces[:, 54, 0] - faces[:, 48, 0]
-        lift = -(faces[:, 48, 1] + faces[:, 54, 1]) / 2
+        right, left = (faces[:, corner] for corner in MOUTH_CORNERS)
+        width = left[:, 0] - right[:, 0]
+        lift = -(right[:, 1] + left[:, 1]) / 2
         strength = width + lift
         strength[gaps > np.median(gaps)] = -np.inf
         few = max(1, round(SMILING_SHARE * len(gaps)))

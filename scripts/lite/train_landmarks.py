@@ -27,8 +27,7 @@ from torch.utils.data import DataLoader
 from datasets.landmarks import LandmarkSamples
 from models import weights
 from models.landmarks import LandmarkNet, LandmarkNetConfig
-
-UPPER_LIP, LOWER_LIP = (61, 62, 63), (67, 66, 65)
+from retalking.ibug68 import JAW, LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
 
 
 def main() -> int:
@@ -125,13 +124,14 @@ def compute_losses(
         is_face: ``[B]`` 1 face, 0 none, -1 neither counts.
     """
     importance = points.new_ones(68)
-    importance[:17] = 0.6  # the teacher's jaw points slide along the jaw
-    importance[48:] = 1.5
+    importance[JAW] = 0.6  # the teacher's jaw points slide along the jaw
+    importance[MOUTH] = 1.5
     importance = importance[:, None] * points.new_tensor([1.0, 1.0, 0.3])
     error = (predicted - points).abs() * importance * visible[..., None]
     point_loss = error.sum() / (visible.sum() * 2.3).clamp(min=1)
-    opening = (predicted - points)[:, LOWER_LIP, :2] - (predicted - points)[:, UPPER_LIP, :2]
-    both = visible[:, LOWER_LIP] * visible[:, UPPER_LIP]
+    off = (predicted - points)[..., :2]
+    opening = off[:, LOWER_INNER_LIP] - off[:, UPPER_INNER_LIP]
+    both = visible[:, LOWER_INNER_LIP] * visible[:, UPPER_INNER_LIP]
     lip_loss = (opening.abs().sum(2) * both).sum() / (both.sum() * 2).clamp(min=1)
     counts = is_face >= 0
     return point_loss, lip_loss, F.binary_cross_entropy_with_logits(logits[counts], is_face[counts])

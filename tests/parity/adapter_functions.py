@@ -26,11 +26,11 @@ from retalking.face.affine import (
     FFHQ_POINTS_512,
     GPEN_POINTS_512,
     fit_similarity,
-    five_points,
     invert_affine,
     warp_inside,
 )
 from retalking.face.ffhq import crop_quad, ffhq_quad, quad_to_affine
+from retalking.ibug68 import five_points_by_corners
 from retalking.media.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
 from retalking.rendering.blending import laplacian_blend
 from retalking.types import AudioClip, FaceCoefficients
@@ -97,7 +97,7 @@ def fn_align3d(inputs: Arrays) -> Arrays:
         outputs |= {
             f"trans_params_{k}": np.array([width, height, *crop]),
             f"face_{k}": crop_for_recon(image, crop),
-            f"lm5_{k}": five_points(flip_up(landmarks, height)),
+            f"lm5_{k}": five_points_by_corners(flip_up(landmarks, height)),
             f"pos_t_{k}": crop[1:],
             f"pos_s_{k}": np.array(102 / crop[0]),
         }

@@ -1,5 +1,10 @@
 """ArcFace, an identity embedding of faces."""
 
-from third_party.arcface.network import ArcFace, ArcFaceConfig
+from third_party.arcface.network import (
+    ARCFACE_POINTS_112,
+    ARCFACE_PX,
+    ArcFace,
+    ArcFaceConfig,
+)
 
-__all__ = ["ArcFace", "ArcFaceConfig"]
+__all__ = ["ARCFACE_POINTS_112", "ARCFACE_PX", "ArcFace", "ArcFaceConfig"]

@@ -9,6 +9,16 @@ from torch import Tensor, nn
 
 from retalking.errors import ConfigError
 
+ARCFACE_PX = 112
+ARCFACE_POINTS_112 = (
+    (38.29459953, 51.69630051),
+    (73.53179932, 51.50139999),
+    (56.02519989, 71.73660278),
+    (41.54930115, 92.3655014),
+    (70.72990036, 92.20410156),
+)
+"""Right eye, left eye, nose tip and mouth corners in a 112 px face, pixel centres at integers."""
+
 
 @dataclass(frozen=True)
 class ArcFaceConfig:
@@ -24,7 +34,7 @@ class ArcFaceConfig:
     base_channels: int = 64
     stage_depths: tuple[int, ...] = (3, 4, 14, 3)
     embedding_dim: int = 512
-    input_px: int = 112
+    input_px: int = ARCFACE_PX
 
     def __post_init__(self) -> None:
         if self.input_px % 2 ** len(self.stage_depths):

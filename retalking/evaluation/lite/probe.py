@@ -17,10 +17,9 @@ from retalking.face.lip_motion import (
     correlate,
     deviation_ratio,
     displacement,
-    lip_opening,
-    mouth_width,
     share_open,
 )
+from retalking.ibug68 import lip_opening, mouth_width
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.media import audio
@@ -32,7 +31,7 @@ from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import make_edit_plan
 from retalking.rendering.timeline import build_timeline
 from retalking.timings import Timings
-from retalking.types import Float64Array, FloatArray, FrameChunk, UInt8Array
+from retalking.types import FloatArray, FrameChunk, UInt8Array
 
 _SMILE_STRIDE = 5  # of the frames; a smile needs no more
 
@@ -154,7 +153,7 @@ class LiteProbe(Retalker):
         index = scene.plan.timeline.source_index
         return scene.source.read_frames(index, scene.analysis.pts, self._config.chunk_size)
 
-    def _openings(self, scene: Scene, around_px: FloatArray) -> Float64Array:
+    def _openings(self, scene: Scene, around_px: FloatArray) -> FloatArray:
         takes = self._rehearse(scene).show_faces(self._read(scene))
         return np.concatenate([lip_opening(self._look(take.faces, around_px)) for take in takes])
 

@@ -16,13 +16,12 @@ import numpy as np
 from models.dnet import DNet
 from retalking.face.affine import transform_points
 from retalking.face.crops import STABILISER_PX, cut, enlarge_crops
+from retalking.ibug68 import lip_opening
 from retalking.media.source import Source
 from retalking.types import FaceTrack, Float64Array, IntArray, UInt8Array, VideoAnalysis
 
 _NUM_FRAMES = 12
 _QUIET_SHARE = 0.2  # of the frames of a shot, those with the lips closest together
-_UPPER_LIP, _LOWER_LIP = [61, 62, 63], [67, 66, 65]
-_EYE_CORNERS = [36, 45]
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,7 @@ def choose_quiet_frames(analysis: VideoAnalysis) -> IntArray:
         int64 ``[F]``; -1 in frames without a face.
     """
     track, angles = analysis.track, analysis.coefficients.angle.astype(np.float64)
-    points = track.landmarks_px.astype(np.float64)
-    gap = np.linalg.norm(points[:, _UPPER_LIP] - points[:, _LOWER_LIP], axis=-1).mean(axis=1)
-    left, right = points[:, _EYE_CORNERS[0]], points[:, _EYE_CORNERS[1]]
-    opening = gap / np.maximum(np.linalg.norm(right - left, axis=-1), 1e-6)
+    opening = lip_opening(track.landmarks_px.astype(np.float64))
     index = np.full(len(track), -1, dtype=np.int64)
     for shot in np.unique(track.shot_id[track.detected]):
         frames = np.flatnonzero(track.detected & (track.shot_id == shot))

@@ -15,11 +15,11 @@ from retalking.face.affine import (
     GPEN_POINTS_512,
     compose_affine,
     fit_similarity,
-    five_points,
     invert_affine,
 )
 from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, warp
 from retalking.face.landmarks import Landmarker
+from retalking.ibug68 import five_points_by_corners
 from retalking.networks.calls import RESTORED_PX, FaceRestorer, restore_faces
 from retalking.networks.runner import Run
 from retalking.rendering.masks import inner_square
@@ -100,7 +100,8 @@ def restore_references(
     Returns:
         uint8 ``[A, 512, 512, 3]`` and float64 ``[A, 2, 3]``, stabiliser crop to restored face.
     """
-    to_restored = fit_similarity(five_points(landmarks_px), template_of(restorer))
+    points = five_points_by_corners(landmarks_px)
+    to_restored = fit_similarity(points, template_of(restorer))
     aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
     return restore_faces(run, restorer, np.stack(aligned)), to_restored
 

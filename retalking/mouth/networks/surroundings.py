@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from retalking.face.affine import transform_points
 from retalking.face.crops import EDITED_FROM, LIP_PX
-from retalking.rendering.masks import JAW, fill_hull
+from retalking.ibug68 import CHIN_TIP, JAW
+from retalking.rendering.masks import fill_hull
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
 
-_CHIN = 8  # of the jaw; before it the right side of the face, left in the picture
 _RARE = 2  # percent of the frames whose jaw may lie further out, by mistake or for a blink of time
 _ROOM = 0.04  # share of the crop's side around the jaw that still moves with it
 _SLOPE = 0.015  # standard deviation of the region's edge, share of its side
@@ -37,8 +37,9 @@ def outline_face(jaws_px: NDArray[np.floating]) -> Float64Array:
     """
     low, middle, high = np.percentile(jaws_px, (_RARE, 50, 100 - _RARE), axis=0)
     outline = high
-    outline[:_CHIN, 0] = low[:_CHIN, 0]
-    outline[_CHIN, 0] = middle[_CHIN, 0]
+    # Before the chin comes the right side of the face, left in the picture.
+    outline[:CHIN_TIP, 0] = low[:CHIN_TIP, 0]
+    outline[CHIN_TIP, 0] = middle[CHIN_TIP, 0]
     return outline
 
 

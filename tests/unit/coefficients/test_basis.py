@@ -13,7 +13,7 @@ from retalking.coefficients.basis import (
     estimate_coefficients,
     estimate_identity,
     fit_pose,
-    lip_opening,
+    lip_gap,
     move_points,
 )
 from retalking.errors import WeightsError
@@ -51,7 +51,7 @@ def test_templates_are_a_closed_mouth_and_a_smile(basis):
     neutral = basis.decode(basis.templates["neutral"])
     smile = basis.decode(basis.templates["smile"])
     height = neutral[8, 1] - neutral[27, 1]
-    assert lip_opening(neutral) < 0.01 * height
+    assert lip_gap(neutral) < 0.01 * height
     assert mouth_width(smile) > 1.1 * mouth_width(neutral)
     corners, middle = [48, 54], [51, 57]
     lift = (smile[middle, 1].mean() - smile[corners, 1].mean()) - (

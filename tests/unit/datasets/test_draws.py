@@ -11,7 +11,6 @@ from PIL import Image
 from datasets.augment import AugmentSettings, Disturbance, Look, disturb
 from datasets.dnet import DNetDataSettings, DNetDraws
 from datasets.enet import ENetDataSettings, ENetDraws, degrade
-from datasets.landmarks import MIRRORED
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.sampling import WindowSampler, nearest_in_pose
 from datasets.speech import SpeechDataSettings, SpeechDraws
@@ -22,6 +21,7 @@ from datasets.sync_groups import GroupSettings, SyncGroups
 from datasets.syncnet import SyncDataSettings, SyncDraws
 from retalking.coefficients.basis import EXPRESSION_BASIS_PATH
 from retalking.errors import ConfigError, MediaError
+from retalking.ibug68 import MIRRORED
 from retalking.training.batches import read_batches
 from retalking.training.distributed import Ranks
 from tests.media import moving_picture

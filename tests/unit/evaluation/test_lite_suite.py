@@ -26,11 +26,10 @@ from retalking.face.lip_motion import (
     correlate,
     deviation_ratio,
     displacement,
-    lip_opening,
-    mouth_width,
     share_open,
     shift_by_half,
 )
+from retalking.ibug68 import lip_opening, mouth_width
 
 TURN = 2 * np.pi * np.arange(100) / 100
 

@@ -9,7 +9,6 @@ from retalking.face.affine import (
     GPEN_POINTS_512,
     compose_affine,
     fit_similarity,
-    five_points,
     invert_affine,
     transform_points,
     warp_inside,
@@ -37,18 +36,6 @@ def face_with(
 def stripes(height: int = 64, width: int = 80) -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def test_five_points_are_eye_corners_nose_and_mouth_corners() -> None:
-    points = np.zeros((2, 68, 2), np.float32)
-    points[1, [36, 39]] = [(1, 2), (3, 4)]
-    points[1, [42, 45]] = [(5, 6), (9, 8)]
-    points[1, [30, 48, 54]] = [(10, 11), (12, 13), (14, 15)]
-    points[1, [37, 38, 40, 41]] = 99  # lids
-    reduced = five_points(points)
-    assert reduced.shape == (2, 5, 2)
-    assert reduced.dtype == np.float32
-    np.testing.assert_array_equal(reduced[1], [(2, 3), (7, 7), (10, 11), (12, 13), (14, 15)])
 
 
 def test_a_known_similarity_is_recovered_in_batches() -> None:

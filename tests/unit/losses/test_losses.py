@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losses.adversarial import discriminator_loss, generator_loss, r1_penalty
-from losses.identity import ARCFACE_POINTS_PX, align_faces, fit_similarity, identity_loss
+from losses.identity import align_faces, fit_similarity, identity_loss
 from losses.perceptual import (
     FeaturePyramid,
     LayerFeatures,
@@ -32,6 +32,7 @@ from losses.sync import (
 )
 from losses.weighted_sum import mean_terms, weighted_sum
 from retalking.errors import WeightsError
+from third_party.arcface import ARCFACE_POINTS_112
 
 
 class Pass(nn.Module):
@@ -274,13 +275,13 @@ def test_similarity_recovers_the_transform() -> None:
 
 def test_alignment_of_an_aligned_face_changes_nothing() -> None:
     image = torch.rand(2, 3, 112, 112)
-    points = torch.tensor(ARCFACE_POINTS_PX).expand(2, 5, 2)
+    points = torch.tensor(ARCFACE_POINTS_112).expand(2, 5, 2)
     torch.testing.assert_close(align_faces(image, points), image, atol=2e-4, rtol=0)
 
 
 def test_alignment_finds_a_shifted_face_and_passes_gradients() -> None:
     image = torch.rand(1, 3, 160, 150, requires_grad=True)
-    points = torch.tensor(ARCFACE_POINTS_PX)[None] + torch.tensor([20.0, 30.0])
+    points = torch.tensor(ARCFACE_POINTS_112)[None] + torch.tensor([20.0, 30.0])
     crop = align_faces(image, points)
     torch.testing.assert_close(crop, image[..., 30:142, 20:132], atol=2e-4, rtol=0)
     crop.sum().backward()

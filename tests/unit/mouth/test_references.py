@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512, five_points, transform_points
+from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512, transform_points
 from retalking.face.crops import LIP_PX, STABILISER_PX, Pads, cut, lip_anchors, lip_crops
+from retalking.ibug68 import five_points_by_corners
 from retalking.mouth.networks.references import (
     References,
     cut_references,
@@ -131,7 +132,7 @@ def test_restored_faces_are_aligned_to_the_template() -> None:
         LANDMARKS[None],
     )
     assert restored.shape == (1, 512, 512, 3)
-    placed = transform_points(to_restored[0], five_points(LANDMARKS))
+    placed = transform_points(to_restored[0], five_points_by_corners(LANDMARKS))
     # Five points have more freedom than a similarity: the fit is a compromise about their mean.
     np.testing.assert_allclose(placed.mean(axis=0), FFHQ_POINTS_512.mean(axis=0), atol=1e-6)
     aligned = cut(references.rgb[0], to_restored[0], 512).astype(int)

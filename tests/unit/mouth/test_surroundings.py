@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from retalking.face.crops import LIP_PX, lip_anchors, lip_crops
+from retalking.ibug68 import JAW
 from retalking.mouth.networks.surroundings import (
     Surroundings,
     face_region,
     keep_surroundings,
     outline_face,
 )
-from retalking.rendering.masks import JAW
 from retalking.types import FaceTrack
 from tests.faces import frontal_landmarks
 

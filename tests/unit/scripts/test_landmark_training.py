@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from datasets.landmarks import (
-    MIRRORED,
     LandmarkSamples,
     Offset,
     degrade,
@@ -19,7 +18,8 @@ from datasets.landmarks import (
 )
 from models import weights
 from models.landmarks import LandmarkNet
-from retalking.coefficients.basis import ExpressionBasis, lip_opening
+from retalking.coefficients.basis import ExpressionBasis, lip_gap
+from retalking.ibug68 import MIRRORED
 from scripts.lite import evaluate_landmarks, fit_expression_basis, train_landmarks
 
 
@@ -181,7 +181,7 @@ def test_basis_is_recovered_from_synthetic_people():
         people.append((truth.mean_shape + person + gaps * truth.opening + smile) * 50 + 128)
     basis = fit_expression_basis.fit_basis(people)
     neutral, smile = (basis.decode(basis.templates[name]) for name in ("neutral", "smile"))
-    assert lip_opening(neutral) < 0.05
+    assert lip_gap(neutral) < 0.05
     assert smile[54, 0] - smile[48, 0] > 1.05 * (neutral[54, 0] - neutral[48, 0])
     opening = basis.opening.ravel() @ truth.opening.ravel()
     opening /= np.linalg.norm(basis.opening) * np.linalg.norm(truth.opening)

@@ -27,10 +27,9 @@ from retalking.face.lip_motion import correlate
 from retalking.locations import CONFIGS
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.training.cli import launch
-from tests.faces import frontal_landmarks
 from tests.stores import write_store
 from train_dnet import film_face
-from train_enet import enlarge, five_points
+from train_enet import enlarge
 from train_lnet import LNetTraining, paint, weigh_mouth
 
 CPU = torch.device("cpu")
@@ -107,14 +106,6 @@ def test_lnet_sees_bgr_and_no_mouth() -> None:
     torch.testing.assert_close(net.seen[:, 0, :4], faces[:, 2, :4])
     assert (net.seen[:, :3, 4:] == 0).all()
     assert (faces[:, :, 4:] > 0).any()
-
-
-def test_five_points_are_eyes_nose_and_corners() -> None:
-    points = torch.from_numpy(frontal_landmarks(100)).float()[None]
-    right_eye, left_eye, nose, right_corner, left_corner = five_points(points)[0]
-    assert right_eye[0] < nose[0] < left_eye[0]
-    assert right_corner[0] < nose[0] < left_corner[0]
-    assert right_eye[1] < nose[1] < left_corner[1]
 
 
 def test_correlation() -> None:
