@@ -1,4 +1,4 @@
-"""README's way from raw videos to a dubbed video, line by line as it is printed there."""
+"""The way from raw videos to a dubbed video, line by line as docs/training.md prints it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def _clean_up() -> Iterator[None]:
 
 
 def read_commands() -> list[list[str]]:
-    """Return the words of each command in README's first block about training."""
-    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").split("\n## Training\n")[1]
-    block = section.split("```bash\n")[1].split("```")[0]
+    """Return the words of each command in the page's first block."""
+    page = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
+    block = page.split("```bash\n")[1].split("```")[0]
     return [shlex.split(line) for line in block.replace("\\\n", " ").splitlines()]
 
 
@@ -65,7 +65,7 @@ def test_from_raw_videos_to_a_dubbed_video(tmp_path: Path, monkeypatch: pytest.M
 
     commands = read_commands()
     assert [Path(command[1]).stem for command in commands] == [
-        "prepare_clips",
+        "clips",
         "extend_store",
         "train_syncnet",
         "train_dnet",

@@ -1,4 +1,4 @@
-"""Each trainer learns one batch by heart, by the margin that README states."""
+"""Each trainer learns one batch by heart."""
 
 from __future__ import annotations
 
