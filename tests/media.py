@@ -136,18 +136,21 @@ def tone(seconds: float, hz: float = 440.0, rate_hz: int = 16000) -> np.ndarray:
 
 
 def write_audio(
-    path: Path, samples: np.ndarray, rate_hz: int = 16000, codec: str = "pcm_s16le"
+    path: Path,
+    samples: np.ndarray,
+    rate_hz: int = 16000,
+    codec: str = "pcm_s16le",
+    layout: str | None = None,
 ) -> None:
     """Encode float ``[N]`` (mono) or ``[C, N]`` samples; the suffix chooses the container."""
     channels = np.atleast_2d(np.asarray(samples, np.float32))
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(channels)]
+    layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[len(channels)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate_hz, layout=layout)
         container.start_encoding()
         if channels.shape[1]:
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(channels), format="fltp", layout=layout
-            )
+            packed = np.ascontiguousarray(channels.T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
             frame.sample_rate, frame.pts = rate_hz, 0
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -144,7 +144,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="do not close the mouth in pauses",
     )
 
-    time = parser.add_argument_group("time")
+    time = parser.add_argument_group("sound and time")
+    _flag(time, "audio-track", "n-th audio track of the speech file, from 0", type=int)
     _flag(time, "fps", "of a still image", type=float)
     _flag(time, "length-policy", "audio | loop | hold | video", type=str)
     _flag(time, "sync-offset-ms", "positive: lips earlier", type=float)

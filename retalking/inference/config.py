@@ -87,7 +87,8 @@ class InferenceConfig(Schema):
     without_rl1: bool
     silence_gate: bool
 
-    # ---- time
+    # ---- sound and time
+    audio_track: Annotated[int, Field(ge=0)] | None
     fps: Annotated[float, Field(gt=0, le=1000)]
     length_policy: LengthPolicy
     sync_offset_ms: Annotated[float, Field(ge=-10_000, le=10_000)]

@@ -24,10 +24,10 @@ from retalking.inference.profiles import load_profile
 from retalking.media import audio
 from retalking.media.audio_track import AudioTrack
 from retalking.media.encoding import EncoderOptions
+from retalking.media.hearing import hear
 from retalking.media.images import load_image
-from retalking.media.mel import MelSpectrogram, log_mel
+from retalking.media.mel import MelSpectrogram
 from retalking.media.prefetch import WriteBehind, read_ahead
-from retalking.media.silence import gate_silence, speech_gate
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
@@ -131,10 +131,8 @@ class Retalker:
             )
             # The output is checked before any work is done.
             VideoWriter(outfile, source.info, self._encoder, AudioTrack(audio_file))
-            clip = audio.load(audio_file)
-            mel = log_mel(clip)
-            if config.silence_gate:
-                mel = gate_silence(mel, speech_gate(clip, len(mel)))
+            clip = audio.load(audio_file, track=config.audio_track, max_seconds=self._last_heard_s)
+            mel = hear(clip, config.silence_gate)
             duration_s = min(clip.duration_s, config.max_seconds or float("inf"))
             del clip  # 230 MB per hour
             analysis = self._analyse(source, timings, progress)
@@ -198,7 +196,7 @@ class Retalker:
             kept.clear()
         renderer = Renderer(self._parts, analysis, plan, mel, options, timings, kept)
         timeline = plan.timeline
-        track = AudioTrack(audio_file, duration_s=timeline.duration_s)
+        track = AudioTrack(audio_file, duration_s=timeline.duration_s, number=config.audio_track)
         frames = source.read_frames(timeline.source_index, analysis.pts, config.chunk_size)
         with (
             VideoWriter(outfile, source.info, self._encoder, track, timeline.end_pts) as writer,
@@ -210,6 +208,13 @@ class Retalker:
                 encoder.put(chunk)
                 bar.update(len(chunk))
         kept.clear()
+
+    @property
+    def _last_heard_s(self) -> float | None:
+        """Until where the sound matters to a job that stops early."""
+        if self._config.max_seconds is None:
+            return None
+        return self._config.max_seconds + abs(self._config.sync_offset_ms) / 1000 + 1
 
     def _cache_folder(self) -> Path:
         return self._config.tmp_dir or default_cache_folder()

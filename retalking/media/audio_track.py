@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,14 +13,23 @@ import av.error
 import numpy as np
 
 from retalking.errors import MediaError
-from retalking.media.audio import probe_audio, read_blocks
+from retalking.media.audio import read_blocks
+from retalking.media.audio_info import AudioInfo, probe_audio
 from retalking.media.container import open_input
-from retalking.types import FloatArray
+from retalking.media.downmix import mix, stereo_weights
+from retalking.types import Float64Array, FloatArray
+
+_log = logging.getLogger(__name__)
 
 _BITS_PER_CHANNEL = 96_000
 _COPY_SLACK_S = 0.05
 """How far a copied track may outlast its end: the padding of the last AAC frames."""
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_IN_AAC = ("2.1", "3.0", "3.0(back)", "4.0", "quad", "5.0", "5.1", "7.1")
+"""Layouts that AAC files name; of others FFmpeg's decoder says only how many channels there are."""
+_MOST_NAMED = 8
+"""Channels in the layouts that other files name."""
+_KEEPS_TIME_S = 0.001
+"""Sound that begins this close to the first picture is copied as it is."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class AudioTrack:
     start_s: float = 0.0
     duration_s: float | None = None
     """Where the sound is cut, or until where silence may follow it; None plays all of it."""
+    number: int | None = None
+    """Which of the file's audio streams, from 0; None for the default one."""
 
 
 class AudioMuxer:
@@ -55,32 +67,40 @@ class AudioMuxer:
         Raises:
             MediaError: the file has no audio that can be read.
         """
-        info = probe_audio(track.path)
-        whole = track.start_s == 0 and (
-            track.duration_s is None
-            or (info.duration_s or np.inf) <= track.duration_s + _COPY_SLACK_S
+        info = probe_audio(track.path, track.number)
+        whole = (
+            track.start_s == 0
+            and abs(info.starts_s) < _KEEPS_TIME_S
+            and (
+                track.duration_s is None
+                or (info.duration_s or np.inf) <= track.duration_s + _COPY_SLACK_S
+            )
         )
         self._container = container
         self.stream: av.AudioStream
-        if whole and info.codec in copied_codecs:
+        # Matroska says nothing about where the channels of PCM belong; FLAC does.
+        unnamed = "matroska" in container.format.name and info.codec.startswith("pcm")
+        if whole and info.codec in copied_codecs and not (unnamed and info.num_channels > 2):
             source = resources.enter_context(open_input(track.path))
-            self.stream = container.add_stream_from_template(source.streams.audio[0])
-            self._packets = _copied_packets(source, self.stream, track.path)
+            copied = source.streams.audio[info.track]
+            self.stream = container.add_stream_from_template(copied)
+            self._packets = _copied_packets(source, copied, self.stream, track.path)
         else:
             rates = av.Codec(encoder, "w").audio_rates or [info.sample_rate_hz]
             rate = min((r for r in rates if r >= info.sample_rate_hz), default=max(rates))
-            layout = _LAYOUTS.get(info.num_channels, info.layout)
-            try:
-                stream = container.add_stream(encoder, rate=rate, layout=layout)
-            except (ValueError, av.error.FFmpegError) as error:
-                raise MediaError(
-                    f"{track.path}: {info.num_channels} channels cannot be written; mix to stereo"
-                ) from error
+            layout, weights = _fit_layout(encoder, rate, info)
+            stream = container.add_stream(encoder, rate=rate, layout=layout)
             assert isinstance(stream, av.AudioStream)
             self.stream = stream
-            self.stream.bit_rate = _BITS_PER_CHANNEL * info.num_channels
-            blocks = _cut(read_blocks(track.path), track, info.sample_rate_hz, info.num_channels)
+            blocks = read_blocks(info)
+            if weights is not None:
+                blocks = (mix(weights, block) for block in blocks)
+            num_channels = av.AudioLayout(layout).nb_channels
+            self.stream.bit_rate = _BITS_PER_CHANNEL * num_channels
+            blocks = _cut(blocks, track, info.sample_rate_hz, num_channels)
             self._packets = _encoded_packets(blocks, self.stream, info.sample_rate_hz, layout)
+        if info.language:
+            self.stream.metadata["language"] = info.language
         self._next: av.Packet | None = None
         self._begun = False
 
@@ -96,12 +116,53 @@ class AudioMuxer:
             self._next = next(self._packets, None)
 
 
-def _copied_packets(
-    source: av.container.InputContainer, stream: av.AudioStream, path: Path
-) -> Iterator[av.Packet]:
-    origin = source.streams.audio[0].start_time or 0  # where the first audible sample is
+def _fit_layout(encoder: str, rate_hz: int, info: AudioInfo) -> tuple[str, Float64Array | None]:
+    """A layout that the encoder takes, and the weights that mix the sound down to it."""
+    places = [name for name in info.channels if name != "NONE"]
+    if info.num_channels <= 2:
+        return ("mono", "stereo")[info.num_channels - 1], None
+    if places:
+        for name in (info.layout, info.layout.replace("(side)", "")):
+            named = name in _IN_AAC if encoder == "aac" else info.num_channels <= _MOST_NAMED
+            if named and _can_encode(encoder, rate_hz, name):
+                return name, None
+        _log.warning(
+            "%s: its %s sound is mixed down to stereo, which %s can hold",
+            info.path,
+            info.layout,
+            encoder,
+        )
+        return "stereo", stereo_weights(info.channels)
+    _log.warning(
+        "%s: nothing says what its %d channels are; mixed down to one",
+        info.path,
+        info.num_channels,
+    )
+    return "mono", stereo_weights(info.channels)[:1]
+
+
+def _can_encode(encoder: str, rate_hz: int, layout: str) -> bool:
+    codec = av.Codec(encoder, "w")
+    context = av.CodecContext.create(codec)
+    assert isinstance(context, av.AudioCodecContext)
+    context.sample_rate, context.layout = rate_hz, layout
+    context.format = (codec.audio_formats or [av.AudioFormat("fltp")])[0]
     try:
-        for packet in source.demux(source.streams.audio[0]):
+        context.open()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def _copied_packets(
+    source: av.container.InputContainer,
+    copied: av.AudioStream,
+    stream: av.AudioStream,
+    path: Path,
+) -> Iterator[av.Packet]:
+    origin = copied.start_time or 0  # where the first audible sample is
+    try:
+        for packet in source.demux(copied):
             if packet.pts is None or packet.dts is None:  # the empty packet that ends the stream
                 continue
             packet.pts, packet.dts = packet.pts - origin, packet.dts - origin
@@ -116,7 +177,8 @@ def _encoded_packets(
 ) -> Iterator[av.Packet]:
     done = 0
     for block in blocks:
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", layout)
+        packed = np.ascontiguousarray(block.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
         frame.sample_rate, frame.pts = rate_hz, done
         done += block.shape[1]
         yield from stream.encode(frame)

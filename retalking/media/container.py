@@ -15,6 +15,17 @@ from retalking.errors import MediaError
 
 _log = logging.getLogger(__name__)
 
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2 matroska,webm avi mpegts mpeg mpegvideo flv asf mxf gxf nut rm dv ivf"
+    " obu ogg dsf h264 hevc vvc m4v cavsvideo vc1 dirac mjpeg gif apng png_pipe webp_pipe av1 av2"
+    " yuv4mpegpipe wav w64 mp3 aac latm loas flac aiff au caf amr amrnb amrwb ac3 eac3 ac4 dts"
+    " dtshd truehd mlp ape tta wv tak mpc mpc8 shn spdif sbc aptx aptx_hd gsm voc ircam nsv ea"
+    " smk bink roq vivo 4xm film_cpk r3d live_flv kux swf pva wtv ty iff jpeg_pipe jpegxl_pipe"
+)
+"""Formats that hold their pictures and sounds themselves. The others that FFmpeg reads (playlists,
+lists of files, session descriptions) open further files, or addresses, on behalf of this one."""
+_OPTIONS = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whitelist": "file"}
+
 
 @contextmanager
 def open_input(path: Path) -> Iterator[av.container.InputContainer]:
@@ -31,10 +42,15 @@ def open_input(path: Path) -> Iterator[av.container.InputContainer]:
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: the file is empty")
         # "file:" keeps names with colons or percent signs from being taken for URLs and patterns.
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container = av.open(f"file:{path}", metadata_errors="replace", container_options=_OPTIONS)
     except av.error.InvalidDataError as error:
         raise MediaError(
             f"{path}: not a media file that can be read, or cut off before its index was written"
+        ) from error
+    except av.error.ArgumentError as error:
+        raise MediaError(
+            f"{path}: not a kind of media file that is read; of a playlist or list of files, give "
+            "the file that it names"
         ) from error
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror or error}") from error

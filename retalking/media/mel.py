@@ -95,7 +95,7 @@ class MelSpectrogram:
         return window
 
 
-def log_mel(clip: AudioClip) -> MelSpectrogram:
+def log_mel(clip: AudioClip, gain: float = 1.0) -> MelSpectrogram:
     """Compute the log-mel spectrogram that the networks were trained on.
 
     Pre-emphasis, short-time Fourier transform, Slaney mel bands, decibels, normalisation to
@@ -104,6 +104,7 @@ def log_mel(clip: AudioClip) -> MelSpectrogram:
 
     Args:
         clip: mono audio at 16 kHz.
+        gain: factor of the samples.
 
     Returns:
         Spectrogram with ``1 + N // 200`` columns for ``N`` samples.
@@ -132,7 +133,7 @@ def log_mel(clip: AudioClip) -> MelSpectrogram:
     for start in range(0, num_columns, _BLOCK_COLUMNS):
         block = slice(start, min(start + _BLOCK_COLUMNS, num_columns))
         first = start * _HOP - _FFT_SIZE // 2
-        part = _pre_emphasise(samples, first, (block.stop - start - 1) * _HOP + _FFT_SIZE)
+        part = gain * _pre_emphasise(samples, first, (block.stop - start - 1) * _HOP + _FFT_SIZE)
         frames = np.lib.stride_tricks.sliding_window_view(part, _FFT_SIZE)[::_HOP]
         magnitude = np.abs(np.fft.rfft(frames * hann, axis=1))
         level_db = 20 * np.log10(np.maximum(_FLOOR, filters @ magnitude.T)) - _REFERENCE_DB

@@ -23,8 +23,7 @@ from retalking.ibug68 import lip_opening, mouth_width
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.media import audio
-from retalking.media.mel import log_mel
-from retalking.media.silence import gate_silence, speech_gate
+from retalking.media.hearing import hear
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.networks.load import Parts
@@ -81,9 +80,7 @@ class LiteProbe(Retalker):
             source = Source(reader, max_seconds=self._config.max_seconds)
             analysis = self._analyse(source, Timings(), progress=False)
             speech = audio.load(clip.video)
-            mel = log_mel(speech)
-            if self._config.silence_gate:
-                mel = gate_silence(mel, speech_gate(speech, len(mel)))
+            mel = hear(speech, self._config.silence_gate)
             timeline = build_timeline(
                 analysis.pts,
                 analysis.info.time_base,

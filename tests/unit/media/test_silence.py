@@ -59,8 +59,8 @@ def test_silence_before_and_after_the_speech_is_closed_to_the_very_end() -> None
     assert (gate[40:120] == 1).all()
 
 
-@pytest.mark.parametrize(("level_db", "closes"), [(-56, True), (-48, False), (-30, False)])
-def test_a_pause_is_35_db_below_the_speech(level_db: float, closes: bool) -> None:
+@pytest.mark.parametrize(("level_db", "closes"), [(-56, True), (-44, False), (-30, False)])
+def test_a_pause_is_31_db_below_the_speech(level_db: float, closes: bool) -> None:
     gate = gate_of((2, -15), (0.5, level_db), (1, -15))
     assert (gate[170:190].max() == 0) == closes
 

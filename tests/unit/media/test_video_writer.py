@@ -15,7 +15,8 @@ import pytest
 from scipy.signal import correlate
 
 from retalking.errors import ConfigError, MediaError
-from retalking.media.audio import load, probe_audio, read_blocks
+from retalking.media.audio import load, read_blocks
+from retalking.media.audio_info import probe_audio
 from retalking.media.audio_track import AudioTrack
 from retalking.media.encoding import EncoderOptions, check_output
 from retalking.media.images import save_image
@@ -285,7 +286,9 @@ def test_stereo_stays_stereo(tmp_path: Path) -> None:
         tmp_path / "out.mp4", make_info(), audio=AudioTrack(tmp_path / "v.wav")
     ) as writer:
         writer.write(pictures(25), even_pts(25))
-    got = np.concatenate(list(read_blocks(tmp_path / "out.mp4")), axis=1)[:, 4000:40000]
+    got = np.concatenate(list(read_blocks(probe_audio(tmp_path / "out.mp4"))), axis=1)[
+        :, 4000:40000
+    ]
     matrix = np.corrcoef(np.concatenate([got, channels[:, 4000:40000]]))[:2, 2:]
     np.testing.assert_allclose(matrix, np.eye(2), atol=0.02)
 
