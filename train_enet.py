@@ -254,9 +254,7 @@ def train(config: ENetTraining, job: Job) -> int:
             "critic_updater": critic_updater,
         },
         step=step,
-        open_data=lambda start: read_batches(
-            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
-        ),
+        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )

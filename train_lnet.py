@@ -187,9 +187,7 @@ def train(config: LNetTraining, job: Job) -> int:
         job,
         state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
         step=step,
-        open_data=lambda start: read_batches(
-            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
-        ),
+        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
         observe=lambda scores: schedule.observe(scores.get("sync", float("inf"))),

@@ -208,9 +208,7 @@ def train(config: SyncTraining, job: Job) -> int:
         job,
         state={"net": net, "objective": objective, "ema": ema, "updater": updater},
         step=step,
-        open_data=lambda start: read_batches(
-            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
-        ),
+        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )

@@ -8,10 +8,11 @@ number of ranks do not change the data.
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from torch.utils.data import DataLoader, default_collate
 
 from retalking.errors import ConfigError, RetalkingError
 from retalking.training.distributed import Ranks
+from retalking.training.settings import LoaderSettings
+
+logger = logging.getLogger(__name__)
 
 Sample_co = TypeVar("Sample_co", covariant=True)
 
@@ -65,53 +69,126 @@ _START_METHOD = "spawn" if sys.platform == "win32" else "forkserver"
 """A loader that is forked inherits the locks of this process's threads, and may wait for ever."""
 
 
-class _Guarded:
-    """Draws that hand a mistake over as a value: raised in a worker, it would lose its one line."""
+_OTHER_DRAWS = 1 << 40
+"""Distance to the draw that replaces an unreadable one: far beyond those of any run."""
+_MAX_ATTEMPTS = 8
+_CHECK_S = 5
+
+
+class _Read(NamedTuple):
+    """A sample, or a batch, and what could not be read in its place."""
+
+    value: Any
+    faults: tuple[str, ...]
+
+
+class _Replacing:
+    """Draws of which an unreadable one is replaced, by its number alone; its fault is handed on."""
 
     def __init__(self, draws: Draws[Any]) -> None:
         self._draws = draws
 
     def __getitem__(self, draw: int) -> Any:
-        try:
-            return self._draws[draw]
-        except RetalkingError as error:
-            return error
+        faults: list[str] = []
+        for attempt in range(_MAX_ATTEMPTS):
+            try:
+                return _Read(self._draws[draw + attempt * _OTHER_DRAWS], tuple(faults))
+            except RetalkingError as error:
+                faults.append(str(error))
+                last = error
+        return last  # raised in a worker, it would lose its one line
 
 
 def _collate(samples: list[Any]) -> Any:
-    faults = (sample for sample in samples if isinstance(sample, RetalkingError))
-    return next(faults, None) or default_collate(samples)
+    lost = next((sample for sample in samples if isinstance(sample, RetalkingError)), None)
+    if lost is not None:
+        return lost
+    faults = tuple(fault for sample in samples for fault in sample.faults)
+    return _Read(default_collate([sample.value for sample in samples]), faults)
 
 
 def read_batches(
-    draws: Draws[Any], batch_size: int, start_step: int, num_workers: int, ranks: Ranks
+    draws: Draws[Any], settings: LoaderSettings, start_step: int, ranks: Ranks
 ) -> Generator[Any, None, None]:
     """Yield batches without end, the first one being that of ``start_step``; close it when done.
 
+    A sample that cannot be read is replaced by another, and loader processes that were killed or
+    hang are started anew, both as often as the settings allow.
+
     Args:
         draws: its samples are collated field by field.
-        batch_size: samples per step over all ranks.
+        settings: batch size over all ranks, loader processes (0 loads in this process), tolerance.
         start_step: index of the first step to serve.
-        num_workers: loader processes; 0 loads in this process.
         ranks: decides the share of each batch.
 
     Raises:
         ConfigError: the batch cannot be shared out evenly.
-        RetalkingError: what the data set raises, as it is.
+        RetalkingError: too many samples cannot be read, or loader processes end too often.
     """
-    loader = DataLoader(
-        cast(Any, _Guarded(draws)),
-        batch_sampler=cast(Any, DrawSampler(batch_size, start_step, ranks)),
-        num_workers=num_workers,
-        multiprocessing_context=_START_METHOD if num_workers else None,
+    tolerance = settings.tolerance
+    step, num_bad, restarts = start_step, 0, 0
+    while True:
+        try:
+            batches = iter(_load(draws, settings, step, ranks))
+            while True:
+                batch = wait_for(batches, tolerance.loader_timeout_s)
+                if isinstance(batch, RetalkingError):
+                    raise batch
+                num_bad += len(batch.faults)
+                for fault in batch.faults:
+                    logger.warning("step %d: a sample was replaced: %s", step, fault)
+                if num_bad > tolerance.bad_samples:
+                    raise RetalkingError(
+                        f"{batch.faults[-1]}; {num_bad} samples could not be read, "
+                        f"loop.tolerance.bad_samples allows {tolerance.bad_samples}"
+                    )
+                yield batch.value
+                step, restarts = step + 1, 0
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):  # a fault of the data set, not of its processes
+                raise
+            restarts += 1
+            if restarts > tolerance.loader_restarts:
+                raise RetalkingError(
+                    f"step {step}: {_first_line(error)}; started anew "
+                    f"{tolerance.loader_restarts} times; look for memory that runs out"
+                ) from error
+            logger.warning("step %d: %s; loaders are started anew", step, _first_line(error))
+
+
+def _load(draws: Draws[Any], settings: LoaderSettings, step: int, ranks: Ranks) -> Iterable[Any]:
+    return DataLoader(
+        cast(Any, _Replacing(draws)),
+        batch_sampler=cast(Any, DrawSampler(settings.batch_size, step, ranks)),
+        num_workers=settings.num_workers,
+        multiprocessing_context=_START_METHOD if settings.num_workers else None,
         pin_memory=ranks.device.type == "cuda",
         collate_fn=_collate,
         worker_init_fn=_outlive_first_signal,
+        timeout=_CHECK_S if settings.num_workers else 0,
     )
-    for batch in loader:
-        if isinstance(batch, RetalkingError):
-            raise batch
-        yield batch
+
+
+def wait_for(batches: Iterator[Any], limit_s: float) -> Any:
+    """Return the next batch of a loader that gives up every few seconds.
+
+    With one long time-out PyTorch would notice only at its end that a process was killed.
+
+    Raises:
+        RuntimeError: nothing came within ``limit_s`` seconds, or a loader process ended.
+    """
+    waited_s = 0.0
+    while True:
+        try:
+            return next(batches)
+        except RuntimeError as error:
+            waited_s += _CHECK_S
+            if "DataLoader timed out" not in str(error) or waited_s >= limit_s:
+                raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _outlive_first_signal(_worker: int) -> None:

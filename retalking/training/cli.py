@@ -53,6 +53,13 @@ def launch(
         metavar="KEY=VALUE",
         help="override a setting, such as --set loop.batch_size=8; may be repeated",
     )
+    parser.add_argument(
+        "--allow-change",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="continue although this setting differs from the run folder's; may be repeated",
+    )
     parser.add_argument("--device", choices=get_args(DeviceName), default="auto")
     parser.add_argument(
         "--dry-run",
@@ -75,7 +82,7 @@ def launch(
                 config = config.model_copy(update={"loop": loop})
             _choose_algorithms(config.compute.deterministic)
             seed_everything(config.loop.seed)
-            train(config, Job(folder, ranks))
+            train(config, Job(folder, ranks, tuple(options.allow_change)))
     except RetalkingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,18 +10,16 @@ same bits as one that ran through.
 from __future__ import annotations
 
 import logging
-import math
 import random
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from retalking.config import Schema
@@ -31,35 +29,19 @@ from retalking.training.distributed import Ranks
 from retalking.training.interrupts import heed_signals
 from retalking.training.optimization import ComputeSettings
 from retalking.training.progress import Clock, Progress
-from retalking.training.recorder import open_recorder
-from retalking.training.run_dir import RunDir, open_run_dir
-from retalking.training.state import Stateful, load_state, save_state
+from retalking.training.recorder import Recorder, open_recorder
+from retalking.training.run_dir import RunDir, open_run_dir, own_run_dir
+from retalking.training.scores import average, average_scores, describe_fault, format_values
+from retalking.training.settings import LoopSettings, ToleranceSettings
+from retalking.training.state import Stateful, is_finite, load_state, save_state
 
 logger = logging.getLogger(__name__)
 
 MAY_DIFFER = frozenset(
     {"loop.num_steps", "loop.num_workers", "loop.log_every", "loop.save_every", "loop.keep_last"}
+    | {f"loop.tolerance.{name}" for name in ToleranceSettings.model_fields}
 )
 """Settings that may change when a run is continued, since no update depends on them."""
-
-
-class LoopSettings(Schema):
-    """Length, cadence and data order of a run; cadences count updates."""
-
-    seed: int = Field(ge=0)
-    num_steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    """Samples per update over all ranks and micro-batches."""
-    num_workers: int = Field(ge=0)
-    """Loader processes per rank; 0 loads in the training process."""
-    log_every: int = Field(ge=1)
-    validate_every: int = Field(ge=1)
-    save_every: int = Field(ge=1)
-    keep_last: int = Field(ge=1)
-    """Checkpoints kept besides the best weights."""
-    best_metric: str
-    """Name of the validation metric that chooses the best weights."""
-    best_is: Literal["lowest", "highest"]
 
 
 class TrainingConfig(Schema):
@@ -76,10 +58,12 @@ class Job:
     Attributes:
         run_dir: its folder, on a disk that all ranks see; the same folder continues the run.
         ranks: the processes that train together.
+        may_change: settings that may differ from the folder's this time (``--allow-change``).
     """
 
     run_dir: Path
     ranks: Ranks = field(default_factory=Ranks)
+    may_change: tuple[str, ...] = ()
 
 
 class Validation(NamedTuple):
@@ -97,6 +81,17 @@ class Validation(NamedTuple):
     videos: Mapping[str, Tensor] = MappingProxyType({})
 
 
+@dataclass(frozen=True)
+class _Hooks:
+    """What a trainer hands over; see ``run``."""
+
+    step: Callable[[Any, int], Mapping[str, Tensor]]
+    open_data: Callable[[int], Generator[Any, None, None]]
+    validate: Callable[[], Validation]
+    save_weights: Callable[[Path], None]
+    observe: Callable[[Mapping[str, float]], None] | None
+
+
 def run(
     config: TrainingConfig,
     job: Job,
@@ -110,12 +105,17 @@ def run(
 ) -> int:
     """Train, or continue, until ``config.loop.num_steps`` updates are done or a signal stops it.
 
+    An update whose metrics are not finite is left out and its clips are named in the log; what else
+    a run survives is ``config.loop.tolerance``. Whatever ends it between two updates leaves a
+    checkpoint.
+
     Args:
         config: all settings of the run; kept in the folder and compared on resume.
         job: folder and ranks.
         state: everything that an update changes, by name, already on its device.
         step: makes the update with the given index from a batch on ``job.ranks.device`` and
-            returns scalar metrics, under the same names every time.
+            returns scalar metrics, under the same names every time. It changes no parameter where
+            a gradient is not finite (``Updater.apply``).
         open_data: returns the endless batches of this rank from the given step on.
         validate: judges the current weights; it may use random numbers freely.
         save_weights: writes what inference loads to the given path, complete or not at all, as
@@ -127,68 +127,155 @@ def run(
         The number of updates done so far; fewer than ``num_steps`` after SIGINT or SIGTERM.
 
     Raises:
-        ConfigError: the folder belongs to another configuration, or a setting does not fit.
-        RetalkingError: a metric is not finite (nothing is saved then), or a file cannot be written.
+        ConfigError: the folder is another configuration's or in use, or a setting does not fit.
+        RetalkingError: more faults than are tolerated, or a file cannot be written.
         WeightsError: the checkpoint to continue from is damaged.
     """
-    loop, ranks = config.loop, job.ranks
-    changes: list[str] = []
-    if ranks.is_main:
-        changes = open_run_dir(job.run_dir, config, MAY_DIFFER)
-    ranks.barrier()
-    folder = RunDir(job.run_dir)
-    progress = Progress(loop.num_steps)
-    everything = {**state, "progress": progress}
-    _restore(folder, everything, progress, ranks)
+    ranks = job.ranks
+    with own_run_dir(job.run_dir) if ranks.is_main else nullcontext():
+        changes: list[str] = []
+        if ranks.is_main:
+            changes = open_run_dir(job.run_dir, config, MAY_DIFFER, job.may_change)
+        ranks.barrier()
+        hooks = _Hooks(step, open_data, validate, save_weights, observe)
+        return _Training(config.loop, job, state, hooks).go_on(changes)
 
-    recording = open_recorder(folder.path, progress.step) if ranks.is_main else nullcontext()
-    batches = open_data(progress.step)
-    with recording as recorder, heed_signals() as signals, closing(batches):
-        for change in changes:
-            logger.info("setting changed: %s", change)
-        if progress.step:
-            logger.info("%s  continuing", progress)
-        clock = Clock()
+
+class _Spoilt(Exception):
+    """Batch after batch is not finite, or one spoilt the state: only an older state helps."""
+
+
+class _Training:
+    """A run on its way; all that decides the updates is in ``everything``."""
+
+    def __init__(
+        self, loop: LoopSettings, job: Job, state: Mapping[str, Stateful], hooks: _Hooks
+    ) -> None:
+        self._loop, self._ranks, self._hooks = loop, job.ranks, hooks
+        self._folder = RunDir(job.run_dir)
+        self._progress = Progress(loop.num_steps)
+        self._everything = {**state, "progress": self._progress}
+        self._bad_in_a_row = 0
+        self._between_updates = True
+
+    def go_on(self, changes: Sequence[str]) -> int:
+        """Train from the last checkpoint on, and go back to it as often as is allowed."""
+        _restore(self._folder, self._everything, self._progress, self._ranks)
+        for rollbacks_left in range(self._loop.tolerance.rollbacks, -1, -1):
+            try:
+                return self._train(changes)
+            except _Spoilt as fault:
+                if not rollbacks_left or not self._folder.saved_steps():
+                    raise RetalkingError(f"{fault}; nothing was saved since then") from None
+                left_out = set(self._progress.left_out)
+                _restore(self._folder, self._everything, self._progress, self._ranks)
+                self._progress.left_out |= left_out
+                if self._ranks.is_main:  # so that the same command leaves them out as well
+                    self._save_state()
+        raise AssertionError("unreachable")
+
+    def _train(self, changes: Sequence[str]) -> int:
+        progress, ranks = self._progress, self._ranks
+        recording = open_recorder(self._folder.path, progress.step) if ranks.is_main else None
+        batches = self._hooks.open_data(progress.step)
+        self._bad_in_a_row, self._between_updates = 0, True
+        with recording or nullcontext() as recorder, heed_signals() as signals, closing(batches):
+            for change in changes:
+                logger.info("setting changed: %s", change)
+            if progress.step:
+                logger.info("%s  continuing", progress)
+            try:
+                self._loop_over(batches, recorder, signals)
+            except _Spoilt as fault:
+                logger.warning("%s; only the last checkpoint helps", fault)
+                raise
+            except Exception:
+                if self._between_updates:
+                    self._save_what_is_there()
+                raise
+        ranks.barrier()
+        return progress.step
+
+    def _loop_over(
+        self, batches: Iterator[Any], recorder: Recorder | None, signals: Sequence[str]
+    ) -> None:
+        loop, progress, clock = self._loop, self._progress, Clock()
         stopping = False
         while progress.step < loop.num_steps and not stopping:
-            batch = to_device(clock.next_of(batches), ranks.device)
-            seed_everything(loop.seed, ranks.rank, progress.step)
-            metrics = step(batch, progress.step)
-            means, stopping = _average(metrics, bool(signals), ranks)
-            _check_finite(means, batch, progress.step)
-            progress.step += 1
-            progress.means.add(means)
-
+            stopping = self._update(clock.next_of(batches), bool(signals))
             finished = progress.step == loop.num_steps
             if finished or progress.step % loop.log_every == 0:
                 means, speed = progress.means.take(), clock.take()
                 if recorder:
                     recorder.add_metrics(progress.step, "train", means)
                     recorder.add_metrics(progress.step, "speed", speed)
-                    logger.info("%s  %s  %s", progress, _format(means), _format(speed))
+                    logger.info("%s  %s  %s", progress, format_values(means), format_values(speed))
             if finished or progress.step % loop.validate_every == 0:
-                found = validate()
-                scores = _average_scores(found.metrics, ranks)
-                is_best = progress.improves(scores, loop.best_metric, loop.best_is)
-                if recorder:
-                    recorder.add_metrics(progress.step, "validation", scores)
-                    recorder.add_pictures(progress.step, found.pictures)
-                    recorder.add_videos(progress.step, found.videos)
-                    best = "  (best so far)" if is_best else ""
-                    logger.info("%s  validation: %s%s", progress, _format(scores), best)
-                if recorder and is_best:
-                    save_weights(folder.weights_path("best"))
-                if observe is not None and progress.step % loop.validate_every == 0:
-                    observe(scores)
+                self._validate(recorder)
             if recorder and (finished or stopping or progress.step % loop.save_every == 0):
-                save_weights(folder.weights_path(progress.step))
-                save_state(folder.state_path(progress.step), everything)
-                folder.prune(loop.keep_last)
+                self._hooks.save_weights(self._folder.weights_path(progress.step))
+                self._save_state()
+                self._folder.prune(loop.keep_last)
         if recorder and stopping:
             signal = signals[0] if signals else "a signal to another rank"
             logger.info("%s  stopped by %s; the same command continues", progress, signal)
-    ranks.barrier()
-    return progress.step
+
+    def _update(self, batch: Any, stop: bool) -> bool:
+        """Make the next update, or leave it out; returns whether any rank was asked to stop."""
+        progress, ranks = self._progress, self._ranks
+        if progress.step in progress.left_out:
+            progress.step += 1
+            return average({}, stop, ranks)[1]
+        batch = to_device(batch, ranks.device)
+        seed_everything(self._loop.seed, ranks.rank, progress.step)
+        self._between_updates = False
+        metrics = self._hooks.step(batch, progress.step)
+        means, stopping = average(metrics, stop, ranks)
+        fault = describe_fault(means, batch, progress.step)
+        if fault is None:
+            self._bad_in_a_row = 0
+            progress.means.add(means)
+        else:
+            self._leave_out(fault)
+        progress.step += 1
+        self._between_updates = True
+        return stopping
+
+    def _leave_out(self, fault: str) -> None:
+        self._bad_in_a_row += 1
+        self._progress.left_out.add(self._progress.step)
+        spoilt = not all(is_finite(item.state_dict()) for item in self._everything.values())
+        if self._ranks.mean(torch.tensor(float(spoilt), device=self._ranks.device)) > 0:
+            raise _Spoilt(f"{fault}; the training state is not finite any more")
+        if self._bad_in_a_row > self._loop.tolerance.bad_batches:
+            raise _Spoilt(f"{fault}; {self._bad_in_a_row} such batches in a row")
+        logger.warning("%s; the batch is left out", fault)
+
+    def _validate(self, recorder: Recorder | None) -> None:
+        loop, progress = self._loop, self._progress
+        found = self._hooks.validate()
+        scores = average_scores(found.metrics, self._ranks)
+        is_best = progress.improves(scores, loop.best_metric, loop.best_is)
+        if recorder:
+            recorder.add_metrics(progress.step, "validation", scores)
+            recorder.add_pictures(progress.step, found.pictures)
+            recorder.add_videos(progress.step, found.videos)
+            best = "  (best so far)" if is_best else ""
+            logger.info("%s  validation: %s%s", progress, format_values(scores), best)
+        if recorder and is_best:
+            self._hooks.save_weights(self._folder.weights_path("best"))
+        if self._hooks.observe is not None and progress.step % loop.validate_every == 0:
+            self._hooks.observe(scores)
+
+    def _save_state(self) -> None:
+        save_state(self._folder.state_path(self._progress.step), self._everything)
+
+    def _save_what_is_there(self) -> None:
+        saved = self._progress.step in (0, *self._folder.saved_steps())
+        if self._ranks.is_main and not saved:
+            with suppress(RetalkingError):  # it is the first fault that the user has to hear of
+                self._save_state()
+                logger.warning("%s  saved before the run ends with an error", self._progress)
 
 
 def seed_everything(*numbers: int) -> None:
@@ -211,34 +298,3 @@ def _restore(
         )
     if saved_steps:
         load_state(folder.state_path(newest), everything)
-
-
-def _average(
-    metrics: Mapping[str, Tensor], stop: bool, ranks: Ranks
-) -> tuple[dict[str, float], bool]:
-    """Return the mean of each metric over the ranks, and whether any rank was asked to stop.
-
-    One exchange and one wait for the device per update; it also makes a NaN on one rank stop all.
-    """
-    values = [value.detach().float().reshape(()) for value in metrics.values()]
-    packed = torch.stack([*values, torch.tensor(float(stop), device=ranks.device)])
-    *means, stopping = ranks.mean(packed).tolist()
-    return dict(zip(metrics, means, strict=True)), stopping > 0
-
-
-def _check_finite(means: Mapping[str, float], batch: Batch, step: int) -> None:
-    broken = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
-    if broken:
-        raise RetalkingError(
-            f"step {step}: {', '.join(broken)}; clips of this batch: {', '.join(batch.clip_ids)}; "
-            "nothing was saved since the last checkpoint"
-        )
-
-
-def _average_scores(scores: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
-    on_device = {name: torch.tensor(value, device=ranks.device) for name, value in scores.items()}
-    return _average(on_device, False, ranks)[0]
-
-
-def _format(values: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -123,14 +123,14 @@ class Updater:
         self._scaler.scale(loss / self._compute.accumulate).backward()
 
     def apply(self, step: int) -> Tensor:
-        """Average over ranks, clip, and update the parameters.
+        """Average over ranks, clip, and update the parameters, unless a gradient is not finite.
 
         Args:
             step: index of the update, which sets the learning rate.
 
         Returns:
-            The length of the gradient before clipping. In fp16 it is 0 where the update was
-            skipped because the scaled gradient overflowed, which lowers the scale.
+            The length of the gradient before clipping; not finite where the update was skipped. In
+            fp16 it is 0 then, since a scaled gradient may overflow, which lowers the scale.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._settings, step)
@@ -138,7 +138,8 @@ class Updater:
         self._scaler.unscale_(self._optimizer)
         limit = self._settings.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self._parameters, limit).detach()
-        self._scaler.step(self._optimizer)
+        if self._scaler.is_enabled() or norm.isfinite():
+            self._scaler.step(self._optimizer)
         self._scaler.update()
         return norm.nan_to_num(0, 0, 0) if self._scaler.is_enabled() else norm
 

@@ -49,6 +49,7 @@ class Progress:
         step: number of updates done.
         best: best value of the chosen validation metric so far, or ``None``.
         means: training metrics since the last log line.
+        left_out: steps whose batch is not trained on, since it was not finite before.
     """
 
     def __init__(self, num_steps: int) -> None:
@@ -56,6 +57,7 @@ class Progress:
         self.step = 0
         self.best: float | None = None
         self.means = Means()
+        self.left_out: set[int] = set()
 
     def __str__(self) -> str:
         return f"step {self.step}/{self._num_steps}"
@@ -82,12 +84,18 @@ class Progress:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resume restores."""
-        return {"step": self.step, "best": self.best, "means": self.means.state_dict()}
+        return {
+            "step": self.step,
+            "best": self.best,
+            "means": self.means.state_dict(),
+            "left_out": sorted(self.left_out),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the position."""
         self.step, self.best = state["step"], state["best"]
         self.means.load_state_dict(state["means"])
+        self.left_out = set(state.get("left_out", ()))  # absent in states of older versions
 
 
 class Clock:

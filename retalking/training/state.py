@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from models.weight_files import read_torch_file
 from retalking.errors import WeightsError
@@ -45,6 +47,7 @@ def load_state(path: Path, state: Mapping[str, Stateful]) -> None:
     """
     remedy = "delete this file to continue from the one before it"
     try:
+        _check_sums(path)
         stored = read_torch_file(path)
     except WeightsError as error:
         raise WeightsError(f"cannot resume: {error}; or {remedy}") from None
@@ -58,3 +61,23 @@ def load_state(path: Path, state: Mapping[str, Stateful]) -> None:
         except (RuntimeError, ValueError, KeyError) as error:
             fault = " ".join(str(error).split())
             raise WeightsError(f"{path}: {name} does not fit: {fault:.300}; {remedy}") from None
+
+
+def _check_sums(path: Path) -> None:
+    """Read every entry once: torch.load maps them and would take flipped bits as they are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+        damaged = str(error)
+    if damaged is not None:
+        raise WeightsError(f"{path}: damaged ({damaged})")
+
+
+def is_finite(state: Any) -> bool:
+    """Tell whether no tensor in a nested state holds NaN or infinity."""
+    if isinstance(state, Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, Mapping):
+        return all(is_finite(value) for value in state.values())
+    return not isinstance(state, (list, tuple)) or all(is_finite(value) for value in state)

@@ -28,6 +28,7 @@ from datasets.syncnet import SyncDataSettings, SyncDraws
 from retalking.errors import ConfigError, RetalkingError
 from retalking.training.batches import Draws, read_batches
 from retalking.training.distributed import Ranks
+from retalking.training.settings import LoaderSettings, ToleranceSettings
 
 MODULES = ("lnet", "enet", "dnet", "syncnet", "speech")
 
@@ -78,7 +79,11 @@ def measure_cpu(draws: Draws[Any], count: int = 200) -> float:
 
 def measure_rate(draws: Draws[Any], batch_size: int, num_workers: int, seconds: float) -> float:
     """Return samples per second of the loader, after a warm-up of a few batches."""
-    batches = read_batches(draws, batch_size, 0, num_workers, Ranks())
+    tolerance = ToleranceSettings(
+        bad_samples=0, bad_batches=0, rollbacks=0, loader_restarts=0, loader_timeout_s=600
+    )
+    settings = LoaderSettings(batch_size=batch_size, num_workers=num_workers, tolerance=tolerance)
+    batches = read_batches(draws, settings, 0, Ranks())
     for _ in itertools.islice(batches, 2 + 4 * num_workers):
         pass
     begin, count = time.perf_counter(), 0

@@ -24,6 +24,7 @@ from retalking.errors import ConfigError, MediaError
 from retalking.ibug68 import MIRRORED
 from retalking.training.batches import read_batches
 from retalking.training.distributed import Ranks
+from tests.loaders import loader_settings
 from tests.media import moving_picture
 from tests.stores import write_store
 
@@ -120,7 +121,7 @@ def test_workers_do_not_change_the_batches(folder: Path) -> None:
     draws = LNetDraws(_lnet(folder, augment=LIVELY), 1)
     runs = []
     for workers in (0, 2):
-        batches = read_batches(draws, 4, 5, workers, Ranks())
+        batches = read_batches(draws, loader_settings(4, workers), 5, Ranks())
         runs.append([next(batches) for _ in range(3)])
         batches.close()
     for alone, shared in zip(*runs, strict=True):
@@ -212,7 +213,7 @@ def test_a_corrupt_jpeg_stops_the_loader_with_one_line(folder: Path) -> None:
     ends = np.arange(1, 31) * 4
     for name in ("clip000", "clip001", "clip002"):
         write_part(folder, "lips_32", name, {"data": np.zeros(120, np.uint8), "ends": ends})
-    batches = read_batches(LNetDraws(_lnet(folder), 0), 2, 0, 1, Ranks())
+    batches = read_batches(LNetDraws(_lnet(folder), 0), loader_settings(2, 1), 0, Ranks())
     with pytest.raises(MediaError, match=r"JPEG of frame .* is damaged"):
         next(batches)
 

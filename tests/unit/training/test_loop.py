@@ -25,7 +25,7 @@ from retalking.training.cli import launch
 from retalking.training.distributed import Ranks
 from retalking.training.loop import _restore
 from retalking.training.progress import Progress
-from retalking.training.run_dir import RunDir
+from retalking.training.run_dir import RunDir, own_run_dir
 from tests.unit.training import toy_trainer
 from tests.unit.training.toy_trainer import CONFIG, ToyConfig, main, train
 
@@ -110,9 +110,11 @@ def _wait_for_step(step: int, run_dir: Path, process: BaseProcess) -> None:
 def test_run_folder_after_a_run(config: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     assert main(config, run_dir) == 0
-    names = {file.name for file in run_dir.iterdir() if "tfevents" not in file.name}
+    names = {file.name for file in run_dir.glob("[!.]*") if "tfevents" not in file.name}
     assert names == {
+        "changes.jsonl",
         "config.yaml",
+        "contents.json",
         "environment.json",
         "log.txt",
         "metrics.jsonl",
@@ -325,25 +327,93 @@ def _fault(capsys: pytest.CaptureFixture[str], code: int) -> str:
     return faults[0]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_nan_stops_with_the_clips(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], num_workers: int
+def test_a_batch_that_is_not_finite_is_left_out(config: Path, tmp_path: Path) -> None:
+    run_dir, settings = tmp_path / "run", ("model.batch_norm=false", "nan_draws=[22]")
+    assert main(config, run_dir, *settings, "loop.num_steps=5") == 0
+    before = _final(run_dir)["net"]
+    assert main(config, run_dir, *settings, "loop.num_steps=6") == 0
+    _assert_same(before, _final(run_dir)["net"])
+    assert main(config, run_dir, *settings) == 0
+    assert _final(run_dir)["progress"]["left_out"] == [5]
+    assert _final(run_dir)["net"]["layers.0.weight"].isfinite().all()
+    log = (run_dir / "log.txt").read_text()
+    assert "step 5: l1 is nan" in log
+    assert "clips of this batch: clip20, clip21, clip22, clip23; the batch is left out" in log
+    assert all(record.get("l1", 0) == record.get("l1", 0) for record in _records(run_dir))
+
+
+def test_a_spoilt_state_goes_back_to_the_last_checkpoint(config: Path, tmp_path: Path) -> None:
+    # NaN enters the statistics of batch norm, which no later update mends.
+    settings = ("nan_draws=[22]",)
+    assert main(config, tmp_path / "straight", *settings) == 0
+    log = (tmp_path / "straight" / "log.txt").read_text()
+    assert "state is not finite any more; only the last checkpoint helps" in log
+    final = _final(tmp_path / "straight")
+    assert final["progress"]["left_out"] == [5]
+    assert all(value.isfinite().all() for value in final["net"].values())
+    assert [record["step"] for record in _records(tmp_path / "straight")] == [
+        *(3, 5, 6, 9, 10, 12, 12)
+    ]
+    for num_steps in (7, 12):
+        assert main(config, tmp_path / "parts", *settings, f"loop.num_steps={num_steps}") == 0
+    _assert_same(final["net"], _final(tmp_path / "parts")["net"])
+
+
+def test_bad_batches_without_end_are_one_line(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ("bad_draw=22", f"loop.num_workers={num_workers}")
+    settings = ("model.batch_norm=false", f"nan_draws={[*range(16, 48)]}")
     fault = _fault(capsys, main(config, tmp_path / "run", *settings))
-    assert "step 5: l1 is nan" in fault
-    assert "clips of this batch: clip20, clip21, clip22, clip23" in fault
-    assert RunDir(tmp_path / "run").saved_steps() == [4]
-    assert _final(tmp_path / "run")["net"]["layers.0.weight"].isfinite().all()
+    assert "step 9: l1 is nan" in fault
+    assert "2 such batches in a row" in fault
+    assert "clips of this batch: clip36, clip37" in fault
+    assert _final(tmp_path / "run")["progress"]["left_out"] == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_unreadable_clip_is_one_line(
+def test_unreadable_samples_are_replaced_up_to_a_quota(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], num_workers: int
 ) -> None:
-    settings = ("bad_draw=-9", f"loop.num_workers={num_workers}")
-    fault = _fault(capsys, main(config, tmp_path / "run", *settings))
-    assert fault == "error: clip9: cannot be read"
+    run_dir = tmp_path / "run"
+    unreadable, patient = "unreadable_draws=[9, 17, 33]", "loop.tolerance.bad_samples=9"
+    settings = (unreadable, f"loop.num_workers={num_workers}")
+    fault = _fault(capsys, main(config, run_dir, *settings))
+    assert fault.startswith("error: clip33: cannot be read; 3 samples could not be read")
+    log = (run_dir / "log.txt").read_text()
+    assert "step 2: a sample was replaced: clip9: cannot be read" in log
+    # What was learnt until then is kept, and the same command goes on with a larger quota.
+    assert RunDir(run_dir).saved_steps()[-1] == 8
+    assert main(config, run_dir, *settings, patient) == 0
+    assert main(config, tmp_path / "straight", unreadable, patient) == 0
+    _assert_same(_final(run_dir)["net"], _final(tmp_path / "straight")["net"])
+
+
+def test_two_trainings_do_not_share_a_folder(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with own_run_dir(tmp_path / "run"):
+        fault = _fault(capsys, main(config, tmp_path / "run"))
+    assert f"process {os.getpid()} on " in fault
+    assert "trains in this run folder" in fault
+    assert main(config, tmp_path / "run", "loop.num_steps=1") == 0
+
+
+def test_a_setting_may_be_changed_on_purpose(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert main(config, run_dir, "loop.num_steps=1") == 0
+    arguments = ["--config", str(config), "--run-dir", str(run_dir), "--device", "cpu"]
+    arguments += ["--set", "optimizer.learning_rate=1e-4", "--set", "loop.num_steps=2"]
+    capsys.readouterr()
+    assert "give --allow-change KEY" in _fault(capsys, launch("", ToyConfig, train, arguments))
+    allowed = [*arguments, "--allow-change", "optimizer.learning_rate"]
+    assert launch("", ToyConfig, train, allowed) == 0
+    changes = [json.loads(line) for line in (run_dir / "changes.jsonl").read_text().splitlines()]
+    assert "optimizer.learning_rate: was 0.003, now 0.0001" in [c["change"] for c in changes]
+    wrong = [*arguments, "--allow-change", "optimizer.rate"]
+    fault = _fault(capsys, launch("", ToyConfig, train, wrong))
+    assert "--allow-change optimizer.rate: expected one of" in fault
 
 
 def test_other_configuration_is_refused(

@@ -67,7 +67,8 @@ def test_unfinished_files_are_cleared(tmp_path: Path) -> None:
     for name in (".retalking-0a.part.pt", ".weights-1.safetensors.77.part"):
         (tmp_path / name).touch()
     open_run_dir(tmp_path, Config(rate=1, steps=1), ())
-    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["changes.jsonl", "config.yaml", "contents.json"]
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -147,3 +148,55 @@ def test_state_comes_back_and_misfits_are_named(tmp_path: Path) -> None:
         load_state(file, {"net": net, "ema": net})
     with pytest.raises(WeightsError, match=r"state-1\.pt: net does not fit: .*size mismatch"):
         load_state(file, {"net": nn.Linear(4, 4)})
+
+
+class Inputs(Schema):
+    store: Path
+    init: Path | None
+
+
+def _make_store(folder: Path, parts: int = 1) -> Path:
+    folder.mkdir()
+    np.save(folder / "index.npy", np.array([(b"a", parts)], [("clip", "S4"), ("parts", "<u8")]))
+    return folder
+
+
+def test_paths_may_move_but_not_their_contents(tmp_path: Path) -> None:
+    run, weights = tmp_path / "run", tmp_path / "weights.pth"
+    weights.write_bytes(b"weights")
+    slow = _make_store(tmp_path / "slow")
+    open_run_dir(run, Inputs(store=slow, init=weights), ())
+    fast, copy = slow.rename(tmp_path / "fast"), weights.rename(tmp_path / "copy.pth")
+    moved = Inputs(store=fast, init=copy)
+    changes = open_run_dir(run, moved, ())
+    assert [change.split(":")[0] for change in changes] == ["store", "init"]
+    assert len((run / "changes.jsonl").read_text().splitlines()) == 2
+
+    _make_store(tmp_path / "fuller", parts=3)  # more was prepared for the same clips
+    assert open_run_dir(run, Inputs(store=tmp_path / "fuller", init=copy), ())
+    copy.write_bytes(b"other weights")
+    with pytest.raises(ConfigError, match=r"init: its content is not what it was"):
+        open_run_dir(run, Inputs(store=tmp_path / "fuller", init=copy), ())
+    assert open_run_dir(run, Inputs(store=tmp_path / "fuller", init=copy), (), ["init"])
+
+
+def test_flipped_bits_in_a_state_are_found_or_mean_nothing(tmp_path: Path) -> None:
+    file, net = tmp_path / "state-1.pt", nn.Linear(40, 40)
+    save_state(file, {"net": net})
+    whole, right = file.read_bytes(), net.state_dict()
+    rng = np.random.default_rng(0)
+    num_found = 0
+    for place in rng.integers(len(whole), size=300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        file.write_bytes(damaged)
+        other = nn.Linear(40, 40)
+        try:
+            load_state(file, {"net": other})
+        except WeightsError:
+            num_found += 1
+        else:
+            assert all(
+                torch.equal(right[name], value) for name, value in other.state_dict().items()
+            )
+    assert num_found > 200

@@ -38,6 +38,12 @@ loop:
   keep_last: 2
   best_metric: l1
   best_is: lowest
+  tolerance:
+    bad_samples: 2
+    bad_batches: 1
+    rollbacks: 2
+    loader_restarts: 1
+    loader_timeout_s: 60
 compute:
   precision: fp32
   accumulate: 1
@@ -55,7 +61,8 @@ model:
   dropout: 0.2
   batch_norm: true
 ema_decay: 0.9
-bad_draw: null
+nan_draws: []
+unreadable_draws: []
 """
 
 
@@ -63,8 +70,8 @@ class ToyConfig(TrainingConfig):
     optimizer: OptimizerSettings
     model: ToyNetConfig
     ema_decay: float
-    bad_draw: int | None
-    """A draw that holds NaN; if negative, the draw -bad_draw cannot be read."""
+    nan_draws: tuple[int, ...]
+    unreadable_draws: tuple[int, ...]
 
 
 class ToyBatch(NamedTuple):
@@ -78,14 +85,14 @@ class ToyDraws:
 
     def __init__(self, config: ToyConfig) -> None:
         self._seed = config.loop.seed
-        self._bad = config.bad_draw
+        self._config = config
 
     def __getitem__(self, draw: int) -> ToyBatch:
-        if self._bad is not None and draw == -self._bad:
+        if draw in self._config.unreadable_draws:
             raise MediaError(f"clip{draw}: cannot be read")
         noise = np.random.default_rng((self._seed, draw)).random((3, 8, 8), np.float32)
         picture = torch.from_numpy(noise)
-        if draw == self._bad:
+        if draw in self._config.nan_draws:
             picture = picture * torch.nan
         return ToyBatch(picture, picture.flip(-1), f"clip{draw}")  # type: ignore[arg-type]
 
@@ -149,9 +156,7 @@ def train(config: ToyConfig, job: Job) -> int:
         job,
         state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
         step=step,
-        open_data=lambda start: read_batches(
-            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
-        ),
+        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
         observe=lambda scores: schedule.observe(scores["l1"]),
