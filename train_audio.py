@@ -8,7 +8,7 @@ hundred times those of the lite recipe.
 
 from __future__ import annotations
 
-import sys
+from retalking.script import run_entry_point
 
 import numpy as np
 import torch
@@ -100,4 +100,4 @@ def train(config: AudioTraining, job: Job) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Warm L-Net's audio encoder up.", AudioTraining, train))
+    run_entry_point(lambda: launch("Warm L-Net's audio encoder up.", AudioTraining, train))

@@ -8,9 +8,10 @@ the mapping and the warping network alone, stage 2 everything. The same command 
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from retalking.script import run_entry_point
 
 import torch
 from pydantic import Field
@@ -230,4 +231,4 @@ def train(config: DNetTraining, job: Job) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Train D-Net.", DNetTraining, train))
+    run_entry_point(lambda: launch("Train D-Net.", DNetTraining, train))

@@ -8,8 +8,9 @@ learns to make the sharp frames of what it says. The same command continues a ru
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from retalking.script import run_entry_point
 
 import torch
 from pydantic import Field
@@ -265,4 +266,4 @@ def _sharpness(faces: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Train E-Net.", ENetTraining, train))
+    run_entry_point(lambda: launch("Train E-Net.", ENetTraining, train))

@@ -9,8 +9,9 @@ The same command continues a run. Legend: ``B`` samples, ``T`` frames of each, `
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from retalking.script import run_entry_point
 
 import torch
 from pydantic import Field
@@ -256,4 +257,4 @@ class Judge:
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Train L-Net.", LNetTraining, train))
+    run_entry_point(lambda: launch("Train L-Net.", LNetTraining, train))

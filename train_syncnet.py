@@ -9,9 +9,10 @@ which works with a hundredth of the data.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
+
+from retalking.script import run_entry_point
 
 import torch
 import torch.nn.functional as F
@@ -215,4 +216,4 @@ def train(config: SyncTraining, job: Job) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Train the lip-sync expert.", SyncTraining, train))
+    run_entry_point(lambda: launch("Train the lip-sync expert.", SyncTraining, train))

@@ -1,9 +1,18 @@
-"""Retalking: audio-based lip synchronisation for talking-head video (VideoReTalking)."""
+"""Retalking: audio-based lip synchronisation for talking-head video (VideoReTalking).
 
+Import it before torch: it sets ``OMP_WAIT_POLICY=PASSIVE`` where the user has set nothing.
+"""
+
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retalking.inference.pipeline import Retalker
+
+# Threads of torch's OpenMP runtime spin while they wait: where other programs compute too, they
+# take the processor from those that they wait for, and a job becomes several times slower. The
+# runtime reads the variable when torch is loaded; processes that this one starts inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 __all__ = ["Retalker"]

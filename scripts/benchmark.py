@@ -1,30 +1,38 @@
 """Measure a dubbing job on this machine: time and memory per stage, and what batching gains.
 
     python scripts/benchmark.py --face talk.mp4 --audio speech.wav --profile lite
+    python scripts/benchmark.py --busy --face talk.mp4 --audio speech.wav --profile lite
     python scripts/benchmark.py --batching --profile official --checkpoints DIR --face-analysis lite
 
-The first form runs a whole job; the second runs each network on random pictures, in batches and
-frame by frame as upstream does, alternating in one process. Both print a table and write JSON.
-Unknown flags are those of inference.py.
+The first form runs a whole job; the second runs it beside a busy program on every processor and
+without, with threads that wait passively, as ours do, and with threads that spin, as the OpenMP
+runtime's do by default. The third runs each network on random pictures, in batches and frame by
+frame as upstream does, alternating in one process. All print a table and write JSON. Unknown flags
+are those of inference.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+from retalking.script import run_entry_point
 
 import numpy as np
 import torch
 
-from retalking.errors import RetalkingError
+from retalking.errors import ConfigError, RetalkingError
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.inference.cli import build_parser, configure
 from retalking.inference.config import InferenceConfig
@@ -39,17 +47,23 @@ from retalking.networks.calls import (
 )
 from retalking.networks.load import Parts, load_parts
 from retalking.networks.runner import Run, Runner
-from retalking.script import run_entry_point
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array
 
 Row = dict[str, object]
+
+_WAITING = {
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    # What GNU's runtime does if OMP_WAIT_POLICY is not set; this variable outweighs that one.
+    "spinning": {"GOMP_SPINCOUNT": "300000"},
+}
 
 
 def main() -> int:
     """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
     parser.add_argument("--batching", action="store_true", help="networks only, batched or not")
+    parser.add_argument("--busy", action="store_true", help="job beside other work on all cores")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of --batching")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
     own, rest = parser.parse_known_args()
@@ -63,6 +77,8 @@ def main() -> int:
         config = configure(options)
         if own.batching:
             rows = compare_batching(config, own.rounds)
+        elif own.busy:
+            rows = compare_waiting(rest)
         else:
             rows = measure_job(config, options.face, options.audio)
     except RetalkingError as error:
@@ -98,6 +114,42 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
         }
     )
     return rows
+
+
+def compare_waiting(options: Sequence[str]) -> list[Row]:
+    """Dub in processes of their own, beside other work and without; one row per way to wait."""
+    rows: list[Row] = []
+    for name, environment in _WAITING.items():
+        row: Row = {"threads that wait": name}
+        for beside, num_programs in (("alone", 0), ("beside other work", os.cpu_count() or 1)):
+            with _other_work(num_programs):
+                row[f"ms per frame {beside}"] = _job_in_new_process(options, environment)
+        rows.append(row)
+    return rows
+
+
+@contextmanager
+def _other_work(num_programs: int) -> Iterator[None]:
+    command = [sys.executable, "-c", "while True: pass"]
+    programs = [subprocess.Popen(command) for _ in range(num_programs)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def _job_in_new_process(options: Sequence[str], environment: Mapping[str, str]) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, __file__, *options, "--json", str(result)]
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            raise ConfigError(f"the job ended with code {done.returncode}, see above")
+        return json.loads(result.read_text())["rows"][-1]["ms per frame"]
 
 
 def compare_batching(config: InferenceConfig, rounds: int) -> list[Row]:

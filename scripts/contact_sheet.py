@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from retalking.script import run_entry_point
+
 import numpy as np
 
 from retalking.errors import RetalkingError
@@ -24,7 +26,6 @@ from retalking.media.contact_sheet import draw_contact_sheet, spread_times
 from retalking.media.images import save_image
 from retalking.media.video import VideoReader
 from retalking.rendering.timeline import LengthPolicy, build_timeline
-from retalking.script import run_entry_point
 from retalking.types import Float64Array, UInt8Array
 
 NUM_COLUMNS = 8

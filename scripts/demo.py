@@ -14,13 +14,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from retalking.errors import MediaError, RetalkingError
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
 from retalking.media.audio_info import probe_audio
 from retalking.media.images import save_image
 from retalking.media.video import probe
-from retalking.script import run_entry_point
 from scripts.contact_sheet import compare
 
 SAMPLE = REPOSITORY / "assets" / "sample"

@@ -17,11 +17,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from tqdm import tqdm
 
 from retalking.errors import RetalkingError, WeightsError
 from retalking.locations import CHECKPOINTS
-from retalking.script import run_entry_point
 from retalking.weights.catalogue import (
     CATALOGUE_FILE,
     LOCK_NAME,

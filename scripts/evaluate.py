@@ -26,6 +26,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import read_manifest
 from retalking.evaluation.command_line import (
@@ -50,7 +52,6 @@ from retalking.evaluation.pairs import Shard, read_pairs
 from retalking.evaluation.report import Report
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.inference.profiles import missing_files
-from retalking.script import run_entry_point
 from scripts.judge.command import add_judge_options, judge_lips
 
 

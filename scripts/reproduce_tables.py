@@ -25,6 +25,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.corpora import list_folder, list_hdtf, list_lrs2
 from datasets.prepare.manifest import ClipRow
 from retalking.errors import MediaError
@@ -57,7 +59,6 @@ from retalking.evaluation.variants import (
     reenactment_settings,
 )
 from retalking.inference.config import InferenceConfig
-from retalking.script import run_entry_point
 
 SYNC_METRICS = "lse,expert"
 ALL_METRICS = "fid,cpbd,lse,expert,csim,flicker,seam"

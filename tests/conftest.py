@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from retalking.locations import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
+    import torch  # after `retalking`, which says how torch's threads wait
+
     torch.manual_seed(0)
     np.random.seed(0)
 

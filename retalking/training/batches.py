@@ -14,6 +14,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
+import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
@@ -164,7 +165,7 @@ def _load(draws: Draws[Any], settings: LoaderSettings, step: int, ranks: Ranks) 
         multiprocessing_context=_START_METHOD if settings.num_workers else None,
         pin_memory=ranks.device.type == "cuda",
         collate_fn=_collate,
-        worker_init_fn=_outlive_first_signal,
+        worker_init_fn=_begin_worker,
         timeout=_CHECK_S if settings.num_workers else 0,
     )
 
@@ -191,7 +192,8 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _outlive_first_signal(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
+    cv2.setNumThreads(1)  # as the loader does for torch: the workers share the processors
     # Ctrl-C and a scheduler's SIGTERM reach all processes; the trainer still needs its loaders for
     # the step that it finishes, and ends them itself. A second SIGTERM is meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import av
 import cv2
 import numpy as np
@@ -29,7 +31,6 @@ from retalking.face.detection import CascadeDetector, intersection_over_union
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, LiteLandmarker, face_boxes
 from retalking.face.tracking import track_faces
 from retalking.ibug68 import OUTER_EYE_CORNERS, lip_opening
-from retalking.script import run_entry_point
 from retalking.types import FloatArray, FrameChunk
 
 CHUNK_FRAMES = 16

@@ -14,6 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import numpy as np
 
 from retalking.coefficients.basis import (
@@ -208,4 +210,4 @@ def pick_templates(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_entry_point(main)

@@ -29,6 +29,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import av
 import cv2
 import mediapipe
@@ -215,4 +217,4 @@ def touches(box: np.ndarray, faces_px: np.ndarray) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_entry_point(main)

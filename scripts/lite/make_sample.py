@@ -18,6 +18,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import cv2
 import numpy as np
 import skimage.data
@@ -27,7 +29,6 @@ from retalking.files import check_writable
 from retalking.media.encoding import EncoderOptions
 from retalking.media.images import save_image
 from retalking.media.video_writer import VideoWriter
-from retalking.script import run_entry_point
 from retalking.types import Float64Array, UInt8Array, VideoInfo
 
 TEXT = "Hello! I was a photograph. Now my mouth follows this voice, word by word."

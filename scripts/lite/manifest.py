@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.manifest import ClipRow, write_manifest
 from retalking.errors import ConfigError, RetalkingError
 
@@ -83,4 +85,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

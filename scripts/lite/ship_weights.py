@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import torch
 from torch import nn
 
@@ -24,7 +26,6 @@ from models.lnet import LNet
 from models.syncnet import SyncExpert
 from models.weight_files import read_metadata
 from retalking.errors import RetalkingError, WeightsError
-from retalking.script import run_entry_point
 
 SHIPPED: tuple[type[nn.Module], ...] = (AudioOpening, DNet, ENet, LNet, SyncExpert)
 

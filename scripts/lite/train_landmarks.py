@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from retalking.script import run_entry_point
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -138,4 +140,4 @@ def compute_losses(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_entry_point(main)

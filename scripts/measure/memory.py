@@ -17,6 +17,8 @@ import wave
 from collections.abc import Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import numpy as np
 
 from retalking.errors import RetalkingError
@@ -25,7 +27,6 @@ from retalking.media import audio
 from retalking.media.encoding import EncoderOptions
 from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
-from retalking.script import run_entry_point
 
 _CHUNK_FRAMES = 16
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from retalking.script import run_entry_point
+
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -24,7 +26,6 @@ from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
 from models.syncnet import SyncExpert, SyncNet
-from retalking.script import run_entry_point
 from third_party.arcface.network import ArcFace
 from third_party.face3d.network import Face3D
 from third_party.ganimation.network import GANimation

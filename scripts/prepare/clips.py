@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import ClipRow, read_manifest
@@ -138,4 +140,4 @@ def print_account(folder: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.extend import enhance_lips, extend_store
 from datasets.store.format import ENHANCED, read_store_info
 from models import weights
@@ -48,4 +50,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

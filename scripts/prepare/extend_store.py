@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 from datasets.prepare.extend import (
     Compute,
     estimate_lite_coefficients,
@@ -106,4 +108,4 @@ def _neutral(options: argparse.Namespace, runner: Runner) -> Compute:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

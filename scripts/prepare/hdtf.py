@@ -11,9 +11,10 @@ fetched and cut by its users, for example with github.com/universome/HDTF.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from retalking.script import run_entry_point
 
 from datasets.prepare.corpora import list_hdtf
 from scripts.prepare.clips import add_store_options, run
@@ -29,4 +30,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

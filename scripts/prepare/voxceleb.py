@@ -13,9 +13,10 @@ coefficients --profile official``.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from retalking.script import run_entry_point
 
 from datasets.prepare.corpora import list_voxceleb
 from scripts.prepare.clips import add_store_options, run
@@ -32,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from retalking.script import EXIT_BROKEN_PIPE, run_entry_point
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

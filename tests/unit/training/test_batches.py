@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import pytest
 import torch
 from torch import Tensor
@@ -136,6 +137,18 @@ def test_loader_outlives_the_signal_that_stops_the_trainer_but_not_a_second_one(
             os.kill(worker.pid, signal.SIGTERM)
             worker.join(10)
         assert worker.exitcode == -signal.SIGTERM
+
+
+class ThreadsOfOpenCv:
+    """Draws that tell how many threads OpenCV uses where they are made."""
+
+    def __getitem__(self, draw: int) -> int:
+        return cv2.getNumThreads()
+
+
+def test_a_loader_process_uses_one_thread_of_opencv() -> None:
+    with closing(read_batches(ThreadsOfOpenCv(), loader_settings(1, 1), 0, Ranks())) as batches:
+        assert next(batches).item() == 1
 
 
 def test_split_cuts_every_field() -> None:
