@@ -133,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     edit = parser.add_argument_group("what the face does")
     _flag(edit, "exp-img", "neutral | smile | neutral:smile:0.4 | picture", type=str)
     _flag(edit, "up-face", "original | sad | angry | surprise", type=str)
-    _flag(edit, "reference-source", "what D-Net edits: current | quiet | first frame", type=str)
+    _flag(edit, "reference-source", "current | quiet | first | warped", type=str)
     _switch(edit, "one-shot", "the same as --reference-source first")
     _switch(edit, "static", "use the first frame only")
     _switch(edit, "without-rl1", "upper face from E-Net, not the original pixels")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from retalking.config import Schema
 from retalking.locations import CHECKPOINTS
+from retalking.mouth.networks.reference_choice import ReferenceSource
 from retalking.networks.runner import DeviceName, Precision
 from retalking.rendering.timeline import LengthPolicy
 
@@ -18,7 +19,6 @@ Border = Annotated[int, Field(ge=-1)]
 FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
 FourBorders = tuple[Border, Border, Border, Border]
 SEEDED = Path("seeded")
-ReferenceSource = Literal["current", "quiet", "first"]
 Restorer = Literal["gfpgan", "gpen", "none"]
 _ANALYSIS_FIELDS = {
     "face_analysis",
@@ -134,7 +134,7 @@ class InferenceConfig(Schema):
     def weight_files(self) -> list[Path]:
         """Return the files that this configuration loads, but for those of face-alignment."""
         wanted = [
-            (self.dnet, True),
+            (self.used_dnet, True),
             (self.lnet, self.enet != SEEDED),
             (self.enet, True),
             (self.face3d, self.uses_face3d),
@@ -148,8 +148,13 @@ class InferenceConfig(Schema):
 
     @property
     def references_from(self) -> ReferenceSource:
-        """Which frame D-Net edits; ``one_shot`` is another word for ``first``."""
+        """Where references come from; ``one_shot`` is another word for ``first``."""
         return "first" if self.one_shot else self.reference_source
+
+    @property
+    def used_dnet(self) -> Path | None:
+        """D-Net's file, if the references need it."""
+        return None if self.references_from == "warped" else self.dnet
 
     @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:

@@ -31,12 +31,7 @@ from retalking.media.prefetch import WriteBehind, read_ahead
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
-from retalking.mouth.networks.reference_frames import (
-    choose_first_frame,
-    choose_quiet_frames,
-    enlargement,
-    read_reference_frames,
-)
+from retalking.mouth.networks.reference_choice import find_references
 from retalking.networks.load import Parts, load_parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.finished_frames import FinishedFrames
@@ -87,7 +82,8 @@ class Retalker:
         """
         self._config = config
         self._encoder = EncoderOptions(config.codec, config.crf, config.preset)
-        self._parts = parts or load_parts(config)
+        parts = parts or load_parts(config)
+        self._parts = parts if config.used_dnet else dataclasses.replace(parts, dnet=None)
 
     @classmethod
     def from_profile(cls, profile: str = "auto", **options: object) -> Retalker:
@@ -228,30 +224,25 @@ class Retalker:
     def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
         config, track = self._config, analysis.track
         anchors = lip_anchors(track.landmarks_px) if config.nosmooth else smooth_anchors(track)
-        dnet, chosen, frames, scale_ratio = self._parts.dnet, config.references_from, None, 1.0
-        if dnet is None:
-            if chosen == "first" or config.exp_img != "neutral":
-                logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
-            chosen = "quiet"
-        if chosen != "current":
-            first = chosen == "first"
-            index = choose_first_frame(track) if first else choose_quiet_frames(analysis)
-            frames = read_reference_frames(source, analysis, anchors, index, enlargement(dnet))
-        if chosen == "first":
+        dnet, chosen, scale_ratio = self._parts.dnet, config.references_from, 1.0
+        if dnet is None and (chosen == "first" or config.exp_img != "neutral"):
+            logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
+        if dnet is not None and chosen == "first":
             everyone = analysis.coefficients.rows(track.detected)
             scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
-        # The first frame's surroundings are not those of the others.
-        edited = dnet is not None and chosen != "first"
+        pads = Pads(*config.pads)
+        # Other references are not where the face is in the frame, and nor are their surroundings.
+        in_place = chosen == "warped" or (dnet is not None and chosen != "first")
         return RenderOptions(
             template=self._expression(),
             anchors_px=anchors,
-            pads=Pads(*config.pads),
+            pads=pads,
             up_face=config.up_face,
             whole_face=config.without_rl1,
             reference_strength=config.reference_enhancer_strength,
-            keep_surroundings=edited and config.reference_surroundings == "source",
+            keep_surroundings=in_place and config.reference_surroundings == "source",
             restorer_strength=config.restorer_strength,
-            reference_frames=frames,
+            references=find_references(chosen, source, analysis, anchors, dnet, pads),
             scale_ratio=scale_ratio,
         )
 

@@ -133,7 +133,7 @@ def load_parts(config: InferenceConfig) -> Parts:
             if basis is None
             else basis.templates
         ),
-        dnet=_load_dnet(files, config.dnet),
+        dnet=_load_dnet(files, config.used_dnet),
         enet=_load_enet(files, config.enet, config.lnet),
         reference_enhancer=restorers[enhancer],
         restorer=restorers[restorer],

@@ -41,6 +41,7 @@ from retalking.mouth.networks.references import (
     template_of,
 )
 from retalking.mouth.networks.surroundings import Surroundings
+from retalking.mouth.networks.warped_references import WarpedReferences
 from retalking.networks.calls import (
     RESTORED_PX,
     change_upper_face,
@@ -88,8 +89,8 @@ class RenderOptions:
         whole_face: take the upper face from E-Net too.
         reference_strength: of the reference enhancer, 0..1.
         restorer_strength: of the mouth restorer, 0..1.
-        reference_frames: what D-Net edits in place of the frame itself, and the references of a
-            job without D-Net.
+        references: what D-Net edits in place of the frame itself, and the references of a job
+            without D-Net.
         scale_ratio: factor of the crop scale, see ``crop_scale_ratio``.
         keep_surroundings: whether D-Net's references show the frame itself around the face.
     """
@@ -101,7 +102,7 @@ class RenderOptions:
     whole_face: bool = False
     reference_strength: float = 1.0
     restorer_strength: float = 1.0
-    reference_frames: ReferenceFrames | None = None
+    references: ReferenceFrames | WarpedReferences | None = None
     scale_ratio: float = 1.0
     keep_surroundings: bool = False
 
@@ -186,16 +187,16 @@ class Renderer:
         run = parts.runner.for_frames(numbers)
         crops = self._analysis.crops[source]
         if parts.dnet is None:
-            assert options.reference_frames is not None
-            rgb, anchors = options.reference_frames.of(source)
+            assert options.references is not None
+            rgb, anchors = options.references.of(source)
             return References(rgb, anchors, np.zeros_like(anchors), None, np.empty((0, 2, 3)))
         with self._timings.measure("D-Net", len(source)):
             factor = enlargement(parts.dnet)
             crops = enlarge_crops(crops, factor)
-            if options.reference_frames is None:
+            if options.references is None:
                 faces = _cut_each(frames, crops, factor * STABILISER_PX)
             else:
-                faces, _ = options.reference_frames.of(source)
+                faces, _ = options.references.of(source)
             windows = coefficient_windows(
                 self._analysis.coefficients,
                 source,

@@ -125,6 +125,13 @@ def test_d_net_edits_quiet_frames(job: Job, still_parts: Parts) -> None:
     assert all(any(torch.equal(picture, frame) for frame in own) for picture in pictures)
 
 
+def test_a_warped_quiet_frame_needs_no_d_net(job: Job, still_parts: Parts, clip: Path) -> None:
+    source, dubbed = read_frames(clip), job(reference_source="warped")
+    assert still_parts.dnet.windows == []
+    assert (source != dubbed).any(axis=(1, 2, 3)).all()
+    assert np.array_equal(job(reference_source="warped", chunk_size=3), dubbed)
+
+
 def test_surroundings_of_references_are_those_of_the_source(job: Job, still_parts: Parts) -> None:
     class Black(StillDNet):
         def forward(self, image: torch.Tensor, coefficients: torch.Tensor) -> DNetOutput:
