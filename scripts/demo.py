@@ -21,7 +21,7 @@ from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
 from retalking.media.audio_info import probe_audio
 from retalking.media.images import save_image
-from retalking.media.video import probe
+from retalking.media.video_info import probe
 from scripts.contact_sheet import compare
 
 SAMPLE = REPOSITORY / "assets" / "sample"

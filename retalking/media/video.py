@@ -1,94 +1,37 @@
 """Frames of a video or still image: upright RGB with exact timestamps, a bounded number at a time.
 
-Colours are converted with the matrix and range of the stream's tags. Untagged video is read as
-BT.601 limited range, as FFmpeg and OpenCV read it, and more than 8 bits are rounded to 8.
+Of more than 8 bits, 8 are kept.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
 import av
+import av.error
 import numpy as np
-from av.stream import Disposition
-from av.video.reformatter import ColorRange
 
 from retalking.errors import MediaError
+from retalking.media.colors import to_rgb
 from retalking.media.container import decode_frames, open_input
-from retalking.media.images import is_still_image, load_image
+from retalking.media.images import load_image
 from retalking.media.orientation import Orientation
-from retalking.types import ColorTags, FrameChunk, IntArray, UInt8Array, VideoInfo
+from retalking.media.tracks import video_stream
+from retalking.media.video_info import STILL_IMAGE_RATE, probe
+from retalking.types import FrameChunk, IntArray, UInt8Array
 
 _log = logging.getLogger(__name__)
 
-_STILL_IMAGE_RATE = Fraction(25)
-_UNKNOWN_TIME_BASE = Fraction(1, 90000)
-_HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)
 _REWIND_BYTES = 256 * 2**20
 """Decoded pixels that playing backward may hold."""
 _SEEK_MARGINS_S = (0.0, 2.0, 12.0)
 """How much earlier to aim when frames right after a key frame need the group before it."""
-
-
-def probe(path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> VideoInfo:
-    """Describe a video, or a still image as a video of one frame.
-
-    Args:
-        path: any container and codec FFmpeg reads, or an image.
-        still_image_rate: frames per second of a still image.
-
-    Raises:
-        MediaError: unreadable, or without a video stream that can be decoded.
-    """
-    if path.is_file() and is_still_image(path):
-        height, width = load_image(path).shape[:2]
-        return VideoInfo(
-            path=path,
-            width_px=width,
-            height_px=height,
-            rotation_deg=0,
-            time_base=1 / still_image_rate,
-            frame_rate=still_image_rate,
-            num_frames=1,
-            is_image=True,
-            color=ColorTags(range=int(ColorRange.JPEG), space=0),
-        )
-    with open_input(path) as container:
-        stream = _video_stream(container, path)
-        frame = next(decode_frames(container, stream, path), None)
-        if frame is None:
-            raise MediaError(f"{path}: no frame of its video can be decoded")
-        if max(part.bits for part in frame.format.components) > 8:
-            hdr = " HDR" if frame.color_trc in _HDR_TRANSFERS else ""
-            _log.warning("%s:%s video of more than 8 bits is processed in 8 bits", path, hdr)
-        turn = Orientation(frame)
-        width, height = frame.width, frame.height
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        if turn.transposed:
-            width, height, aspect = height, width, 1 / aspect
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-        return VideoInfo(
-            path=path,
-            width_px=width,
-            height_px=height,
-            rotation_deg=turn.clockwise_deg,
-            time_base=stream.time_base or _UNKNOWN_TIME_BASE,
-            frame_rate=rate if rate and rate <= 1000 else _STILL_IMAGE_RATE,
-            num_frames=stream.frames or None,
-            color=ColorTags(
-                range=int(frame.color_range),
-                primaries=int(frame.color_primaries),
-                transfer=int(frame.color_trc),
-                space=int(frame.colorspace),
-            ),
-            sample_aspect_ratio=aspect,
-        )
 
 
 class VideoReader:
@@ -98,7 +41,7 @@ class VideoReader:
     same however it is reached.
     """
 
-    def __init__(self, path: Path, still_image_rate: Fraction = _STILL_IMAGE_RATE) -> None:
+    def __init__(self, path: Path, still_image_rate: Fraction = STILL_IMAGE_RATE) -> None:
         self.info = probe(path, still_image_rate)
         self._image = load_image(path) if self.info.is_image else None
         self._orientation: Orientation | None = None
@@ -223,10 +166,13 @@ class VideoReader:
         """Frames from the start, or from the key frame before tick ``target``."""
         self._resources.close()
         container = self._resources.enter_context(open_input(self.info.path))
-        stream = _video_stream(container, self.info.path)
+        stream = video_stream(container, self.info.path)
         stream.thread_type = "AUTO"
-        if target is not None:
-            container.seek(target, stream=stream)
+        if target is not None and stream.codec_context.pix_fmt != "pal8":
+            # A palette is stored where it changes, not with every key frame; raw streams of some
+            # codecs cannot be sought in. Both are decoded from the start again.
+            with suppress(av.error.FFmpegError):
+                container.seek(target, stream=stream)
         # AVI stores no presentation times, and FFmpeg guesses them wrong for codecs that reorder.
         reorders = stream.codec_context.name in ("h264", "hevc")
         unknown_times = container.format.name == "avi" and reorders
@@ -242,21 +188,7 @@ class VideoReader:
         turn = self._orientation
         size = (self.info.width_px, self.info.height_px)
         width, height = size[::-1] if turn.transposed else size
-        rgb = frame.reformat(width, height, "rgb24", dst_color_range=ColorRange.JPEG)
-        return turn.apply(rgb.to_ndarray().astype(np.uint8, copy=False))
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    streams = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic  # cover art of music
-    ]
-    if not streams:
-        raise MediaError(f"{path}: has no video stream")
-    if streams[0].codec_context is None:
-        raise MediaError(f"{path}: its video codec is not supported; convert it to H.264")
-    return streams[0]
+        return turn.apply(to_rgb(frame, width, height))
 
 
 def _find_frame(

@@ -17,7 +17,8 @@ from PIL import Image
 from retalking.errors import MediaError
 from retalking.media import video
 from retalking.media.images import save_image
-from retalking.media.video import VideoReader, probe
+from retalking.media.video import VideoReader
+from retalking.media.video_info import probe
 from tests.media import moving_picture, speech_like, tone, write_audio, write_video
 
 
