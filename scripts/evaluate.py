@@ -48,10 +48,11 @@ from retalking.evaluation.lite.suite import run_lite_suite
 from retalking.evaluation.merging import merge
 from retalking.evaluation.methods import Method
 from retalking.evaluation.metric_choice import METRIC_NAMES
-from retalking.evaluation.pairs import Shard, read_pairs
+from retalking.evaluation.pairs import read_pairs
 from retalking.evaluation.report import Report
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.inference.profiles import missing_files
+from retalking.shard import Shard
 from scripts.judge.command import add_judge_options, judge_lips
 
 

@@ -44,7 +44,7 @@ from retalking.evaluation.command_line import (
     show,
 )
 from retalking.evaluation.methods import Method
-from retalking.evaluation.pairs import Pair, Shard, Talk, make_unpaired, read_pairs
+from retalking.evaluation.pairs import Pair, Talk, make_unpaired, read_pairs
 from retalking.evaluation.result_folder import write_json
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.evaluation.user_study.ratings import aggregate
@@ -59,6 +59,7 @@ from retalking.evaluation.variants import (
     reenactment_settings,
 )
 from retalking.inference.config import InferenceConfig
+from retalking.shard import Shard
 
 SYNC_METRICS = "lse,expert"
 ALL_METRICS = "fid,cpbd,lse,expert,csim,flicker,seam"

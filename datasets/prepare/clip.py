@@ -139,7 +139,8 @@ class ClipPreparer:
             lips = lip_crops(smooth_anchors(track), Pads())
             stabiliser = stabiliser_crops(track, FRAME_RATE)
             clips: list[PreparedClip] = []
-            for run in self._find_runs(track, row):
+            held_out = round((1 - row.val_share) * len(track))
+            for run in self._find_runs(track, row, held_out):
                 view = _Run(
                     frames[run],
                     times_s[frames[run]],
@@ -147,7 +148,8 @@ class ClipPreparer:
                     lips[run],
                     stabiliser[run],
                 )
-                numbers, notes = self._describe(view, row)
+                split = "val" if run.start >= held_out else row.split
+                numbers, notes = self._describe(view, row, split)
                 if speech is not None and mel is not None:
                     offset_s = row.audio_offset_s + lead_s
                     offset_s += self._correct_offset(numbers, offset_s, mel, row, notes)
@@ -170,9 +172,9 @@ class ClipPreparer:
             raise MediaError(f"{row.media}: has no speech, which this store needs")
         return None
 
-    def _find_runs(self, track: FaceTrack, row: ClipRow) -> list[slice]:
+    def _find_runs(self, track: FaceTrack, row: ClipRow, held_out: int) -> list[slice]:
         changes = (np.diff(track.shot_id) != 0) | (np.diff(track.detected) != 0)
-        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(track)]
+        edges = sorted({0, *(np.flatnonzero(changes) + 1).tolist(), held_out, len(track)})
         runs = [slice(a, b) for a, b in itertools.pairwise(edges) if track.detected[a]]
         longest = max((run.stop - run.start for run in runs), default=0)
         if longest < self._settings.min_frames:
@@ -182,7 +184,9 @@ class ClipPreparer:
             )
         return [run for run in runs if run.stop - run.start >= self._settings.min_frames]
 
-    def _describe(self, view: _Run, row: ClipRow) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    def _describe(
+        self, view: _Run, row: ClipRow, split: str
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         track = view.track
         depth = track.depth_px if track.depth_px is not None else np.zeros((len(track), 68))
         numbers: dict[str, np.ndarray] = {
@@ -201,7 +205,7 @@ class ClipPreparer:
         notes = {
             "media": str(row.media),
             "identity": row.identity,
-            "split": row.split,
+            "split": split,
             "licence": row.licence,
             "lip_native_px": f"{native_size(view.lip_crops, LIP_PX):.1f}",
             "stabiliser_native_px": f"{native_size(view.stabiliser_crops, STABILISER_PX):.1f}",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.prepare.manifest import ClipRow, list_media
 from retalking.errors import ConfigError
 
+_LEAST_VAL_SHARE = 0.1
+
 
 def list_folder(folder: Path, licence: str, val_every: int) -> list[ClipRow]:
     """List any folder of videos; the folder that holds a video names the person.
+
+    Where there is one person alone, some videos are for validation, or the end of the only one.
 
     Args:
         folder: searched with all its subfolders.
@@ -25,12 +31,34 @@ def list_folder(folder: Path, licence: str, val_every: int) -> list[ClipRow]:
             clip=str(media.relative_to(folder).with_suffix("")),
             media=media,
             identity=_person(media, folder),
-            split=_split(_person(media, folder), val_every),
+            split="train",
             licence=licence,
         )
         for media in list_media(folder)
     ]
+    if val_every:
+        rows = _hold_out(rows, val_every)
     return _filled(rows, folder, "videos (.mp4, .mkv, ...)")
+
+
+def _hold_out(rows: list[ClipRow], val_every: int) -> list[ClipRow]:
+    """Give persons, else videos, else the end of the one video to validation."""
+    if len(rows) == 1:
+        return [replace(rows[0], val_share=max(1 / val_every, _LEAST_VAL_SHARE))]
+    several = len({row.identity for row in rows}) > 1
+    chosen = _choose([row.identity if several else row.clip for row in rows], val_every)
+    return [
+        replace(row, split="val") if (row.identity if several else row.clip) in chosen else row
+        for row in rows
+    ]
+
+
+def _choose(names: Collection[str], val_every: int) -> set[str]:
+    """Choose some names for validation, at least one and not all."""
+    chosen = {name for name in names if _split(name, val_every) == "val"}
+    if chosen and chosen != set(names):
+        return chosen
+    return {min(names, key=lambda name: (zlib.crc32(name.encode()), name))}
 
 
 def list_voxceleb(folder: Path, val_every: int = 100) -> list[ClipRow]:

@@ -3,7 +3,8 @@
 Columns: ``clip`` (unique name), ``media``, ``identity``, ``split``, ``licence``; optional ``audio``
 (another file with the speech, or ``none`` for a clip without speech), ``frame_rate`` (blank: what
 the file says), ``audio_offset_s`` (added to the time of the audio to bring it in step with the
-lips) and ``notes``. Relative paths start at the manifest's folder.
+lips), ``val_share`` (last share of the video that is for validation) and ``notes``. Relative paths
+start at the manifest's folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from retalking.errors import ConfigError
 from retalking.files import replacing
 
 REQUIRED = ("clip", "media", "identity", "split", "licence")
-OPTIONAL = ("audio", "frame_rate", "audio_offset_s", "notes")
+OPTIONAL = ("audio", "frame_rate", "audio_offset_s", "val_share", "notes")
 NO_AUDIO = "none"
 MEDIA_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg"})
 
@@ -37,6 +38,7 @@ class ClipRow:
         has_audio: false for a clip without speech.
         frame_rate: frames per second, ``None`` for what the file says.
         audio_offset_s: added to the time of the audio; positive delays it.
+        val_share: last share of the video whose frames are of the split ``val``, below 1.
         notes: anything.
     """
 
@@ -49,6 +51,7 @@ class ClipRow:
     has_audio: bool = True
     frame_rate: float | None = None
     audio_offset_s: float = 0.0
+    val_share: float = 0.0
     notes: str = ""
 
 
@@ -147,6 +150,9 @@ def _parse(values: dict[str, str | None], path: Path, line: int) -> ClipRow:
     rate = _number(fields.get("frame_rate", ""), "frame_rate", place)
     if rate is not None and rate <= 0:
         raise ConfigError(f"{place}: frame_rate: got {rate:g}, expected more than 0")
+    val_share = _number(fields.get("val_share", ""), "val_share", place) or 0.0
+    if not 0 <= val_share < 1:
+        raise ConfigError(f"{place}: val_share: got {val_share:g}, expected 0 to below 1")
     return ClipRow(
         clip=fields["clip"],
         media=path.parent / fields["media"],
@@ -157,6 +163,7 @@ def _parse(values: dict[str, str | None], path: Path, line: int) -> ClipRow:
         has_audio=audio != NO_AUDIO,
         frame_rate=rate,
         audio_offset_s=_number(fields.get("audio_offset_s", ""), "audio_offset_s", place) or 0.0,
+        val_share=val_share,
         notes=fields.get("notes", ""),
     )
 

@@ -31,6 +31,7 @@ from datasets.store.format import (
 )
 from datasets.store.index import build_index, check_names
 from retalking.errors import ConfigError, FaceNotFoundError, MediaError, RetalkingError
+from retalking.shard import Shard
 
 _AHEAD = 4  # rows handed out per worker; keeps memory small for corpora of any size
 
@@ -60,8 +61,13 @@ def prepare_store(
     settings: PreparationSettings,
     num_workers: int,
     observe: Callable[[Outcome, int], None] = lambda outcome, num_done: None,
+    shard: Shard = Shard(),  # noqa: B008 - frozen
+    retry: bool = False,
 ) -> list[Outcome]:
     """Prepare what is not yet prepared, then write index and report.
+
+    Several machines may share out one store by shards; the one that ends last writes the index of
+    all, and a call after the last finds nothing left to do but that.
 
     Args:
         folder: of the store; made if missing. The same call goes on after an interruption.
@@ -69,9 +75,11 @@ def prepare_store(
         settings: the same ones for all clips of a store.
         num_workers: processes; 0 works in this one.
         observe: told of each outcome and how many there are so far.
+        shard: share of the rows to prepare here.
+        retry: try rows again that were left out before.
 
     Returns:
-        The outcome of every row.
+        The outcome of every row of the shard.
 
     Raises:
         ConfigError: two clips have one name, a name is too long, or the store was begun with other
@@ -83,9 +91,9 @@ def prepare_store(
     _open_store(folder, settings)
     outcomes: list[Outcome] = []
     open_rows: list[ClipRow] = []
-    for row in rows:
+    for row in shard.of(rows):
         known = _read_outcome(folder, row.clip)
-        if known is None:
+        if known is None or (retry and known.reason):
             open_rows.append(row)
         else:
             outcomes.append(known)
@@ -94,14 +102,14 @@ def prepare_store(
         for outcome in _prepare_all(folder, open_rows, settings, num_workers):
             outcomes.append(outcome)
             observe(outcome, len(outcomes))
-    except KeyboardInterrupt:
-        _finish(folder, outcomes, begin)  # what there is can be used
-        raise
-    _finish(folder, outcomes, begin)
+    finally:
+        _finish(folder, rows, begin)  # after an interruption as well: what there is can be used
     return outcomes
 
 
-def _finish(folder: Path, outcomes: Sequence[Outcome], begin: float) -> None:
+def _finish(folder: Path, rows: Sequence[ClipRow], begin: float) -> None:
+    found = (_read_outcome(folder, row.clip) for row in rows)
+    outcomes = [outcome for outcome in found if outcome is not None]
     build_index(folder, [name for outcome in outcomes for name in outcome.clips])
     write_report(folder, outcomes, time.monotonic() - begin)
 

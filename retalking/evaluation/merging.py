@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from retalking.errors import ConfigError
-from retalking.evaluation.pairs import Shard
 from retalking.evaluation.report import Report, summarise
 from retalking.evaluation.result_folder import Problems, ResultFolder, differences
 from retalking.evaluation.tally import Tally
 from retalking.metrics.metric import Metric
+from retalking.shard import Shard
 
 
 def merge(folders: Sequence[Path], out: Path, metrics: Mapping[str, Metric]) -> Report:

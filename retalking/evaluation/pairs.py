@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -137,33 +136,6 @@ def _shifted(order: Sequence[Talk], shift: int) -> Iterator[tuple[Talk, Talk]]:
         speech = order[(place + shift) % len(order)]
         if speech.identity != video.identity:
             yield video, speech
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A share of a list: the pairs whose number leaves ``index - 1`` when divided by ``count``."""
-
-    index: int = 1
-    count: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read ``2/8``.
-
-        Raises:
-            ConfigError: not two whole numbers of which the first is from 1 to the second.
-        """
-        found = re.fullmatch(r"(\d+)/(\d+)", text)
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            raise ConfigError(f"--shard: got {text!r}, expected INDEX/COUNT such as 2/8, from 1/8")
-        return cls(int(found[1]), int(found[2]))
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
-
-    def of(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Return the share."""
-        return [pair for pair in pairs if pair.number % self.count == self.index - 1]
 
 
 def digest_of(pairs: Sequence[Pair]) -> str:

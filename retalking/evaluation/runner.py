@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from retalking.errors import ConfigError, RetalkingError, WeightsError
 from retalking.evaluation.methods import Method, check_names
-from retalking.evaluation.pairs import Pair, Shard, digest_of
+from retalking.evaluation.pairs import Pair, digest_of
 from retalking.evaluation.report import Report, summarise
 from retalking.evaluation.result_folder import Problems, Record, ResultFolder
 from retalking.evaluation.scoring import Scorer
 from retalking.evaluation.tally import Tally, stamp_of
 from retalking.inference.pipeline import Retalker
 from retalking.metrics.metric import Metric
+from retalking.shard import Shard
 
 logger = logging.getLogger(__name__)
 

@@ -61,7 +61,8 @@ def open_draws(module: str, store: Path, split: str) -> Draws[Any]:
     if module == "enet":
         return ENetDraws(ENetDataSettings(**lips, size_px=384, jpeg_quality=(60, 95)), seed=0)
     if module == "dnet":
-        settings = DNetDataSettings(**{**common, "augment": still}, size_px=256, min_native_px=0)
+        pairs = {**common, "augment": still, "num_candidates": 1, "min_gap": 0, "exchanged": 0.0}
+        settings = DNetDataSettings(**pairs, size_px=256, min_native_px=0, expression_basis=None)
         return DNetDraws(settings, seed=0)
     if module == "syncnet":
         pairs = {**common, "size_px": 96, "positive_share": 0.5, "min_shift_frames": 5}

@@ -4,7 +4,8 @@
     python -m scripts.prepare.clips --videos FOLDER --licence "my own" --out STORE
 
 The same command goes on after an interruption. In a folder of videos the name of the folder that
-holds a video is taken for the person seen, and every ``--val-every``-th person for validation.
+holds a video is taken for the person seen, and every ``--val-every``-th person for validation; of
+one person alone some videos, or the end of the only one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import ClipRow, read_manifest
 from datasets.prepare.store import Outcome, prepare_store, summarise
 from retalking.errors import ConfigError, RetalkingError
+from retalking.shard import Shard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +55,12 @@ def add_store_options(
     defaults = PreparationSettings()
     parser.add_argument("--out", type=Path, required=True, help="folder of the store")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--shard", default="1/1", help="prepare the share 2/8 of the rows; all share one --out"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="try rows again that were left out before"
+    )
     parser.add_argument(
         "--lips", type=int, nargs="*", default=list(lips), metavar="PX", help="lip crops to store"
     )
@@ -94,8 +102,11 @@ def run(options: argparse.Namespace, list_rows: Callable[[], Sequence[ClipRow]])
             needs_speech=not options.silent,
             max_offset_s=options.max_offset,
         )
-        report = _Reporter(len(rows))
-        outcomes = prepare_store(options.out, rows, settings, options.workers, report)
+        shard = Shard.parse(options.shard)
+        report = _Reporter(len(shard.of(rows)))
+        outcomes = prepare_store(
+            options.out, rows, settings, options.workers, report, shard, options.retry
+        )
     except RetalkingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

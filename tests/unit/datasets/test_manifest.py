@@ -115,6 +115,28 @@ def test_hdtf_keeps_a_speaker_in_one_split(tmp_path: Path) -> None:
     assert {row.identity for row in rows} == {"WDA_BarackObama", "RD_Radio"}
 
 
+def test_one_person_is_split_by_videos_and_one_video_by_time(tmp_path: Path) -> None:
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me" / "a.mp4").touch()
+    (only,) = list_folder(tmp_path, "own", val_every=20)
+    assert (only.split, only.val_share) == ("train", 0.1)
+    for name in "bcdef":
+        (tmp_path / "me" / f"{name}.mp4").touch()
+    rows = list_folder(tmp_path, "own", val_every=3)
+    assert {row.identity for row in rows} == {"me"}
+    assert {row.split for row in rows} == {"train", "val"}
+    assert not any(row.val_share for row in rows)
+
+
+def test_two_persons_are_never_all_in_one_split(tmp_path: Path) -> None:
+    for name in ("anna", "bert"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "talk.mp4").touch()
+    for val_every in (1, 1000):
+        splits = [row.split for row in list_folder(tmp_path, "own", val_every)]
+        assert sorted(splits) == ["train", "val"]
+
+
 @pytest.mark.parametrize("lister", [list_voxceleb, list_hdtf])
 def test_an_empty_corpus_folder_is_refused(tmp_path: Path, lister) -> None:
     with pytest.raises(ConfigError, match="no clip found; expected"):

@@ -5,6 +5,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from retalking.face.crops import LIP_PX, Pads, cut, lip_crops, smooth_anchors
 from retalking.face.landmarks import LiteLandmarker
 from retalking.media.mel import log_mel
 from retalking.networks.runner import make_runner
+from retalking.shard import Shard
 from retalking.types import AudioClip
 from scripts.measure import profile_training
 from scripts.prepare import clips, enhance_lrs2
@@ -450,6 +452,41 @@ def test_scripts_end_with_one_line(
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", profile_training.MODULES)
+def test_every_data_set_can_be_measured_or_says_what_it_lacks(extended: Path, module: str) -> None:
+    with suppress(ConfigError):
+        profile_training.open_draws(module, extended, "train")
+
+
+def test_what_was_left_out_is_tried_again_on_request(media: Path, tmp_path: Path) -> None:
+    video = tmp_path / "late.mp4"
+    rows = [_row(tmp_path, "late")]
+    assert prepare_store(tmp_path / "store", rows, SETTINGS, 0)[0].reason
+    video.write_bytes((media / "talk.mp4").read_bytes())
+    assert prepare_store(tmp_path / "store", rows, SETTINGS, 0)[0].reason
+    assert prepare_store(tmp_path / "store", rows, SETTINGS, 0, retry=True)[0].clips == ("late",)
+    assert len(Store(tmp_path / "store")) == 1
+
+
+def test_shards_prepare_one_store(store: Path, media: Path, tmp_path: Path) -> None:
+    rows = [_row(media, name) for name in ("talk", "cut", "short")]
+    seen: list[str] = []
+    for shard in (Shard(2, 2), Shard(1, 2)):
+        prepare_store(tmp_path, rows, SETTINGS, 0, lambda o, n: seen.append(o.clip), shard)
+    assert seen == ["cut", "talk", "short"]
+    for name in ("clip", "num_frames", "opening_std"):
+        np.testing.assert_array_equal(Store(tmp_path).index[name], Store(store).index[name])
+    assert json.loads((tmp_path / "report.json").read_text())["rows"] == 3
+
+
+def test_the_end_of_one_video_may_be_held_out(media: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"min_frames": 3})
+    prepare_store(tmp_path, [_row(media, "talk", val_share=0.25)], settings, 0)
+    index = Store(tmp_path).index
+    assert index["split"].tolist() == [b"train", b"val"]
+    assert index["num_frames"].tolist() == [9, 3]
 
 
 def test_nothing_prepared_is_a_failure(media: Path, tmp_path: Path) -> None:

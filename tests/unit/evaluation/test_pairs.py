@@ -10,13 +10,13 @@ import pytest
 from retalking.errors import ConfigError
 from retalking.evaluation.pairs import (
     Pair,
-    Shard,
     Talk,
     digest_of,
     make_unpaired,
     read_pairs,
     write_pairs,
 )
+from retalking.shard import Shard
 
 
 def talks(count: int, clips_per_person: int = 1) -> list[Talk]:

@@ -12,11 +12,12 @@ import pytest
 from retalking.errors import ConfigError, MediaError
 from retalking.evaluation.merging import merge
 from retalking.evaluation.methods import Method, check_names, find_output
-from retalking.evaluation.pairs import Pair, Shard
+from retalking.evaluation.pairs import Pair
 from retalking.evaluation.report import Report
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.evaluation.tally import Tally
 from retalking.metrics.metric import Metric
+from retalking.shard import Shard
 from tests import media
 from tests.toy_metrics import Brightness, Difference, Unmeasurable
 
