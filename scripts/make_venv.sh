@@ -4,12 +4,13 @@
 set -euo pipefail
 
 python=${PYTHON:-python3}
-stamp=.venv/lock.sha256 # written by setup.sh: "unfinished" while it installs
+stamp=.venv/lock.sha256 # written by setup.sh: "unfinished" and its process while it installs
 
 is_recent='import sys; sys.exit(sys.version_info < (3, 10))'
 is_venv='import sys, pip; sys.exit(sys.prefix == sys.base_prefix or sys.version_info < (3, 10))'
 works() { .venv/bin/python -c "$is_venv" 2>/dev/null; }
-finished() { [ "$(cat $stamp 2>/dev/null)" != unfinished ]; }
+read -r state installer 2>/dev/null <$stamp || true
+finished() { [ "${state:-}" != unfinished ]; }
 
 # Whether nothing but what a virtual environment consists of is in .venv.
 ours() {
@@ -18,6 +19,10 @@ ours() {
     ! -name lock.sha256 -print -quit)" ]; }
 }
 
+if ! finished && [ -n "${installer:-}" ] && kill -0 "$installer" 2>/dev/null; then
+  echo "error: another set-up (process $installer) is installing into .venv; wait until it ends" >&2
+  exit 2
+fi
 if works && finished; then exit; fi
 "$python" -c "$is_recent" || {
   echo "error: $("$python" --version) found, Python 3.10 or newer needed; set PYTHON=/path/to/it" >&2

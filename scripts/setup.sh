@@ -13,9 +13,9 @@ print(hashlib.sha256(lock + sys.version.encode() + str(pathlib.Path.cwd()).encod
 PY
 )
 if [ "$(cat .venv/lock.sha256 2>/dev/null)" != "$stamp" ]; then
-  # What is killed half way stays "unfinished", and make_venv.sh starts over; pip that fails by
+  # What is killed half way stays "unfinished" by a process that is gone, and make_venv.sh starts over; pip that fails by
   # itself (no network, say) leaves nothing half installed.
-  echo unfinished > .venv/lock.sha256
+  echo unfinished $$ > .venv/lock.sha256
   install() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" || {
       rm .venv/lock.sha256

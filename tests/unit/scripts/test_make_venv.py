@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -56,6 +57,15 @@ def test_a_folder_that_is_no_environment_is_not_emptied(tmp_path: Path) -> None:
     assert (tmp_path / ".venv" / "notes.txt").read_text() == "mine"
 
 
+def test_what_another_process_installs_into_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "lock.sha256").write_text(f"unfinished {os.getpid()}\n")
+    made = make_venv(tmp_path)
+    assert made.returncode == 2
+    assert f"another set-up (process {os.getpid()}) is installing into .venv" in made.stderr
+    assert [path.name for path in (tmp_path / ".venv").iterdir()] == ["lock.sha256"]
+
+
 def interrupted_at_once(folder: Path) -> None:
     (folder / ".venv" / "lib").mkdir(parents=True)
     (folder / ".venv" / "include").mkdir()
@@ -78,7 +88,9 @@ def pip_is_half_there(folder: Path) -> None:
 
 
 def packages_were_being_installed(folder: Path) -> None:
-    (bare_venv(folder) / "lock.sha256").write_text("unfinished\n")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (bare_venv(folder) / "lock.sha256").write_text(f"unfinished {gone.pid}\n")
 
 
 def link_to_nowhere(folder: Path) -> None:
