@@ -1,11 +1,13 @@
 """First passes kept on disk, so that a video with another audio need not be analysed again.
 
 An entry is named by a fingerprint of everything its content depends on: the bytes of the video, the
-options of the analysis and the bytes of the weights. It can be absent or right, never stale.
+options of the analysis, the bytes of the weights and the code. It can be absent or right, never
+stale.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -14,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from retalking.cache_folder import code_version, entry_path, make_private
 from retalking.errors import MediaError
-from retalking.files import replacing
+from retalking.sealed_arrays import read_arrays, write_arrays
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
 from retalking.weights.catalogue import sha256_of
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 3
-"""Raised whenever the analysis computes something else from the same input."""
 _TRACK = ("boxes_px", "landmarks_px", "confidence", "detected", "shot_id")
 _COEFFICIENTS = ("expression", "angle", "translation", "crop")
 
@@ -33,13 +34,13 @@ def default_cache_folder() -> Path:
 
 
 def fingerprint(files: Iterable[Path], options: object) -> str:
-    """Return 32 hex digits that change with any byte of the files or any option.
+    """Return 32 hex digits that change with any byte of the files or the code, or any option.
 
     Args:
         files: the video, and the weights that the analysis uses.
         options: anything with an exact ``repr``.
     """
-    parts = [str(_VERSION), repr(options), *(sha256_of(file) for file in files)]
+    parts = [code_version(), repr(options), *(sha256_of(file) for file in files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -60,12 +61,19 @@ class AnalysisCache:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                track = {name: arrays[f"track.{name}"] for name in _TRACK}
-                depth = arrays["track.depth_px"]
-                coefficients = {name: arrays[f"coefficients.{name}"] for name in _COEFFICIENTS}
-                pts, crops = arrays["pts"], arrays["crops"]
+            arrays = read_arrays(path)
+            track = {name: arrays[f"track.{name}"] for name in _TRACK}
+            depth = arrays["track.depth_px"]
+            coefficients = {name: arrays[f"coefficients.{name}"] for name in _COEFFICIENTS}
+            pts, crops = arrays["pts"], arrays["crops"]
+            lengths = {
+                len(array) for array in (*track.values(), *coefficients.values(), pts, crops)
+            }
+            if len(lengths) > 1:
+                raise ValueError(f"arrays of {sorted(lengths)} frames")
             face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
+            with contextlib.suppress(OSError):
+                os.utime(path)  # what was used last goes last
             return VideoAnalysis(info, pts, face_track, crops, FaceCoefficients(**coefficients))
         except Exception as error:  # numpy and zipfile raise errors of every kind on damaged files
             logger.warning("%s: damaged, analysing again (%s)", path, error)
@@ -79,11 +87,10 @@ class AnalysisCache:
         for name in _COEFFICIENTS:
             arrays[f"coefficients.{name}"] = getattr(analysis.coefficients, name)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path(key)) as partial:
-                np.savez(partial, pts=analysis.pts, crops=analysis.crops, **arrays)
+            make_private(self._folder)
+            write_arrays(self._path(key), arrays | {"pts": analysis.pts, "crops": analysis.crops})
         except (OSError, MediaError) as error:
             logger.warning("the face analysis is not kept for next time: %s", error)
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.npz"
+        return entry_path(self._folder, key)

@@ -168,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _flag(machine, "chunk-size", "frames in flight", type=int)
     _flag(machine, "tmp-dir", "cache of the face analysis", type=Path)
+    _flag(machine, "cache-gb", "size of that cache", type=float)
     _switch(machine, "re-preprocess", "ignore that cache")
     _flag(machine, "face-det-batch-size", argparse.SUPPRESS, type=int)
     _flag(machine, "img-size", argparse.SUPPRESS, type=int, choices=[LIP_PX])

@@ -36,7 +36,7 @@ _ANALYSIS_FIELDS = {
     "device",
     "precision",
 }
-_OUTPUT_FIELDS = {"codec", "crf", "preset", "tmp_dir", "re_preprocess"}
+_OUTPUT_FIELDS = {"codec", "crf", "preset", "tmp_dir", "cache_gb", "re_preprocess"}
 
 
 class InferenceConfig(Schema):
@@ -105,6 +105,7 @@ class InferenceConfig(Schema):
     batch_size: Annotated[int, Field(ge=1, le=1024)] | None
     chunk_size: Annotated[int, Field(ge=1)]
     tmp_dir: Path | None
+    cache_gb: Annotated[float, Field(ge=0)]
     re_preprocess: bool
 
     @property

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
 from retalking.analysis.first_pass import AnalysisOptions, analyse_video
+from retalking.cache_folder import job_folder, tidy
 from retalking.coefficients.windows import crop_scale_ratio, parse_expression
 from retalking.face.crops import Pads, lip_anchors, smooth_anchors
 from retalking.face.detection import FixedBox
@@ -187,7 +188,9 @@ class Retalker:
         progress: bool,
     ) -> None:
         config, options = self._config, self._render_options(source, analysis)
-        kept = FinishedFrames(self._cache_folder() / "jobs" / self._job_key(source, audio_file))
+        key = self._job_key(source, audio_file)
+        tidy(self._cache_folder(), round(config.cache_gb * 1e9), keep=key)
+        kept = FinishedFrames(job_folder(self._cache_folder(), key))
         if config.re_preprocess:
             kept.clear()
         renderer = Renderer(self._parts, analysis, plan, mel, options, timings, kept)

@@ -7,21 +7,18 @@ to one job, named by a fingerprint of its inputs, weights and options.
 from __future__ import annotations
 
 import logging
-import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from retalking.cache_folder import forget_job, make_private
 from retalking.errors import MediaError
-from retalking.files import replacing
+from retalking.sealed_arrays import SUFFIX, read_arrays, write_arrays
 from retalking.types import Float64Array, UInt8Array
 
 logger = logging.getLogger(__name__)
-
-_KEPT_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,9 @@ class FinishedFrames:
     """The folder of one job."""
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder, which need not exist, and forget jobs of its neighbours from last week."""
+        """Use a folder of ``job_folder``, which need not exist."""
         self._folder = folder
         self._usable = True
-        oldest = time.time() - _KEPT_DAYS * 24 * 3600
-        for other in folder.parent.glob("*"):
-            if other != folder and other.is_dir() and other.stat().st_mtime < oldest:
-                shutil.rmtree(other, ignore_errors=True)
 
     def load(self, start: int, source: UInt8Array) -> FinishedChunk | None:
         """Return a chunk, or ``None`` if it is not here in full.
@@ -60,9 +53,9 @@ class FinishedFrames:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                boxes, drift = arrays["boxes"], arrays["drift_px"]
-                pictures = np.split(arrays["png"], np.cumsum(arrays["sizes"])[:-1])
+            arrays = read_arrays(path)
+            boxes, drift = arrays["boxes"], arrays["drift_px"]
+            pictures = np.split(arrays["png"], np.cumsum(arrays["sizes"])[:-1])
             if drift.shape != (len(source), 3, 2):
                 raise ValueError(f"{len(drift)} frames, expected {len(source)}")
             rgb = source.copy()
@@ -72,7 +65,7 @@ class FinishedFrames:
                     if bgr is None:
                         raise ValueError("a picture cannot be decoded")
                     frame[y1:y2, x1:x2] = bgr[..., ::-1]
-        except Exception as error:  # numpy, zipfile and OpenCV raise errors of every kind
+        except Exception as error:  # numpy and OpenCV raise errors of every kind
             logger.warning("%s: damaged, computing its frames again (%s)", path, error)
             return None
         return FinishedChunk(rgb, drift)
@@ -93,25 +86,26 @@ class FinishedFrames:
             for frame, (x1, y1, x2, y2) in zip(finished.rgb, boxes, strict=True)
         ]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path(start)) as partial:
-                np.savez(
-                    partial,
-                    boxes=np.array(boxes, dtype=np.int64),
-                    sizes=np.array([len(png) for png in pictures], dtype=np.int64),
-                    png=np.concatenate(pictures),
-                    drift_px=finished.drift_px,
-                )
+            make_private(self._folder)
+            write_arrays(
+                self._path(start),
+                {
+                    "boxes": np.array(boxes, dtype=np.int64),
+                    "sizes": np.array([len(png) for png in pictures], dtype=np.int64),
+                    "png": np.concatenate(pictures),
+                    "drift_px": finished.drift_px,
+                },
+            )
         except (OSError, MediaError) as error:
             self._usable = False
             logger.warning("finished frames are not kept; an interruption loses them: %s", error)
 
     def clear(self) -> None:
-        """Delete the job's folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Delete what is kept of the job."""
+        forget_job(self._folder)
 
     def _path(self, start: int) -> Path:
-        return self._folder / f"{start:08d}.npz"
+        return self._folder / f"{start:08d}{SUFFIX}"
 
 
 def _changed_box(before: UInt8Array, after: UInt8Array) -> tuple[int, int, int, int]:

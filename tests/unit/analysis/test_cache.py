@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retalking import cache_folder
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
 from retalking.analysis.first_pass import AnalysisOptions
 from retalking.face.tracking import FaceChoice
+from retalking.sealed_arrays import read_arrays, write_arrays
 from retalking.types import VideoAnalysis
 from tests.faces import frontal_landmarks, make_analysis, make_track
 
@@ -47,7 +49,7 @@ def test_an_entry_comes_back_as_it_was(tmp_path: Path, analysis: VideoAnalysis) 
     assert_same(found.track, analysis.track)
     assert_same(found.coefficients, analysis.coefficients)
     assert cache.load("other key", analysis.info) is None
-    assert [path.name for path in (tmp_path / "deep" / "folder").iterdir()] == ["key.npz"]
+    assert [path.name for path in (tmp_path / "deep" / "folder").iterdir()] == ["key.arrays"]
 
 
 def test_an_entry_is_replaced(tmp_path: Path, analysis: VideoAnalysis) -> None:
@@ -62,7 +64,7 @@ def test_an_entry_is_replaced(tmp_path: Path, analysis: VideoAnalysis) -> None:
 def test_damage_is_reported_and_counts_as_absent(
     tmp_path: Path, analysis: VideoAnalysis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache, path = AnalysisCache(tmp_path), tmp_path / "key.npz"
+    cache, path = AnalysisCache(tmp_path), tmp_path / "key.arrays"
     cache.save("key", analysis)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -71,43 +73,42 @@ def test_damage_is_reported_and_counts_as_absent(
         broken = bytearray(whole)
         broken[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         versions.append(bytes(broken))
-    # Zip headers and directory are a small part of the file, but the fragile one.
-    for place in range(len(whole) - 900, len(whole), 13):
-        versions.append(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+    # Headers and the zip directory are a small part of the file, but the fragile one: flipped bits
+    # in them gave arrays of other lengths.
+    for place in (*range(400), *range(len(whole) - 900, len(whole), 13)):
+        flipped = bytes([whole[place] ^ (1 << rng.integers(8))])
+        versions.append(whole[:place] + flipped + whole[place + 1 :])
     for content in versions:
         path.write_bytes(content)
         caplog.clear()
-        found = cache.load("key", analysis.info)
-        if found is None:
-            assert "key.npz: damaged, analysing again" in caplog.text
-        else:  # the damage hit a byte that means nothing, such as a date
-            assert_same(found.track, analysis.track)
-            assert_same(found.coefficients, analysis.coefficients)
+        assert cache.load("key", analysis.info) is None
+        assert "key.arrays: damaged, analysing again" in caplog.text
 
 
 def test_an_array_saved_alone_is_no_entry(
     tmp_path: Path, analysis: VideoAnalysis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (tmp_path / "key.npz").open("wb") as file:
-        np.save(file, np.zeros(3))
+    write_arrays(tmp_path / "key.arrays", {"some": np.zeros(3)})
     assert AnalysisCache(tmp_path).load("key", analysis.info) is None
     assert "damaged" in caplog.text
 
 
-@pytest.mark.parametrize("fault", ["missing", "short", "type"])
+@pytest.mark.parametrize("fault", ["missing", "short", "short pts", "type"])
 def test_an_entry_of_another_form_counts_as_damaged(
     tmp_path: Path, analysis: VideoAnalysis, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
-    cache, path = AnalysisCache(tmp_path), tmp_path / "key.npz"
+    cache, path = AnalysisCache(tmp_path), tmp_path / "key.arrays"
     cache.save("key", analysis)
-    arrays = dict(np.load(path))
+    arrays = read_arrays(path)
     if fault == "missing":
         del arrays["coefficients.angle"]
     elif fault == "short":
         arrays["track.boxes_px"] = arrays["track.boxes_px"][:-1]
+    elif fault == "short pts":
+        arrays["pts"] = arrays["pts"][:-1]
     else:
         arrays["track.shot_id"] = arrays["track.shot_id"].astype(np.int32)
-    np.savez(path, **arrays)
+    write_arrays(path, arrays)
     assert cache.load("key", analysis.info) is None
     assert "damaged" in caplog.text
 
@@ -119,11 +120,11 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
     with caplog.at_level(logging.WARNING):
         AnalysisCache(tmp_path / "file" / "folder").save("key", analysis)
         AnalysisCache(tmp_path / "file").save("key", analysis)
-        (tmp_path / "busy.npz").mkdir()
+        (tmp_path / "busy.arrays").mkdir()
         AnalysisCache(tmp_path).save("busy", analysis)
     assert len(caplog.records) == 3
     assert all("is not kept for next time" in line.message for line in caplog.records)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.npz", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.arrays", "file"]
 
 
 def test_the_fingerprint_changes_with_every_byte_and_every_option(tmp_path: Path) -> None:
@@ -150,6 +151,29 @@ def test_the_fingerprint_changes_with_every_byte_and_every_option(tmp_path: Path
     weights.write_bytes(b"abd")
     keys.add(fingerprint([video, weights], usual))
     assert len(keys) == 10
+
+
+def test_the_fingerprint_changes_with_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("retalking", "models", "third_party"):
+        (tmp_path / package / "face").mkdir(parents=True)
+        (tmp_path / package / "face" / "detection.py").write_text("threshold = 1")
+    (tmp_path / "retalking" / "training").mkdir()
+    monkeypatch.setattr(cache_folder, "REPOSITORY", tmp_path)
+
+    def key() -> str:
+        cache_folder.code_version.cache_clear()
+        return fingerprint([], 1)
+
+    try:
+        first = key()
+        (tmp_path / "retalking" / "training" / "loop.py").write_text("of no job")
+        assert key() == first
+        (tmp_path / "models" / "face" / "detection.py").write_text("threshold = 2")
+        assert key() != first
+    finally:
+        cache_folder.code_version.cache_clear()
 
 
 def test_the_name_of_the_video_does_not_matter(tmp_path: Path) -> None:
