@@ -147,6 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     time = parser.add_argument_group("sound and time")
     _flag(time, "audio-track", "n-th audio track of the speech file, from 0", type=int)
     _flag(time, "fps", "of a still image", type=float)
+    _flag(time, "min-fps", "repeat the frames of slower videos; 0: never", type=float)
     _flag(time, "length-policy", "audio | loop | hold | video", type=str)
     _flag(time, "sync-offset-ms", "positive: lips earlier", type=float)
     _flag(time, "max-seconds", "stop after this much output", type=float)

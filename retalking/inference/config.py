@@ -90,6 +90,7 @@ class InferenceConfig(Schema):
     # ---- sound and time
     audio_track: Annotated[int, Field(ge=0)] | None
     fps: Annotated[float, Field(gt=0, le=1000)]
+    min_fps: Annotated[float, Field(ge=0, le=25)]
     length_policy: LengthPolicy
     sync_offset_ms: Annotated[float, Field(ge=-10_000, le=10_000)]
     max_seconds: Annotated[float, Field(gt=0)] | None

@@ -37,11 +37,14 @@ from retalking.networks.load import Parts, load_parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.finished_frames import FinishedFrames
 from retalking.rendering.renderer import Renderer, RenderOptions
-from retalking.rendering.timeline import build_timeline, nearest_frame_rate
+from retalking.rendering.timeline import Timeline, build_timeline, nearest_frame_rate
 from retalking.timings import Timings
-from retalking.types import FloatArray, FrameChunk, VideoAnalysis
+from retalking.types import FloatArray, FrameChunk, VideoAnalysis, VideoInfo
 
 logger = logging.getLogger(__name__)
+
+_SAME_RATE = 0.02
+"""Frame rates that differ by less are one, seen through jitter."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class Retalker:
                 duration_s,
                 config.length_policy,
                 sync_offset_s=config.sync_offset_ms / 1000,
+                min_rate_hz=0.0 if analysis.info.is_image else config.min_fps,
             )
             plan = make_edit_plan(timeline, analysis.track)
             if config.nosmooth:  # every frame is a run of its own
@@ -197,8 +201,9 @@ class Retalker:
         timeline = plan.timeline
         track = AudioTrack(audio_file, duration_s=timeline.duration_s, number=config.audio_track)
         frames = source.read_frames(timeline.source_index, analysis.pts, config.chunk_size)
+        info = shown_as(source.info, timeline)
         with (
-            VideoWriter(outfile, source.info, self._encoder, track, timeline.end_pts) as writer,
+            VideoWriter(outfile, info, self._encoder, track, timeline.end_pts) as writer,
             WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
             closing(read_ahead(_timed(frames, timings))) as chunks,
             tqdm(total=len(plan), desc="dubbing", unit="frame", disable=not progress) as bar,
@@ -260,6 +265,17 @@ class Retalker:
             )
         expression: FloatArray = analysis.coefficients.expression[0]
         return expression
+
+
+def shown_as(info: VideoInfo, timeline: Timeline) -> VideoInfo:
+    """The source's description with the times of the output."""
+    rate = timeline.frame_rate
+    same = abs(rate / info.frame_rate - 1) < _SAME_RATE
+    return dataclasses.replace(
+        info,
+        time_base=timeline.time_base,
+        frame_rate=info.frame_rate if same or info.is_image else rate,
+    )
 
 
 def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:

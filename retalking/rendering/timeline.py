@@ -1,7 +1,7 @@
 """Which source frame is shown at which time of the output.
 
 This is the one place that decides what happens when the audio is longer or shorter than the video.
-Ticks are the source's ``time_base``; the output keeps it, shifted so that its first frame is at 0.
+The output's first frame is at 0; ticks are the source's unless ``source_times`` needs finer ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from retalking.errors import ConfigError, MediaError
+from retalking.rendering.source_times import source_times
 from retalking.types import Float64Array, IntArray
 
 LengthPolicy = Literal["audio", "loop", "hold", "video"]
@@ -38,7 +39,7 @@ class Timeline:
         source_index: int64 ``[N]``, the source frame each output frame shows.
         pts: int64 ``[N]``, strictly increasing from 0, in ticks of ``time_base``.
         end_pts: tick at which the last frame ends.
-        time_base: seconds per tick, the source's.
+        time_base: seconds per tick.
         audio_time_s: float64 ``[N]``, the moment of the audio that each frame's lips show.
     """
 
@@ -57,6 +58,12 @@ class Timeline:
         return self.pts.astype(np.float64) * float(self.time_base)
 
     @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second between most frames."""
+        ticks = np.diff(np.append(self.pts, self.end_pts))
+        return 1 / (int(np.median(ticks)) * self.time_base)
+
+    @property
     def duration_s(self) -> float:
         """Length of the output, including the time the last frame is shown."""
         return float(self.end_pts * self.time_base)
@@ -70,6 +77,7 @@ def build_timeline(
     policy: LengthPolicy = "audio",
     *,
     sync_offset_s: float = 0.0,
+    min_rate_hz: float = 0.0,
 ) -> Timeline:
     """Lay the source frames out along the audio.
 
@@ -84,6 +92,8 @@ def build_timeline(
         policy: see `LengthPolicy`.
         sync_offset_s: added to the moment of the audio that the lips follow; a positive value makes
             the lips earlier than the sound by that much. Timestamps are not touched.
+        min_rate_hz: source frames shown for longer than at this rate are shown several times, so
+            that lips can move meanwhile.
 
     Raises:
         MediaError: no frames, or timestamps that do not increase.
@@ -91,20 +101,21 @@ def build_timeline(
     """
     if len(pts) == 0:
         raise MediaError("the video has no frame that can be decoded")
-    gaps = np.diff(pts)
-    if np.any(gaps <= 0):
+    if np.any(np.diff(pts) <= 0):
         raise MediaError("the video's timestamps do not increase")
-    last_gap = int(np.median(gaps)) if len(gaps) else max(1, round(1 / (frame_rate * time_base)))
+    times = source_times(pts, time_base, frame_rate, min_rate_hz)
+    time_base, num_shown = times.time_base, len(times.pts)
+    gaps, last_gap = np.diff(times.pts), times.last_ticks
     index, durations = _one_period(policy, gaps, last_gap)
 
     if policy == "video":
-        count = len(pts)
+        count = num_shown
     else:
         wanted_ticks = (Fraction(audio_duration_s) - Fraction(_ROUNDING_S)) / time_base
-        played_ticks = int(durations[: len(pts)].sum())
+        played_ticks = int(durations[:num_shown].sum())
         if policy == "hold":
             repeats = max(0, -(-(wanted_ticks - played_ticks) // last_gap))
-            index = np.concatenate([index, np.full(repeats, len(pts) - 1)])
+            index = np.concatenate([index, np.full(repeats, num_shown - 1)])
             durations = np.concatenate([durations, np.full(repeats, last_gap)])
         else:
             repeats = max(1, -(-wanted_ticks // int(durations.sum())))
@@ -115,7 +126,7 @@ def build_timeline(
     starts = np.concatenate([[0], np.cumsum(durations)])
     out_pts = starts[:count].astype(np.int64)
     return Timeline(
-        source_index=index[:count].astype(np.int64),
+        source_index=times.index[index[:count]],
         pts=out_pts,
         end_pts=int(starts[count]),
         time_base=time_base,
@@ -124,7 +135,7 @@ def build_timeline(
 
 
 def _one_period(policy: LengthPolicy, gaps: IntArray, last_gap: int) -> tuple[IntArray, IntArray]:
-    """Source indices of one turn and the ticks each is shown, int64 ``[P]`` both."""
+    """Places in ``SourceTimes`` of one turn and the ticks each is shown, int64 ``[P]`` both."""
     frames = len(gaps) + 1
     forward = np.arange(frames, dtype=np.int64)
     if policy == "audio" and frames > 1:

@@ -73,6 +73,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--expression-templates", ["e.mat"], "expression_templates", Path("e.mat")),
     ("--audio-track", ["1"], "audio_track", 1),
     ("--cache-gb", ["1.5"], "cache_gb", 1.5),
+    ("--min-fps", ["0"], "min_fps", 0.0),
     ("--max-seconds", ["2.5"], "max_seconds", 2.5),
     ("--codec", ["ffv1"], "codec", "ffv1"),
     ("--crf", ["0"], "crf", 0),
