@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import grid_sample
 
-from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, UInt8Array
 from third_party.arcface import ARCFACE_POINTS_112
 
 Picture = TypeVar("Picture", UInt8Array, FloatArray)
@@ -80,50 +78,3 @@ def transform_points(matrix: Float64Array, points_px: NDArray[np.floating]) -> F
     """Apply transforms ``[..., 2, 3]`` to points ``[..., N, 2]``."""
     moved: Float64Array = points_px @ matrix[..., :2].swapaxes(-2, -1) + matrix[..., None, :, 2]
     return moved
-
-
-def warp_inside(
-    image: Picture, matrix: Float64Array, size_px: tuple[int, int]
-) -> tuple[Picture, BoolArray]:
-    """Warp an image bilinearly and tell which result pixels lie within it.
-
-    OpenCV's ``warpAffine`` rounds positions to 1/32 px, which makes slowly moving crops tremble at
-    strong edges; here they stay exact.
-
-    Args:
-        image: uint8 or float32 ``[H, W, C]``.
-        matrix: ``[2, 3]``, image to result.
-        size_px: width and height of the result.
-
-    Returns:
-        ``[height, width, C]`` of the image's type, edge pixels repeated outside, uint8 rounded; and
-        bool ``[height, width]``.
-    """
-    height, width = image.shape[:2]
-    columns, rows = np.arange(size_px[0]), np.arange(size_px[1])[:, None]
-    x, y = (to_x * columns + to_y * rows + shift for to_x, to_y, shift in invert_affine(matrix))
-    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-    # Only the part that is read is converted: a face is small in a 4K frame.
-    left, right = _read_range(x, width)
-    top, bottom = _read_range(y, height)
-    part = torch.from_numpy(image[top:bottom, left:right].astype(np.float32)).permute(2, 0, 1)
-    # grid_sample counts from -1 at the first pixel's outer edge to 1 at the last one's.
-    position = np.stack(
-        [(2 * (x - left) + 1) / (right - left) - 1, (2 * (y - top) + 1) / (bottom - top) - 1],
-        axis=-1,
-        dtype=np.float32,
-        casting="same_kind",
-    )
-    warped = grid_sample(
-        part[None], torch.from_numpy(position)[None], padding_mode="border", align_corners=False
-    )
-    pixels = warped[0].permute(1, 2, 0).numpy()
-    if image.dtype == np.uint8:
-        pixels = np.rint(pixels)
-    return pixels.astype(image.dtype), inside
-
-
-def _read_range(position: Float64Array, size_px: int) -> tuple[int, int]:
-    """First and end index of the pixels that bilinear reading at the positions touches."""
-    ends = np.clip([np.floor(position.min()), np.ceil(position.max())], 0, size_px - 1)
-    return int(ends[0]), int(ends[1]) + 1

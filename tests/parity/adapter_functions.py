@@ -18,6 +18,7 @@ from upstream_pasting import (
     paste_gfpgan,
     paste_gpen,
     stretch,
+    warp_ffhq,
 )
 
 from retalking.coefficients.recon import crop_for_recon, fit_recon_crop, flip_up
@@ -27,9 +28,8 @@ from retalking.face.affine import (
     GPEN_POINTS_512,
     fit_similarity,
     invert_affine,
-    warp_inside,
 )
-from retalking.face.ffhq import crop_quad, ffhq_quad, quad_to_affine
+from retalking.face.ffhq import ffhq_quad
 from retalking.ibug68 import five_points_by_corners
 from retalking.media.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
 from retalking.rendering.blending import laplacian_blend
@@ -135,21 +135,20 @@ def fn_ffhq(inputs: Arrays) -> Arrays:
     outputs = {}
     for k in range(2):
         quad = ffhq_quad(inputs[f"lm68_{k}"])
-        to_crop = quad_to_affine(quad, 256)
-        # Pillow truncates where the library rounds.
-        crop = np.floor(crop_quad(inputs[f"image_{k}"].astype(np.float32), quad, 256))
-        pasted, inside = warp_inside(crop, invert_affine(to_crop), (256, 256))
+        corners = np.array([(0, 0), (0, 256), (256, 256), (256, 0)]) - 0.5
+        to_crop = fit_similarity(quad, corners)
+        cut, covered = warp_ffhq(inputs[f"image_{k}"], to_crop)
+        crop = np.where(covered[..., None], cut, 0)
+        pasted, inside = warp_ffhq(crop, invert_affine(to_crop))
         linear, shift = to_crop[:, :2], to_crop[:, 2]
         # Pillow counts from the corner of a pixel, OpenCV from its centre.
         edge_shift = shift + 0.5 - linear @ (0.5, 0.5)
         affine = np.concatenate([linear, edge_shift[:, None]], axis=1)
         outputs |= {
             f"quad_{k}": quad,
-            f"crop_{k}": crop.astype(np.uint8),
+            f"crop_{k}": crop,
             f"coef_{k}": np.append(affine.ravel(), (0, 0)),
-            f"paste_{k}": np.where(
-                inside[..., None], pasted.astype(np.uint8), inputs[f"background_{k}"]
-            ),
+            f"paste_{k}": np.where(inside[..., None], pasted, inputs[f"background_{k}"]),
             f"cxy_{k}": np.stack(
                 [quad.mean(axis=0), (quad[2] - quad[1]) / 2, (quad[1] - quad[0]) / 2]
             ),

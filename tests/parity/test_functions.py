@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from golden import assert_matches, function_case
 
-from retalking.face.ffhq import ffhq_quad, quad_box
-
 FUNCTIONS = [name for name in vars(adapter_functions) if name.startswith("fn_")]
 
 
@@ -32,23 +30,3 @@ def test_blend_is_the_official_one_to_the_last_bit() -> None:
         np.testing.assert_array_equal(
             got[:: expected.strides[0], :: expected.strides[1]], expected.values
         )
-
-
-@pytest.mark.parametrize("k", [0, 1, 2, 4, 5])
-def test_quad_box_equals_the_official_box_where_that_has_no_fault(k: int) -> None:
-    case = function_case("fn_croper")
-    height, width = case.inputs["frame_hw"][k]
-    x1, y1, x2, y2 = quad_box(ffhq_quad(case.inputs[f"lm68_{k}"]), width, height)
-    np.testing.assert_array_equal([y1, y2, x1, x2], case.expected[f"box_{k}"].values)
-
-
-def test_quad_box_keeps_the_chin_that_the_official_one_cuts_off() -> None:
-    """Case 3 is a portrait frame whose lower edge upstream clips by the width."""
-    case = function_case("fn_croper")
-    height, width = case.inputs["frame_hw"][3]
-    quad = ffhq_quad(case.inputs["lm68_3"])
-    x1, y1, x2, y2 = quad_box(quad, width, height)
-    official = case.expected["box_3"].values
-    np.testing.assert_array_equal([y1, x1, x2], official[[0, 2, 3]])
-    assert y2 > official[1]
-    assert y2 == min(int(quad[:, 1].max() + 0.5), height)

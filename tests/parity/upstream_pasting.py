@@ -11,8 +11,15 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
-from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512, fit_similarity, invert_affine
+from retalking.face.affine import (
+    FFHQ_POINTS_512,
+    GPEN_POINTS_512,
+    fit_similarity,
+    invert_affine,
+    transform_points,
+)
 from retalking.rendering.blending import laplacian_blend
 
 _FACE_PX = (512, 512)
@@ -31,6 +38,20 @@ def fit_ffhq(points: np.ndarray) -> np.ndarray:
 
 def crop_ffhq(frame: np.ndarray, to_face: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(frame, to_face, _FACE_PX, borderValue=(135, 133, 132))
+
+
+def warp_ffhq(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Warp a uint8 picture to 256 x 256 as Pillow does, and tell what lies within it.
+
+    Pillow truncates, and keeps a pixel whose position is up to half a pixel beyond the edge.
+    """
+    height, width = picture.shape[:2]
+    rows, columns = np.mgrid[:256, :256]
+    x, y = np.moveaxis(transform_points(invert_affine(matrix), np.dstack([columns, rows])), -1, 0)
+    inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    channels = np.moveaxis(picture.astype(np.float64), -1, 0)
+    warped = [map_coordinates(channel, (y, x), order=1, mode="nearest") for channel in channels]
+    return np.dstack(warped).astype(np.uint8), inside
 
 
 def paste_gfpgan(frame: np.ndarray, face: np.ndarray, to_face: np.ndarray) -> np.ndarray:

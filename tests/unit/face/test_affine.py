@@ -11,12 +11,8 @@ from retalking.face.affine import (
     fit_similarity,
     invert_affine,
     transform_points,
-    warp_inside,
 )
-from retalking.face.ffhq import crop_quad, ffhq_quad, quad_box, quad_to_affine
-
-SQUARE_QUAD = np.array([(10, 20), (10, 52), (42, 52), (42, 20)]) - 0.5
-"""Columns 10 .. 41 and rows 20 .. 51."""
+from retalking.face.ffhq import ffhq_quad
 
 
 def similarity(scale: float, angle: float, x: float, y: float) -> np.ndarray:
@@ -31,11 +27,6 @@ def face_with(
     points[36:42], points[42:48], points[30] = eye_left, eye_right, nose
     points[48], points[54] = left, right
     return points
-
-
-def stripes(height: int = 64, width: int = 80) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def test_a_known_similarity_is_recovered_in_batches() -> None:
@@ -87,36 +78,6 @@ def test_templates_lie_in_their_picture_in_the_order_of_five_points() -> None:
         assert left_eye[1] < nose[1] < left_mouth[1] < 512
 
 
-def test_warp_by_whole_pixels_moves_them_and_marks_the_outside() -> None:
-    image = stripes()
-    warped, inside = warp_inside(image, np.array([[1.0, 0, 5], [0, 1, -3]]), (80, 64))
-    np.testing.assert_array_equal(warped[:61, 5:], image[3:, :75])
-    expected = np.zeros((64, 80), bool)
-    expected[:61, 5:] = True
-    np.testing.assert_array_equal(inside, expected)
-    np.testing.assert_array_equal(warped[:61, :5], np.repeat(image[3:, :1], 5, axis=1))
-
-
-def test_warp_interpolates_at_any_fraction_of_a_pixel() -> None:
-    ramp = np.tile(np.arange(20, dtype=np.float32)[None, :, None], (4, 1, 1))
-    warped, _ = warp_inside(ramp, np.array([[1, 0, 0.0101], [0, 1, 0]]), (20, 4))
-    np.testing.assert_allclose(warped[:, 1:, 0], ramp[:, 1:, 0] - 0.0101, atol=1e-5)
-
-
-def test_warp_of_a_part_equals_warp_of_the_whole() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    matrix = similarity(0.8, 0.2, -60, -90)
-    small, _ = warp_inside(image, matrix, (32, 24))
-    large, _ = warp_inside(image, matrix, (300, 200))
-    np.testing.assert_array_equal(small, large[:24, :32])
-
-
-def test_warp_from_far_outside_gives_the_nearest_edge() -> None:
-    warped, inside = warp_inside(stripes(), np.array([[1.0, 0, 500], [0, 1, 500]]), (8, 8))
-    assert not inside.any()
-    assert np.all(warped == stripes()[0, 0])
-
-
 def test_quad_of_an_upright_symmetric_face() -> None:
     """Eyes 40 apart, 30 above the mouth: the half side is 2 x 40, the centre 3 below the eyes."""
     face = face_with((80, 100), (120, 100), (100, 115), (85, 130), (115, 130))
@@ -135,30 +96,6 @@ def test_quad_follows_the_face() -> None:
     matrix = similarity(1.7, 0.4, 20, -30)
     moved = ffhq_quad(np.stack([face, transform_points(matrix, face)]))
     np.testing.assert_allclose(moved[1], transform_points(matrix, moved[0]), atol=1e-9)
-
-
-def test_quad_to_affine_puts_the_corners_on_the_rim() -> None:
-    matrix = quad_to_affine(SQUARE_QUAD, 64)
-    np.testing.assert_allclose(matrix, [[2, 0, 0.5 - 20], [0, 2, 0.5 - 40]], atol=1e-12)
-
-
-def test_crop_of_an_upright_quad_is_a_slice() -> None:
-    image = stripes()
-    np.testing.assert_array_equal(crop_quad(image, SQUARE_QUAD, 32), image[20:52, 10:42])
-
-
-def test_crop_beyond_the_frame_is_black() -> None:
-    image = np.full((64, 80, 3), 200, np.uint8)
-    crop = crop_quad(image, SQUARE_QUAD - (20, 0), 32)
-    assert np.all(crop[:, :10] == 0)
-    assert np.all(crop[:, 10:] == 200)
-
-
-def test_box_is_clipped_by_width_and_height() -> None:
-    np.testing.assert_array_equal(quad_box(SQUARE_QUAD, 100, 100), [10, 20, 42, 52])
-    np.testing.assert_array_equal(quad_box(SQUARE_QUAD, 30, 40), [10, 20, 30, 40])
-    np.testing.assert_array_equal(quad_box(SQUARE_QUAD - 30, 100, 100), [0, 0, 12, 22])
-    np.testing.assert_array_equal(quad_box(SQUARE_QUAD[None], 30, 100), [[10, 20, 30, 52]])
 
 
 def projected_face(size_px: float, x: float, y_up: float, height_px: int) -> np.ndarray:
