@@ -37,6 +37,7 @@ from retalking.errors import ConfigError
 from retalking.face.crops import EDITED_FROM
 from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
+from retalking.metrics.face_crops import sharpness
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
@@ -229,7 +230,7 @@ def train(config: ENetTraining, job: Job) -> int:
                 "psnr_db": psnr(output, target),
                 "bicubic_psnr_db": psnr(plain, target),
                 "ssim": ssim(output, target),
-                "sharpness": _sharpness(output) / _sharpness(target),
+                "sharpness": (sharpness(output) / sharpness(target)).mean(),
             }
             if lpips is not None:
                 found["lpips"] = lpips(output, target)
@@ -259,10 +260,6 @@ def train(config: ENetTraining, job: Job) -> int:
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
-
-
-def _sharpness(faces: Tensor) -> Tensor:
-    return faces.diff(dim=-1).abs().mean() + faces.diff(dim=-2).abs().mean()
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from datasets.sampling import nearest_in_pose
 from datasets.store.format import TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
 from retalking.face.landmarks import Landmarker
-from retalking.face.lip_motion import correlate
 from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor, to_uint8
+from retalking.metrics.lip_agreement import lip_agreement
 from retalking.types import FloatArray, UInt8Array
 
 Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -117,27 +117,14 @@ class LipAgreement:
         """Let the network speak every clip, with the right and with shifted speech.
 
         Returns:
-            ``lip_correlation`` and ``lip_correlation_shifted`` of the openings, their difference
-            ``lip_gain``, and ``lip_deviation``, the made deviation over the true one; all means
-            over clips.
+            See ``retalking.metrics.lip_agreement``.
         """
-        right, shifted, deviation = [], [], []
-        for face, true in zip(self._faces, self._true, strict=True):
+        right, shifted = [], []
+        for face in self._faces:
             pictures = [to_tensor(rgb, device) for rgb in (face.faces, face.references)]
-            made = [
-                self._measure(face, _speak(synthesise, mels, *pictures))
-                for mels in (face.speech.mels, face.speech.shifted_mels)
-            ]
-            right.append(correlate(made[0], true))
-            shifted.append(correlate(made[1], true))
-            deviation.append(float(made[0].std() / max(float(true.std()), 1e-6)))
-        means = [float(np.mean(values)) for values in (right, shifted, deviation)]
-        return {
-            "lip_correlation": means[0],
-            "lip_correlation_shifted": means[1],
-            "lip_gain": means[0] - means[1],
-            "lip_deviation": means[2],
-        }
+            for mels, made in ((face.speech.mels, right), (face.speech.shifted_mels, shifted)):
+                made.append(self._measure(face, _speak(synthesise, mels, *pictures)))
+        return lip_agreement(right, shifted, self._true)
 
     def _measure(self, face: TalkingFace, pictures: UInt8Array) -> FloatArray:
         # Where to look is the same for every frame, or the true chin would tell the opening.

@@ -12,9 +12,9 @@ from scipy.ndimage import uniform_filter1d
 
 from retalking.errors import FaceNotFoundError
 from retalking.evaluation.judge.judges import Sight
-from retalking.evaluation.lip_crops import Flicker
 from retalking.face.crops import cut
 from retalking.media.video import VideoReader
+from retalking.metrics.face_crops import Restlessness, laplacian_levels
 from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
 
 MOUTH_PX, FACE_PX = 96, 256
@@ -46,7 +46,7 @@ class Mouths:
     @property
     def sharpness(self) -> float:
         """Sharpness of the made mouths over that of the true ones."""
-        return sharpness(self.made) / max(sharpness(self.true), 1e-6)
+        return laplacian_levels(self.made) / max(laplacian_levels(self.true), 1e-6)
 
 
 def compare_mouths(truth: Path, dub: Path, sight: Sight) -> Mouths:
@@ -66,7 +66,7 @@ def compare_mouths(truth: Path, dub: Path, sight: Sight) -> Mouths:
         raise FaceNotFoundError(f"{truth}: the judge sees no face")
     points = sight.points[numbers]
     faces = face_matrices(points)
-    flicker = Flicker(beside_mouth(points, faces))
+    restlessness = Restlessness(beside_mouth(points, faces))
     true, made = [], []
     rows = dict(zip(numbers.tolist(), range(len(numbers)), strict=True))
     for number, pair in enumerate(zip(read_rgb(truth), read_rgb(dub), strict=False)):
@@ -76,8 +76,8 @@ def compare_mouths(truth: Path, dub: Path, sight: Sight) -> Mouths:
             true.append(cut(pair[0], mouth, MOUTH_PX))
             made.append(cut(pair[1], mouth, MOUTH_PX))
             before, after = (cut(frame, faces[row], FACE_PX)[None] for frame in pair)
-            flicker.add(after, before, np.array([number]))
-    return Mouths(np.stack(true), np.stack(made), flicker.ratio)
+            restlessness.add(after, before, np.array([number]))
+    return Mouths(np.stack(true), np.stack(made), restlessness.ratio)
 
 
 def mouth_matrix(points: FloatArray) -> Float64Array:
@@ -121,12 +121,6 @@ def beside_mouth(points: FloatArray, matrices: Float64Array) -> BoolArray:
     (left, top), (right, bottom) = np.floor(lips.min(axis=0)), np.ceil(lips.max(axis=0))
     mask[max(int(top), 0) : int(bottom) + 1, max(int(left), 0) : int(right) + 1] = 0
     return mask > 0
-
-
-def sharpness(pictures: UInt8Array) -> float:
-    """Mean absolute Laplacian of the grey pictures ``[N, H, W, 3]``, in levels."""
-    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
-    return float(np.mean([np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean() for grey in greys]))
 
 
 def read_rgb(video: Path) -> Iterator[UInt8Array]:

@@ -9,12 +9,11 @@ import numpy as np
 
 from models.enet import ENet
 from retalking.coefficients.windows import parse_expression
-from retalking.evaluation.lip_crops import Flicker, Likeness, skin_region
 from retalking.evaluation.lite.rehearsal import Rehearsal
 from retalking.evaluation.lite.scene import LiteClip, Scene
+from retalking.evaluation.lite.skin_region import skin_region
 from retalking.face.landmarks import LiteLandmarker
 from retalking.face.lip_motion import (
-    correlate,
     deviation_ratio,
     displacement,
     share_open,
@@ -26,6 +25,8 @@ from retalking.media import audio
 from retalking.media.hearing import hear
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
+from retalking.metrics.face_crops import Likeness, Restlessness
+from retalking.metrics.lip_agreement import lip_agreement
 from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import make_edit_plan
 from retalking.rendering.timeline import build_timeline
@@ -96,12 +97,12 @@ class LiteProbe(Retalker):
         rehearsal = self._rehearse(scene)
         landmarks = scene.place_landmarks(rehearsal.lip_crops)
         around = landmarks.mean(axis=0)
-        flicker = Flicker(skin_region(landmarks))
+        restlessness = Restlessness(skin_region(landmarks))
         likeness = Likeness(self.has_enet)
         true, right = [], []
         for take in rehearsal.show_faces(self._read(scene), paste=True):
             assert take.dubbed is not None
-            flicker.add(take.dubbed, take.true, take.numbers)
+            restlessness.add(take.dubbed, take.true, take.numbers)
             true.append(lip_opening(self._look(take.true, around)))
             right.append(lip_opening(self._look(take.faces, around)))
             likeness.add(take.faces, take.true, take.low_res)
@@ -109,13 +110,10 @@ class LiteProbe(Retalker):
         shifted = self._openings(scene.with_shifted_speech(), around)
         silent = self._openings(scene.with_silence(), around)
         return {
-            "lip_correlation": correlate(made, truth),
-            "lip_correlation_shifted": correlate(shifted, truth),
-            "lip_gain": correlate(made, truth) - correlate(shifted, truth),
-            "lip_deviation": deviation_ratio(made, truth),
+            **lip_agreement([made], [shifted], [truth]),
             "true_deviation": float(truth.std()),
             "silence_opening": share_open(silent, truth),
-            "flicker": flicker.ratio,
+            "flicker": restlessness.ratio,
             **likeness.scores(),
         }
 

@@ -8,20 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d
 
 from retalking.errors import ConfigError
-from retalking.evaluation.lip_crops import (
-    Flicker,
-    Likeness,
-    lower_psnr_db,
-    sharpness,
-    skin_region,
-)
 from retalking.evaluation.lite.rehearsal import _take_frames
 from retalking.evaluation.lite.report import LINES, LiteReport
+from retalking.evaluation.lite.skin_region import skin_region
 from retalking.evaluation.lite.suite import run_lite_suite
-from retalking.face.crops import LIP_PX
 from retalking.face.lip_motion import (
     correlate,
     deviation_ratio,
@@ -107,34 +99,6 @@ def test_shifting_by_half_turns_one_period_around() -> None:
     assert correlate(opening, np.sin(TURN)) == pytest.approx(-1)
 
 
-def test_psnr_looks_at_the_lower_half_only() -> None:
-    target = torch.rand(2, 3, 96, 96) * 0.8
-    output = target + 0.1
-    output[0, :, :48] = 0
-    assert lower_psnr_db(output, target) == pytest.approx([20, 20], abs=1e-3)
-
-
-def test_sharpness_of_a_slope_is_its_steepness() -> None:
-    down, across = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
-    slope = (0.03 * across + 0.04 * down).expand(2, 3, 8, 8)
-    assert sharpness(slope) == pytest.approx([0.05, 0.05], rel=1e-4)
-
-
-def test_likeness_of_the_truth_itself_and_of_its_enlargement() -> None:
-    random = np.random.default_rng(0)
-    true = random.integers(0, 256, (2, LIP_PX, LIP_PX, 3), dtype=np.uint8)
-    small = avg_pool2d(torch.from_numpy(true).permute(0, 3, 1, 2) / 255, LIP_PX // 96)
-    likeness = Likeness(has_enet=True)
-    likeness.add(true, true, small)
-    scores = likeness.scores()
-    assert scores["lower_psnr_db"] == pytest.approx(100)
-    assert scores["sharpness"] == scores["lower_sharpness"] == 1
-    assert scores["enet_gain_db"] > 80
-    alone = Likeness(has_enet=False)
-    alone.add(true, true, small + 0.1)
-    assert alone.scores() == {"lower_psnr_db": pytest.approx(20, abs=1e-3)}
-
-
 def test_skin_is_in_the_lower_face_but_not_at_the_lips() -> None:
     jaw = np.linspace(np.pi, 0, 17)
     landmarks = np.zeros((2, 68, 2), np.float32)
@@ -146,22 +110,6 @@ def test_skin_is_in_the_lower_face_but_not_at_the_lips() -> None:
     assert region[290, 192]
     assert not region[240:271, 150:231].any()
     assert not region[:190].any()
-
-
-def test_flicker_counts_only_neighbours_and_only_the_region() -> None:
-    region = np.zeros((LIP_PX, LIP_PX), bool)
-    region[300:] = True
-    levels = np.array([10, 12, 10, 200])
-    true = np.broadcast_to(levels[:, None, None, None], (4, LIP_PX, LIP_PX, 3)).astype(np.uint8)
-    dubbed = true.copy()
-    dubbed[1, 300:] += 1
-    dubbed[:, :300] = 0
-    numbers = np.array([3, 4, 5, 9])
-    whole, parts = Flicker(region), Flicker(region)
-    whole.add(dubbed, true, numbers)
-    parts.add(dubbed[:2], true[:2], numbers[:2])
-    parts.add(dubbed[2:], true[2:], numbers[2:])
-    assert whole.ratio == parts.ratio == pytest.approx(1.5)
 
 
 def test_frames_are_found_in_the_batches_that_hold_them() -> None:

@@ -1,18 +1,17 @@
-"""Measures on faces in the lip crop: likeness, sharpness and flicker. ``A`` counts faces."""
+"""Measures on crops of faces: likeness, sharpness and restlessness. ``A`` counts faces."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from retalking.face.crops import EDITED_FROM, LIP_PX
-from retalking.ibug68 import MOUTH
 from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr
-from retalking.rendering.masks import lower_face_mask
-from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
+from retalking.types import BoolArray, Float64Array, IntArray, UInt8Array
 
 _GREY = (0.299, 0.587, 0.114)
 
@@ -36,26 +35,13 @@ def sharpness(faces: Tensor) -> Float64Array:
     """Mean gradient magnitude of the grey picture: float64 ``[A]`` of ``[A, 3, S, S]``."""
     grey = torch.einsum("achw,c->ahw", faces, faces.new_tensor(_GREY))
     across, down = grey[:, :-1].diff(dim=2), grey[:, :, :-1].diff(dim=1)
-    return torch.hypot(across, down).double().mean(dim=(1, 2)).numpy()
+    return torch.hypot(across, down).mean(dim=(1, 2), dtype=torch.float64).cpu().numpy()
 
 
-def skin_region(landmarks_px: FloatArray) -> BoolArray:
-    """Where the edit shows but the mouth does not move.
-
-    Args:
-        landmarks_px: ``[F, 68, 2]`` of a clip's true faces in the lip crop.
-
-    Returns:
-        bool ``[384, 384]``: inside the lower face's mask, outside the box that holds the lips of
-        every frame.
-    """
-    region = lower_face_mask(landmarks_px.mean(axis=0)) > 0.5
-    lips = landmarks_px[:, MOUTH].reshape(-1, 2)
-    (left, top), (right, bottom) = np.floor(lips.min(0)), np.ceil(lips.max(0))
-    position = np.arange(LIP_PX)
-    down = (position >= top) & (position <= bottom)
-    across = (position >= left) & (position <= right)
-    return region & ~np.outer(down, across)
+def laplacian_levels(pictures: UInt8Array) -> float:
+    """Mean absolute Laplacian of the grey pictures ``[N, H, W, 3]``, in levels: the judge's eye."""
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
+    return float(np.mean([np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean() for grey in greys]))
 
 
 class Likeness:
@@ -100,21 +86,22 @@ class Likeness:
         self._found.setdefault(name, []).append(values)
 
 
-class Flicker:
+class Restlessness:
     """Change from frame to frame, of dubbed faces over that of the true ones.
 
-    Faces are compared where the lip crop holds them, so the motion of the head does not count, and
-    only where the edit shows: the rest of a frame would hide what flickers.
+    Faces are compared where a crop holds them, so the motion of the head does not count, and only
+    where the edit shows: the rest of a frame would hide what flickers. ``steadiness.Flicker`` looks
+    at the whole video instead.
     """
 
     def __init__(self, region: BoolArray) -> None:
-        """Look at a region ``[384, 384]``."""
+        """Look at a region ``[S, S]`` of the crops."""
         self._region = region
         self._change = np.zeros(2)
         self._last: tuple[int, UInt8Array] | None = None
 
     def add(self, dubbed: UInt8Array, true: UInt8Array, numbers: IntArray) -> None:
-        """Add faces ``[A, 384, 384, 3]`` of frames ``[A]``, increasing; neighbours are compared."""
+        """Add faces ``[A, S, S, 3]`` of frames ``[A]``, increasing; neighbours are compared."""
         for number, *faces in zip(numbers.tolist(), dubbed, true, strict=True):
             pixels = np.stack([face[self._region] for face in faces])
             if self._last is not None and self._last[0] == number - 1:
