@@ -119,7 +119,8 @@ class LipAgreement:
         Returns:
             See ``retalking.metrics.lip_agreement``.
         """
-        right, shifted = [], []
+        right: list[FloatArray] = []
+        shifted: list[FloatArray] = []
         for face in self._faces:
             pictures = [to_tensor(rgb, device) for rgb in (face.faces, face.references)]
             for mels, made in ((face.speech.mels, right), (face.speech.shifted_mels, shifted)):

@@ -89,11 +89,6 @@ class MelSpectrogram:
         windows[:, inside] = self.mel[:, columns[inside]]
         return np.ascontiguousarray(windows.transpose(1, 0, 2)[:, None])
 
-    def window(self, time_s: float) -> FloatArray:
-        """Window of the frame at ``time_s`` seconds: float32 ``[80, 16]`` in [-4, 4]."""
-        window: FloatArray = self.windows([time_s])[0, 0]
-        return window
-
 
 def log_mel(clip: AudioClip, gain: float = 1.0) -> MelSpectrogram:
     """Compute the log-mel spectrogram that the networks were trained on.

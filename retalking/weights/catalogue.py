@@ -167,16 +167,6 @@ def find(name: str, folder: Path = CHECKPOINTS) -> Path:
     raise WeightsError(f"{path} (for {weight.used_by}) {problem}{wanted}; {remedy}")
 
 
-def missing(group: str = "official", folder: Path = CHECKPOINTS) -> list[str]:
-    """Return the names of the files of a group that are not here, or not in full.
-
-    Raises:
-        ConfigError: no such group.
-    """
-    weights = read_catalogue().of_groups([group])
-    return [weight.name for weight in weights if quick_state(weight, folder) is not State.PRESENT]
-
-
 def quick_state(weight: WeightFile, folder: Path = CHECKPOINTS) -> State:
     """Compare presence and size only: ``ABSENT``, ``WRONG_SIZE`` or ``PRESENT``."""
     path = weight.path(folder)

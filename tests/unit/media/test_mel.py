@@ -111,7 +111,7 @@ def test_windows_start_at_the_exact_column_of_the_time_stamp(
 
 
 def test_a_window_reads_0_2_s_from_its_time(counting_mel: MelSpectrogram) -> None:
-    window = counting_mel.window(0.5)
+    window = counting_mel.windows([0.5])[0, 0]
     assert window.shape == (80, WINDOW_STEPS)
     np.testing.assert_array_equal(window, counting_mel.mel[:, 40:56])
 
@@ -122,11 +122,11 @@ def test_windows_of_a_chunk_are_those_of_its_frames(counting_mel: MelSpectrogram
     assert windows.shape == (4, 1, 80, WINDOW_STEPS)
     assert windows.flags.c_contiguous
     for window, time_s in zip(windows[:, 0], times_s, strict=True):
-        np.testing.assert_array_equal(window, counting_mel.window(time_s))
+        np.testing.assert_array_equal(window, counting_mel.windows([time_s])[0, 0])
 
 
 def test_the_last_sounds_keep_their_place_and_silence_follows(counting_mel: MelSpectrogram) -> None:
-    window = counting_mel.window(195 / 80)
+    window = counting_mel.windows([195 / 80])[0, 0]
     assert first_column(window) == 195
     np.testing.assert_array_equal(window[:, :5], counting_mel.mel[:, 195:])
     assert np.all(window[:, 5:] == SILENCE)
@@ -134,7 +134,7 @@ def test_the_last_sounds_keep_their_place_and_silence_follows(counting_mel: MelS
 
 def test_frames_before_and_after_the_audio_hear_silence(counting_mel: MelSpectrogram) -> None:
     assert np.all(counting_mel.windows([-1.0, 2.5, 100.0]) == SILENCE)
-    early = counting_mel.window(-3 / 80)
+    early = counting_mel.windows([-3 / 80])[0, 0]
     assert np.all(early[:, :3] == SILENCE)
     np.testing.assert_array_equal(early[:, 3:], counting_mel.mel[:, :13])
 
@@ -142,7 +142,7 @@ def test_frames_before_and_after_the_audio_hear_silence(counting_mel: MelSpectro
 def test_audio_shorter_than_a_window_is_padded() -> None:
     mel = log_mel(tone(1000.0, duration_s=0.05))
     assert len(mel) < WINDOW_STEPS
-    window = mel.window(0)
+    window = mel.windows([0])[0, 0]
     np.testing.assert_array_equal(window[:, : len(mel)], mel.mel)
     assert np.all(window[:, len(mel) :] == SILENCE)
 

@@ -66,9 +66,7 @@ def test_missing_list(tmp_path: Path) -> None:
         read_catalogue(tmp_path / "weights.toml")
 
 
-def test_find_and_missing(folder: Path, hub: Path) -> None:
-    expected = [entry.name for entry in read_catalogue().of_groups(["official"])]
-    assert catalogue.missing("official", folder) == expected
+def test_find(folder: Path, hub: Path) -> None:
     with pytest.raises(WeightsError, match=r"DNet.pt \(for D-Net\) is not here; run: .* DNet$"):
         catalogue.find("DNet", folder)
     with pytest.raises(WeightsError, match="is not here; Wav2Lip's README dropped the link"):
@@ -80,8 +78,6 @@ def test_find_and_missing(folder: Path, hub: Path) -> None:
     (hub / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"x")
     assert catalogue.find("DNet", folder) == folder / "DNet.pt"
     assert catalogue.find("FAN", folder) == hub / "2DFAN4-11f355bf06.pth.tar"
-    left = set(expected) - {"DNet", "FAN"}
-    assert set(catalogue.missing("official", folder)) == left
     with pytest.raises(WeightsError, match="has 9 bytes, expected 348632874 bytes; run"):
         catalogue.find("GFPGAN", folder)
     with pytest.raises(ConfigError, match="no weight file is called 'DNett'; did you mean DNet"):
