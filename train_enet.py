@@ -34,11 +34,11 @@ from models.enet import ENet, ENetConfig, Noise
 from models.lnet import LNet
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.face.crops import EDITED_FROM
 from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
 from retalking.metrics.face_crops import sharpness
 from retalking.metrics.image_quality import psnr, ssim
+from retalking.networks.lip_calls import SmallFaces, enlarge_lips
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
@@ -106,17 +106,15 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
     Returns:
         RGB faces ``[N, 3, S, S]`` and L-Net's ``[N, 3, s, s]``, both float32.
     """
-    # Both networks see BGR, as the released ones do.
-    faces, references = batch.faces.flatten(0, 1).flip(1), batch.references.flatten(0, 1).flip(1)
-    small_px = net.config.low_res_size_px
+    faces, references = batch.faces.flatten(0, 1), batch.references.flatten(0, 1)
     quality = batch.jpeg_quality.repeat_interleave(batch.faces.shape[1])
     with torch.no_grad(), torch.autocast(faces.device.type, enabled=False):
-        small = degrade(faces, quality, small_px)
-        small[:, :, round(EDITED_FROM * small_px) :] = 0
-        seen = torch.cat([small, degrade(references, quality, small_px)], dim=1)
+        size_px = net.config.low_res_size_px
+        small = SmallFaces(*(degrade(rgb, quality, size_px) for rgb in (faces, references)))
     noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
-    large, low_res = net(batch.mels.flatten(0, 1), faces, references, noise, seen)
-    return large.float().flip(1), low_res.float().flip(1)
+    mels = batch.mels.flatten(0, 1)
+    large, low_res = enlarge_lips(net, mels, faces, references, noise, small)
+    return large.float(), low_res.float()
 
 
 def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:

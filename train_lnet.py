@@ -24,19 +24,20 @@ from datasets.store.reader import Needs, Store
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
-from losses.sync import SyncSchedule, stack_lower_halves, sync_loss, sync_probability
+from losses.sync import SyncSchedule, sync_loss, sync_probability
 from losses.teachers import PerceptualKind, load_features, load_lip_reader, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.audio_opening import AudioOpening
+from models.blocks.lower_half import lower_half
 from models.lnet import LNet, LNetConfig
 from models.syncnet import SyncExpert
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.face.crops import EDITED_FROM
 from retalking.face.landmarks import LiteLandmarker
 from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr, ssim
+from retalking.networks.lip_calls import paint_lips, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
@@ -109,23 +110,6 @@ def build(config: LNetTraining) -> LNet:
     return net
 
 
-def paint(net: LNet, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:
-    """Let L-Net, which sees BGR like the released weights, paint the lower halves of RGB faces.
-
-    Args:
-        net: the network.
-        mels: ``[N, 1, 80, 16]``.
-        faces: ``[N, 3, S, S]`` in [0, 1]; their lower half is not read.
-        references: like ``faces``.
-
-    Returns:
-        Faces like ``faces``.
-    """
-    masked = faces.clone()
-    masked[:, :, round(EDITED_FROM * faces.shape[2]) :] = 0
-    return net(mels, torch.cat([masked.flip(1), references.flip(1)], dim=1)).float().flip(1)
-
-
 def train(config: LNetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device, size_px = job.ranks.device, config.data.size_px
@@ -156,7 +140,8 @@ def train(config: LNetTraining, job: Job) -> int:
             target = part.faces.flatten(0, 1)
             mouth = weigh_mouth(part.landmarks_px.flatten(0, 1), size_px, config.loss.mouth)
             with updater.autocast():
-                output = paint(net, part.mels.flatten(0, 1), target, part.references.flatten(0, 1))
+                references = part.references.flatten(0, 1)
+                output = paint_lips(net, part.mels.flatten(0, 1), target, references).float()
                 terms = {
                     "l1": weighted_l1(output, target, mouth),
                     "gradient_l1": gradient_l1(output, target),
@@ -168,7 +153,7 @@ def train(config: LNetTraining, job: Job) -> int:
                     terms["perceptual"] = perceptual(teacher(output), wanted)
                     factors["perceptual"] = config.loss.perceptual
                 if expert is not None:
-                    seen = stack_lower_halves(output.view_as(part.faces).flip(2))
+                    seen = view_of_expert(lower_half(output.view_as(part.faces)))
                     heard, lips = expert(part.mels[:, 0], seen)
                     terms["sync"] = sync_loss(lips, heard)
                     factors["sync"] = schedule.weight
@@ -218,33 +203,32 @@ class Judge:
         rows = []
         for batch in self._batches:
             target, references = batch.faces[0], batch.references[0]
-            output = paint(self._net, batch.mels[0], target, references)
-            lower = slice(round(EDITED_FROM * target.shape[2]), None)
+            output = self._paint(batch.mels[0], target, references)
             found = {
                 "l1": l1(output, target),
-                "lower_psnr_db": psnr(output[:, :, lower], target[:, :, lower]),
+                "lower_psnr_db": psnr(lower_half(output), lower_half(target)),
                 "ssim": ssim(output, target),
             }
             if self._lpips is not None:
                 found["lpips"] = self._lpips(output, target)
             if self._expert is not None:
-                heard, lips = self._expert(
-                    batch.mels[:, 0], stack_lower_halves(output[None].flip(2))
-                )
+                seen = view_of_expert(lower_half(output)[None])
+                heard, lips = self._expert(batch.mels[:, 0], seen)
                 found["sync"] = sync_loss(lips, heard)
                 found["sync_probability"] = sync_probability(lips, heard).mean()
             for name, value in found.items():
                 scores.setdefault(name, []).append(float(value))
             rows.append(torch.stack([references[0], target[0], output[0]]))
-        lips = self._agreement.score(
-            lambda mels, faces, references: paint(self._net, mels, faces, references), self._device
-        )
+        lips = self._agreement.score(self._paint, self._device)
         means = {name: sum(values) / len(values) for name, values in scores.items()}
         return Validation(
             {**means, **lips},
             {"reference_truth_made": torch.stack(rows[:16])},
             {"reference_truth_made_video": self._film()},
         )
+
+    def _paint(self, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:
+        return paint_lips(self._net, mels, faces, references)
 
     def _film(self) -> Tensor:
         """Return a clip side by side with its references and its new lips, ``[T, 3, S, 3 S]``."""
@@ -253,7 +237,7 @@ class Judge:
             to_tensor(rgb, self._device) for rgb in (talker.references, talker.faces)
         )
         mels = torch.from_numpy(talker.speech.mels).to(self._device)
-        return torch.cat([references, faces, paint(self._net, mels, faces, references)], dim=3)
+        return torch.cat([references, faces, self._paint(mels, faces, references)], dim=3)
 
 
 if __name__ == "__main__":

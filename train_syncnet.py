@@ -34,6 +34,7 @@ from models.blocks.layers import freeze_absorbed_biases
 from models.initial import build
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.config import Schema
+from retalking.networks.lip_calls import view_of_expert
 from retalking.training.batches import Draws, read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
@@ -71,11 +72,6 @@ class SyncTraining(TrainingConfig):
     validation: HeldOutSettings
 
 
-def to_bgr(faces: Tensor) -> Tensor:
-    """Turn RGB windows ``[..., 15, S / 2, S]`` into what the expert sees, as the released one."""
-    return faces.unflatten(-3, (-1, 3)).flip(-3).flatten(-4, -3)
-
-
 class PairObjective(nn.Module):
     """Wav2Lip's question: does this speech belong to these lips."""
 
@@ -102,7 +98,7 @@ class PairObjective(nn.Module):
         }
 
     def _judge(self, net: SyncExpert, batch: SyncSample) -> Tensor:
-        heard, lips = net(batch.mels, to_bgr(batch.faces))
+        heard, lips = net(batch.mels, view_of_expert(batch.faces))
         return sync_probability(lips, heard)
 
 
@@ -162,7 +158,7 @@ class GroupObjective(nn.Module):
 def _embed(net: SyncExpert, mels: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """Return vectors of any length: ``[B, W, D]`` of speech and ``[B, V, D]`` of lips."""
     heard = net.audio_encoder(mels.flatten(0, 1)).flatten(1)
-    lips = net.face_encoder(to_bgr(faces.flatten(0, 1))).flatten(1)
+    lips = net.face_encoder(view_of_expert(faces.flatten(0, 1))).flatten(1)
     return heard.unflatten(0, mels.shape[:2]), lips.unflatten(0, faces.shape[:2])
 
 

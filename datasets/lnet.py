@@ -64,7 +64,7 @@ class LNetSample(NamedTuple):
 
     Attributes:
         faces: float32 ``[T, 3, S, S]`` RGB in [0, 1], the whole face; what L-Net sees of it is
-            above ``EDITED_FROM``.
+            above ``models.blocks.lower_half.EDITED_FROM``.
         references: float32 ``[T, 3, S, S]`` RGB in [0, 1].
         mels: float32 ``[T, 1, 80, 16]`` in [-4, 4]; the first is that of the whole window for the
             lip-sync expert if ``T`` is 5.

@@ -20,8 +20,8 @@ from datasets.speech import relative_opening
 from datasets.store.format import TRACKS
 from datasets.store.reader import Needs, Store
 from datasets.syncnet import SYNC_FRAMES, SyncDataSettings
+from models.blocks.lower_half import edited_rows
 from retalking.config import Schema
-from retalking.face.crops import EDITED_FROM
 from retalking.media.images import to_tensor
 from retalking.types import UInt8Array
 
@@ -51,8 +51,8 @@ class SyncGroup(NamedTuple):
     """A sample, or a batch of samples with ``B`` in front of every shape.
 
     Attributes:
-        faces: float32 ``[V, 15, S / 2, S]`` RGB in [0, 1], lower halves of five frames in order, of
-            the windows that are shown.
+        faces: float32 ``[V, 5, 3, S / 2, S]`` RGB in [0, 1], lower halves of five frames in order,
+            of the windows that are shown.
         mels: float32 ``[W, 1, 80, 16]`` in [-4, 4], the speech of all windows, those shown first.
         openings: float32 ``[W, 5]``, how far the lips are open in each frame, in standard
             deviations from the clip's mean.
@@ -121,7 +121,7 @@ class SyncGroups:
         if self._disturbance is not None:
             mels = disturb(mels, self._disturbance, drawn.rng)
         return SyncGroup(
-            faces=faces.unflatten(0, shown.shape).flatten(1, 2),
+            faces=faces.unflatten(0, shown.shape),
             mels=torch.from_numpy(mels),
             openings=torch.from_numpy(openings[windows].astype(np.float32)),
             clip_ids=drawn.clip.name,
@@ -144,4 +144,4 @@ class SyncGroups:
                 for picture in pictures
             ]
             pictures = np.stack(moved).astype(np.uint8, copy=False)
-        return pictures[:, round(EDITED_FROM * size_px) :]
+        return pictures[:, edited_rows(size_px)]

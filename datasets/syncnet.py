@@ -13,8 +13,8 @@ from torch import Tensor
 from datasets.augment import AugmentSettings, Look
 from datasets.sampling import WindowSampler, draw_other_starts
 from datasets.store.reader import Needs, Store
+from models.blocks.lower_half import edited_rows
 from retalking.config import Schema
-from retalking.face.crops import EDITED_FROM
 from retalking.media.images import to_tensor
 
 SYNC_FRAMES = 5
@@ -41,7 +41,7 @@ class SyncSample(NamedTuple):
     """A sample, or a batch of samples with ``B`` in front of every shape.
 
     Attributes:
-        faces: float32 ``[15, S / 2, S]`` RGB in [0, 1], lower halves of five frames in order.
+        faces: float32 ``[5, 3, S / 2, S]`` RGB in [0, 1], lower halves of five frames in order.
         mels: float32 ``[1, 80, 16]`` in [-4, 4].
         is_synced: float32 ``[]``, 1 if speech and lips belong together, else 0.
         clip_ids: name of the clip.
@@ -82,9 +82,9 @@ class SyncDraws:
             heard = int(draw_other_starts(drawn, SYNC_FRAMES, 1, gap)[0])
         frames = range(drawn.start, drawn.start + SYNC_FRAMES)
         pictures = look.apply(drawn.clip.pictures(self._part, frames))
-        lower = pictures[:, round(EDITED_FROM * self._settings.size_px) :]
+        lower = pictures[:, edited_rows(self._settings.size_px)]
         return SyncSample(
-            faces=to_tensor(np.ascontiguousarray(lower)).flatten(0, 1),
+            faces=to_tensor(np.ascontiguousarray(lower)),
             mels=torch.from_numpy(drawn.clip.mel_windows(heard, heard + 1)[0]),
             is_synced=torch.tensor(float(is_synced)),
             clip_ids=drawn.clip.name,

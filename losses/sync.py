@@ -78,18 +78,6 @@ def sync_loss(video: Tensor, audio: Tensor) -> Tensor:
     return -sync_probability(video, audio).clamp(min=PROBABILITY_FLOOR).log().mean()
 
 
-def stack_lower_halves(frames: Tensor) -> Tensor:
-    """Turn a window of faces into the expert's input, as Wav2Lip does.
-
-    Args:
-        frames: ``[B, T, 3, H, W]`` faces.
-
-    Returns:
-        ``[B, T * 3, H - H // 2, W]``: the mouth half of every frame, frames stacked in channels.
-    """
-    return frames[..., frames.shape[-2] // 2 :, :].flatten(1, 2)
-
-
 class SyncSchedule:
     """Weight of the sync term: zero until the generator is good enough to be judged.
 

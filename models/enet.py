@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.lower_half import join_halves
 from models.blocks.time_axis import flatten_frames, flatten_mel, restore_frames
 from models.checks import require, require_positive
 from models.lnet import LNet, LNetConfig
@@ -175,8 +176,7 @@ class ENet(nn.Module):
         Returns:
             ``[B, 3, S, S]``.
         """
-        half = face.shape[2] // 2
-        known = torch.cat([face[:, :, :half], reference[:, :, half:]], dim=2)
+        known = join_halves(face, reference)
         small = F.interpolate(known, low_res.shape[2:], mode="bilinear", align_corners=False)
         gate = torch.sigmoid(self.detail_gate(torch.cat([low_res, small], dim=1)))
         coarse, share = (

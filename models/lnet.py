@@ -16,6 +16,7 @@ from models.audio_encoder import AudioEncoder
 from models.blocks.attention import CrossTransformer
 from models.blocks.ffc import FFCResBlock
 from models.blocks.layers import ConvBlock, Norm, level_channels
+from models.blocks.lower_half import join_halves
 from models.blocks.time_axis import flatten_frames, flatten_mel, restore_frames
 from models.blocks.unet import ConditionedDecoder
 from models.checks import require, require_choice, require_multiple, require_positive
@@ -182,8 +183,6 @@ class LNet(nn.Module):
         painted = self.decoder(features, skips, descriptor)
         if not self.config.paints_on_faces:
             return painted
-        half = faces.shape[2] // 2
-        canvas = torch.cat([masked[:, :, :half], reference[:, :, half:]], dim=2)
-        painted = canvas + painted
+        painted = join_halves(masked, reference) + painted
         # In training a picture out of range is still told the way back.
         return painted if self.training else painted.clamp(0, 1)

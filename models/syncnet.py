@@ -89,12 +89,6 @@ class SyncExpert(nn.Module):
         return F.normalize(audio, dim=1), F.normalize(face, dim=1)
 
 
-def lower_half_windows(faces: Tensor) -> Tensor:
-    """Cut what the expert sees: ``[B, 3, T, H, W]`` to ``[B, 3 T, H / 2, W]``, frames in order."""
-    lower = faces[:, :, :, faces.shape[3] // 2 :]
-    return lower.transpose(1, 2).flatten(1, 2)
-
-
 class SyncNet(nn.Module):
     """Two-stream network whose distance falls where lips and speech agree.
 

@@ -34,6 +34,9 @@ NOSE_AND_EYES = slice(27, 48)
 
 CHIN_TIP = 8
 NOSE_TIP = 30
+NOSE_BASE_MIDDLE = 33
+LOWER_LIP_RIM = 57
+"""Middle of the lower lip's lower edge."""
 OUTER_EYE_CORNERS = (36, 45)
 MOUTH_CORNERS = (48, 54)
 UPPER_INNER_LIP = (61, 62, 63)

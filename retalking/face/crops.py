@@ -22,8 +22,6 @@ STABILISER_PX = 256
 """Side of D-Net's picture."""
 LIP_PX = 384
 """Side of E-Net's picture, of which L-Net sees a quarter."""
-EDITED_FROM = 0.5
-"""Height of the lip crop from which the networks inpaint."""
 
 _ANCHOR_WINDOW = 9  # frames of the Savitzky-Golay filter over eyes and nose
 _NOSE_TO_EYES = 1.45  # inverse of a frontal face's eye-to-nose distance, in eye distances

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from retalking.face.crops import EDITED_FROM, LIP_PX
+from models.blocks.lower_half import lower_half
 from retalking.media.images import to_tensor
 from retalking.metrics.image_quality import psnr
 from retalking.types import BoolArray, Float64Array, IntArray, UInt8Array
@@ -26,8 +26,7 @@ def lower_psnr_db(output: Tensor, target: Tensor) -> Float64Array:
     Returns:
         float64 ``[A]`` in dB, 100 for halves that are the same.
     """
-    lower = slice(round(EDITED_FROM * target.shape[-2]), None)
-    pairs = zip(output[:, :, lower].split(1), target[:, :, lower].split(1), strict=True)
+    pairs = zip(lower_half(output).split(1), lower_half(target).split(1), strict=True)
     return np.array([float(psnr(*pair)) for pair in pairs])
 
 
@@ -67,10 +66,9 @@ class Likeness:
         bicubic = interpolate(low_res, size, mode="bicubic", align_corners=False).clamp(0, 1)
         self._note("bicubic", lower_psnr_db(bicubic, target))
         self._note("enet", lower_psnr_db(made, target))
-        lower = slice(round(EDITED_FROM * LIP_PX), None)
         for name, picture in (("made", made), ("true", target)):
             self._note(name, sharpness(picture))
-            self._note(f"lower {name}", sharpness(picture[:, :, lower]))
+            self._note(f"lower {name}", sharpness(lower_half(picture)))
 
     def scores(self) -> dict[str, float]:
         """Return the measures of all faces by name."""

@@ -13,7 +13,8 @@ from scipy.ndimage import median_filter
 from torch import Tensor
 
 from models import weights
-from models.syncnet import SyncExpert, SyncNet, lower_half_windows
+from models.blocks.lower_half import lower_half
+from models.syncnet import SyncExpert, SyncNet
 from retalking.errors import WeightsError
 from retalking.face.crops import LIP_PX, cut, lip_crops, smooth_anchors
 from retalking.locations import CHECKPOINTS
@@ -22,6 +23,7 @@ from retalking.media.mel import log_mel
 from retalking.metrics.mfcc import mfcc
 from retalking.metrics.sync import FRAME_RATE, WINDOW_FRAMES
 from retalking.metrics.weights import locate_weights
+from retalking.networks.lip_calls import view_of_expert
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
 
 _SYNCNET_PX = 224
@@ -116,10 +118,10 @@ class ExpertJudge:
         return cv2.resize(face, (_EXPERT_PX, _EXPERT_PX)).astype(np.uint8, copy=False)
 
     def embed_lips(self, faces: UInt8Array) -> Tensor:
-        """Embed lower halves, BGR."""
-        bgr = to_tensor(faces[..., ::-1], self._device)
-        windows = bgr.unfold(0, WINDOW_FRAMES, 1).permute(0, 1, 4, 2, 3)  # [N, 3, 5, H, W]
-        lips = self._expert.face_encoder(lower_half_windows(windows))
+        """Embed lower halves."""
+        lower = lower_half(to_tensor(faces, self._device))
+        windows = lower.unfold(0, WINDOW_FRAMES, 1).permute(0, 4, 1, 2, 3)  # [N, 5, 3, h, W]
+        lips = self._expert.face_encoder(view_of_expert(windows))
         return F.normalize(lips.flatten(1), dim=1)
 
     def embed_speech(self, speech: AudioClip, num_windows: int) -> Tensor:

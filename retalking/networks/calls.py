@@ -1,8 +1,8 @@
 """The networks of the second pass as plain functions on the frames of a chunk.
 
 ``T`` counts the frames given. Pictures are RGB uint8 ``[T, S, S, 3]``; what a network wants
-(BGR, [-1, 1]) is known here and nowhere else. They become numbers batch by batch: those of a chunk
-would take four times the memory, several times over.
+(colours in [-1, 1], or BGR, see ``lip_calls``) is known here and nowhere else. They become numbers
+batch by batch: those of a chunk would take four times the memory, several times over.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from torch.nn.functional import interpolate
 from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
-from retalking.face.crops import EDITED_FROM, LIP_PX, STABILISER_PX
+from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.media.images import to_float, to_pixels
+from retalking.networks.lip_calls import enlarge_lips, paint_lips
 from retalking.networks.runner import Run
 from retalking.types import FloatArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
@@ -75,17 +76,15 @@ def synthesise_lips(
     """
 
     def synthesise(mel: Tensor, *pixels: Tensor) -> Tensor:
-        face, reference = (to_float(part).flip(1) for part in pixels)
-        face[:, :, round(EDITED_FROM * LIP_PX) :] = 0
-        both = torch.cat([face, reference], dim=1)
-        if isinstance(network, LNet):
-            low_res = network(mel, interpolate(both, (_LNET_PX, _LNET_PX), mode="area"))
-            return interpolate(low_res, (LIP_PX, LIP_PX), mode="bicubic", align_corners=False)
-        picture, _ = network(mel, both, reference)
-        return picture
+        face, reference = (to_float(part) for part in pixels)
+        if not isinstance(network, LNet):
+            return enlarge_lips(network, mel, face, reference).face
+        small = (interpolate(rgb, (_LNET_PX, _LNET_PX), mode="area") for rgb in (face, reference))
+        low_res = paint_lips(network, mel, *small)
+        return interpolate(low_res, (LIP_PX, LIP_PX), mode="bicubic", align_corners=False)
 
     inputs = (torch.from_numpy(part) for part in (mels, faces, references))
-    return run(network, *inputs, forward=synthesise, finish=_from_bgr).numpy()
+    return run(network, *inputs, forward=synthesise, finish=to_pixels).numpy()
 
 
 def change_upper_face(
@@ -163,7 +162,3 @@ def _to_signed(pixels: Tensor) -> Tensor:
 
 def _from_signed(pictures: Tensor) -> Tensor:
     return to_pixels((pictures + 1) / 2)
-
-
-def _from_bgr(pictures: Tensor) -> Tensor:
-    return to_pixels(pictures.flip(1))

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retalking.face.crops import EDITED_FROM, LIP_PX
+from models.blocks.lower_half import EDITED_FROM
+from retalking.face.crops import LIP_PX
 from retalking.ibug68 import JAW, LOWER_JAW, OUTER_LIPS
 from retalking.types import FloatArray, UInt8Array
 from third_party.parsenet import FacePart

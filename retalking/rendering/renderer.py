@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from models.blocks.lower_half import EDITED_FROM
 from retalking.coefficients.windows import coefficient_windows
 from retalking.face.affine import (
     compose_affine,
@@ -21,7 +22,6 @@ from retalking.face.affine import (
     transform_points,
 )
 from retalking.face.crops import (
-    EDITED_FROM,
     LIP_PX,
     STABILISER_PX,
     Pads,

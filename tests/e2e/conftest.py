@@ -53,7 +53,7 @@ class NegativeENet(nn.Module):
         super().__init__()
         self.mels: list[Tensor] = []
 
-    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor) -> ENetOutput:
+    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor, *_: None) -> ENetOutput:
         self.mels.append(mel.cpu())
         return ENetOutput(1 - reference, reference)
 

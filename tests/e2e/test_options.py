@@ -140,7 +140,7 @@ def test_surroundings_of_references_are_those_of_the_source(job: Job, still_part
 
     class Watch(NegativeENet):
         def forward(
-            self, mel: torch.Tensor, faces: torch.Tensor, reference: torch.Tensor
+            self, mel: torch.Tensor, faces: torch.Tensor, reference: torch.Tensor, *_: None
         ) -> ENetOutput:
             references.append(reference.clone())
             return super().forward(mel, faces, reference)

@@ -18,6 +18,7 @@ from models.lnet import LNet
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.media.mel import MelSpectrogram
 from retalking.mouth.networks.references import References
+from retalking.networks.lip_calls import swap_colours
 from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.renderer import Renderer, RenderOptions, _cut_each, _Prepared
@@ -114,7 +115,7 @@ class Rehearsal(Renderer):
                     dubbed = _cut_each(list(output.rgb[rows]), crops, LIP_PX)
                 else:
                     self._synthesise(frames, prepared, drift[rows], numbers)
-                low_res = _take_frames(painted, numbers).flip(1)
+                low_res = swap_colours(_take_frames(painted, numbers))
                 true = _cut_each(frames, crops, LIP_PX)
                 yield Take(numbers, true, self._faces, low_res, dubbed)
         finally:

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.blocks.lower_half import EDITED_FROM
 from retalking.face.affine import transform_points
-from retalking.face.crops import EDITED_FROM, LIP_PX
+from retalking.face.crops import LIP_PX
 from retalking.ibug68 import CHIN_TIP, JAW
 from retalking.rendering.masks import fill_hull
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from models.blocks.lower_half import EDITED_FROM
 from retalking.face.affine import invert_affine, transform_points
-from retalking.face.crops import EDITED_FROM, LIP_PX, shift_source, warp
+from retalking.face.crops import LIP_PX, shift_source, warp
 from retalking.mouth.networks.surroundings import outline_face
 from retalking.mouth.warp.mesh import Box
 from retalking.rendering.masks import edited_band, fill_hull, soften

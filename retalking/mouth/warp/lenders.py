@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from retalking.face.crops import EDITED_FROM, LIP_PX, cut
+from models.blocks.lower_half import EDITED_FROM
+from retalking.face.crops import LIP_PX, cut
+from retalking.ibug68 import OUTER_LIPS
 from retalking.media.source import Source
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
-_LIPS = slice(48, 60)
 _GLANCE_PX = 48  # side of the lip crop at which faces are compared
 _BLURRED = 0.6  # of the sharpness that is usual in a shot
 _STRANGE = 3.0  # times the usual difference from what a shot mostly shows
@@ -56,7 +57,7 @@ class Lenders:
 
 def mouth_width(landmarks_px: Float64Array) -> Float64Array:
     """Size of mouths ``[..., 68, 2]`` in pixels, ``[...]``, as boxes are measured."""
-    spans = np.ptp(landmarks_px[..., _LIPS, :], axis=-2)
+    spans = np.ptp(landmarks_px[..., OUTER_LIPS, :], axis=-2)
     width: Float64Array = spans[..., 0] + spans[..., 1] / 2
     return width
 
@@ -90,7 +91,7 @@ def read_lenders(
 def cut_mouth(frame: UInt8Array, landmarks_px: Float64Array) -> LentMouth:
     """Copy the box around a mouth out of a frame, as far as it lies within."""
     reach = _REACH * float(mouth_width(landmarks_px))
-    middle = landmarks_px[_LIPS].mean(axis=0)
+    middle = landmarks_px[OUTER_LIPS].mean(axis=0)
     limit = np.array(frame.shape[1::-1])
     low = np.floor(middle - reach).astype(int).clip(0, limit - 1)
     high = (np.ceil(middle + reach).astype(int) + 1).clip(low + 1, limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from retalking.ibug68 import NOSE_BASE_MIDDLE, OUTER_LIPS
 from retalking.mouth.warp.mesh import Box
 from retalking.types import Float64Array, FloatArray
 
@@ -12,14 +13,13 @@ _ROOM = np.array([1.35, 1.6])  # size of the patch in sizes of the lips
 _BELOW_NOSE_PX = 4.0  # of the lip crop
 _EDGE_PX = 7.0  # of the lip crop: standard deviation of the patch's edge
 _TINT_PX = 14.0  # of the lip crop: over which differences of light are smoothed
-_OUTER_LIP, _NOSE_BASE = slice(48, 60), 33
 
 
 def patch_outline(target: Float64Array, scale: float) -> Float64Array:
     """Outline ``[12, 2]`` of the patch around the lips of landmarks ``[68, 2]``."""
-    lips = target[_OUTER_LIP]
+    lips = target[OUTER_LIPS]
     outline = lips.mean(axis=0) + (lips - lips.mean(axis=0)) * _ROOM
-    outline[:, 1] = np.maximum(outline[:, 1], target[_NOSE_BASE, 1] + _BELOW_NOSE_PX * scale)
+    outline[:, 1] = np.maximum(outline[:, 1], target[NOSE_BASE_MIDDLE, 1] + _BELOW_NOSE_PX * scale)
     return outline
 
 

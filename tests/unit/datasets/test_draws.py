@@ -315,8 +315,8 @@ def test_sync_samples_are_half_in_step_and_half_not(folder: Path) -> None:
     synced = []
     for n in range(200):
         sample = draws[n]
-        assert sample.faces.shape == (15, 16, 32)
-        frame = _frames(sample.faces[:3][None])[0]
+        assert sample.faces.shape == (5, 3, 16, 32)
+        frame = _frames(sample.faces[:1])[0]
         heard = round(float(sample.mels[0, 0, 0]) * 100)
         shift = abs(heard - frame * 80 // 25) / 3.2
         assert shift < 0.2 if sample.is_synced else shift > 4
@@ -329,14 +329,14 @@ def test_sync_groups_are_windows_of_one_span_with_their_speech(folder: Path) -> 
     seen = set()
     for n in range(100):
         sample = draws[n]
-        assert sample.faces.shape == (2, 15, 16, 32)
+        assert sample.faces.shape == (2, 5, 3, 16, 32)
         assert sample.mels.shape == (6, 1, 80, 16)
         columns = [round(float(mel[0, 0, 0]) * 100) for mel in sample.mels]
         starts = [-(-column * 25 // 80) for column in columns]  # the first frame at or after it
         assert len(set(starts)) == 6
         assert max(starts) - min(starts) < 9
         for face, start in zip(sample.faces, starts, strict=False):
-            assert _frames(face.unflatten(0, (5, 3))) == list(range(start, start + 5))
+            assert _frames(face) == list(range(start, start + 5))
         for opening, start in zip(sample.openings, starts, strict=True):
             assert opening.diff().min() > 0
             assert opening[0].item() < 0 or start > 5  # from the clip's mean, and it rises
@@ -346,8 +346,7 @@ def test_sync_groups_are_windows_of_one_span_with_their_speech(folder: Path) -> 
 
 def test_a_moved_crop_is_moved_for_a_whole_group(folder: Path) -> None:
     still, moved = (
-        SyncGroups(_sync(folder), _group(**changes), 0)[0].faces.unflatten(1, (5, 3))
-        for changes in ({}, {"shift": 0.2})
+        SyncGroups(_sync(folder), _group(**changes), 0)[0].faces for changes in ({}, {"shift": 0.2})
     )
     edges = [(faces[:, :, 2] > 0.7).sum((2, 3)) for faces in (still, moved)]  # the bright edge
     assert (edges[0] != edges[1]).all()

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from models.blocks.lower_half import EDITED_FROM
 from retalking.face.affine import compose_affine, invert_affine, transform_points
 from retalking.face.crops import (
-    EDITED_FROM,
     LIP_PX,
     STABILISER_PX,
     Pads,

@@ -12,7 +12,6 @@ from losses.sync import (
     SyncSchedule,
     contrastive_loss,
     group_cross_entropy,
-    stack_lower_halves,
     sync_cross_entropy,
     sync_loss,
     sync_probability,
@@ -66,13 +65,6 @@ def test_group_cross_entropy_weighs_right_and_wrong_pairs() -> None:
     cosine[:, 0, 1] = 0.6  # one of six wrong pairs
     wanted = -(math.log(0.8) + (math.log(1 - 0.6) + 5 * math.log(1 - 0.3)) / 6) / 2
     assert group_cross_entropy(cosine, 0.5).item() == pytest.approx(wanted, rel=1e-5)
-
-
-def test_lower_halves_are_stacked_frame_by_frame() -> None:
-    frames = torch.arange(2 * 5 * 3 * 4 * 2.0).view(2, 5, 3, 4, 2)
-    stacked = stack_lower_halves(frames)
-    assert stacked.shape == (2, 15, 2, 2)
-    torch.testing.assert_close(stacked[1, 4], frames[1, 1, 1, 2:])
 
 
 def test_sync_schedule_switches_on_once_and_is_restored() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.discriminator import DiscriminatorConfig, PatchDiscriminator
-from models.syncnet import SyncExpert, SyncExpertConfig, SyncNet, lower_half_windows
+from models.syncnet import SyncExpert, SyncExpertConfig, SyncNet
 from tests.unit.models.networks import expert_inputs
 
 
@@ -17,14 +17,6 @@ def test_expert_embeddings_are_unit_vectors_of_the_first_orthant() -> None:
     for vectors in (audio, face):
         assert vectors.min() >= 0
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
-
-
-def test_expert_windows_hold_lower_halves_frame_by_frame() -> None:
-    faces = torch.arange(5.0).view(1, 1, 5, 1, 1).expand(1, 3, 5, 96, 96).clone()
-    faces[:, :, :, :48] = -1
-    windows = lower_half_windows(faces)
-    assert windows.shape == (1, 15, 48, 96)
-    assert windows[0, :, 0, 0].tolist() == [frame for frame in range(5) for _ in range(3)]
 
 
 def test_expert_has_the_layers_of_its_checkpoint() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.blocks.lower_half import EDITED_FROM
 from retalking.face.affine import transform_points
-from retalking.face.crops import EDITED_FROM, LIP_PX, lip_anchors, lip_crops
+from retalking.face.crops import LIP_PX, lip_anchors, lip_crops
 from retalking.rendering.masks import (
     FACE_PARTS,
     MOUTH_PARTS,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from datasets.augment import AugmentSettings
-from datasets.enet import ENetSample
+from datasets.enet import ENetSample, degrade
 from datasets.held_out import read_held_out, without_changes
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.spoken_clips import choose_clips, read_face, read_speech
@@ -28,7 +28,7 @@ from retalking.training.cli import launch
 from tests.stores import write_store
 from train_dnet import film_face
 from train_enet import enlarge
-from train_lnet import LNetTraining, paint, weigh_mouth
+from train_lnet import LNetTraining, weigh_mouth
 
 CPU = torch.device("cpu")
 
@@ -47,22 +47,6 @@ def test_mouth_weights_lie_on_the_mouth() -> None:
     assert weight[0].sum().item() == 32 * 32 + 3 * weight[0].gt(1).sum().item()
     assert weight[0].gt(1).sum().item() == 7 * 15
     assert (weight[1] == 1).all()
-
-
-class _Echo(nn.Module):
-    def forward(self, mels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        self.seen = faces
-        return faces[:, 3:]
-
-
-def test_lnet_sees_bgr_and_no_mouth() -> None:
-    net = _Echo()
-    faces, references = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
-    made = paint(net, torch.zeros(2, 1, 80, 16), faces, references)  # type: ignore[arg-type]
-    torch.testing.assert_close(made, references)
-    torch.testing.assert_close(net.seen[:, 0, :4], faces[:, 2, :4])
-    assert (net.seen[:, :3, 4:] == 0).all()
-    assert (faces[:, :, 4:] > 0).any()
 
 
 def test_clips_of_different_people_and_their_middles(tmp_path: Path) -> None:
@@ -208,6 +192,31 @@ def test_enet_is_trained_through_its_call_so_that_compiling_it_has_an_effect() -
     # What L-Net saw was without the mouth, and degraded.
     sample.faces[..., 70:, :] = 0
     torch.testing.assert_close(enlarge(net, sample)[1], low_res, atol=2e-2, rtol=0)
+
+
+def test_jpeg_sees_the_colours_of_the_picture_not_those_of_the_network() -> None:
+    """JPEG keeps brightness better than colour; green outshines blue only in RGB."""
+
+    class Show(nn.Module):
+        config = ENetConfig(32)
+
+        def forward(self, mels, faces, references, noise, small):  # type: ignore[no-untyped-def]
+            self.small = small
+            return references, small[:, 3:]
+
+    torch.manual_seed(0)
+    faces, quality = torch.rand(2, 1, 3, 128, 128), torch.tensor([5.0, 5.0])
+    sample = ENetSample(
+        faces=faces,
+        references=faces,
+        mels=torch.zeros(2, 1, 1, 80, 16),
+        landmarks_px=torch.zeros(2, 1, 68, 2),
+        jpeg_quality=quality,
+        noise_seeds=torch.zeros(2, 1, dtype=torch.int64),
+        clip_ids="",
+    )
+    _, low_res = enlarge(Show(), sample)  # type: ignore[arg-type]
+    torch.testing.assert_close(low_res, degrade(faces[:, 0], quality, 32))
 
 
 def test_dnets_film_lets_the_first_face_do_what_the_clip_does() -> None:
