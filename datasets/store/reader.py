@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import safetensors
 
-from datasets.store.format import COEFFICIENTS, TRACKS, part_path, read_store_info
+from datasets.store.format import COEFFICIENTS, INDEX_DTYPE, TRACKS, part_path, read_store_info
 from retalking.errors import ConfigError, MediaError
 from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX, STABILISER_PX
@@ -44,7 +44,9 @@ class Store:
         path = self.folder / "index.npy"
         try:
             self.index = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
+            if self.index.dtype != INDEX_DTYPE or self.index.ndim != 1:
+                raise ValueError(f"records of another form: {self.index.dtype}")
+        except (OSError, ValueError, EOFError) as error:
             raise ConfigError(
                 f"{path}: the index cannot be read ({error}); finish the preparation"
             ) from error

@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, TypeAdapter
 
 from retalking.config import Schema, flatten
 from retalking.errors import ConfigError
@@ -22,6 +24,15 @@ from retalking.files import replacing
 
 Problems = dict[str, dict[str, dict[str, str]]]
 """By method, pair and what failed (``result`` or a metric): why."""
+
+
+def _as_folder_name(name: str) -> str:
+    if not name.isprintable() or name.startswith(".") or set(name) & set("/\\"):
+        raise ValueError(f"{name!r} cannot name a folder; expected no slash and no dot before it")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_as_folder_name)]
 
 
 class Record(Schema):
@@ -43,8 +54,8 @@ class Record(Schema):
     published: str | None
     pairs: str
     shard: str
-    methods: dict[str, dict[str, Any]]
-    metrics: dict[str, dict[str, Any]]
+    methods: dict[FolderName, dict[str, Any]]
+    metrics: dict[FolderName, dict[str, Any]]
     left_out: dict[str, str]
 
 
@@ -109,7 +120,7 @@ class ResultFolder:
             ) from None
         except ValueError as error:
             raise ConfigError(
-                f"{self._record_path}: damaged: {str(error).splitlines()[0]}"
+                f"{self._record_path}: damaged: {' '.join(str(error).split()):.300}"
             ) from None
 
     def read_pairs(self) -> list[Pair]:
@@ -135,10 +146,17 @@ class ResultFolder:
         tally.save(path)
 
     def read_problems(self) -> Problems:
-        """Return what could not be done in the last run."""
+        """Return what could not be done in the last run.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
         path = self.folder / "problems.json"
-        problems: Problems = json.loads(path.read_bytes()) if path.is_file() else {}
-        return problems
+        try:
+            content = path.read_bytes() if path.is_file() else b"{}"
+            return TypeAdapter(Problems).validate_json(content)
+        except (OSError, ValueError):
+            raise ConfigError(f"{path}: damaged; delete it to try again what failed") from None
 
     def save_problems(self, problems: Problems) -> None:
         """Keep what could not be done."""

@@ -132,14 +132,18 @@ def open_recorder(folder: Path, step: int) -> Iterator[Recorder]:
 
 
 def _add_environment(file: Path, step: int) -> None:
-    starts = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    try:
+        starts = list(json.loads(file.read_bytes())) if file.exists() else []
+    except (ValueError, TypeError):
+        raise RetalkingError(f"{file}: damaged; delete it, nothing else depends on it") from None
     starts.append({"from_step": step, **describe_environment()})
     with replacing(file) as partial:
         partial.write_text(json.dumps(starts, indent=2) + "\n", encoding="utf-8")
 
 
 def _withdraw_metrics(file: Path, step: int) -> None:
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    text = file.read_bytes().decode("utf-8", "replace") if file.exists() else ""
+    lines = text.splitlines()
     kept = [line for line in lines if _step_of(line) <= step]
     if kept != lines:
         with replacing(file) as partial:

@@ -26,6 +26,7 @@ CATALOGUE_FILE = CHECKPOINTS / "weights.toml"
 FACE_ALIGNMENT_WEIGHTS = ("S3FD", "FAN")
 """What the face-alignment package loads, by our names."""
 LOCK_NAME = "weights.lock.json"
+_SHA256_DIGITS = 64
 
 
 class State(Enum):
@@ -35,7 +36,7 @@ class State(Enum):
     PRESENT = "present"
     WRONG_SIZE = "wrong size"
     WRONG_HASH = "wrong hash"
-    UNKNOWN_HASH = "no hash known"
+    UNKNOWN_HASH = "no full hash known"
     VERIFIED = "verified"
 
 
@@ -185,11 +186,24 @@ def full_state(weight: WeightFile, folder: Path = CHECKPOINTS) -> State:
     state = quick_state(weight, folder)
     if state is not State.PRESENT:
         return state
-    expected = weight.sha256 or read_lock(folder).get(weight.name, {}).get("sha256", "")
-    if not expected:
+    found = sha256_of(weight.path(folder))
+    if not found.startswith(weight.sha256):  # eight digits are a checksum, too few for a pin
+        return State.WRONG_HASH
+    pinned = pinned_sha256(weight, folder)
+    if not pinned:
         return State.UNKNOWN_HASH
-    right = sha256_of(weight.path(folder)).startswith(expected)
-    return State.VERIFIED if right else State.WRONG_HASH
+    return State.VERIFIED if found == pinned else State.WRONG_HASH
+
+
+def pinned_sha256(weight: WeightFile, folder: Path = CHECKPOINTS) -> str:
+    """Return all 64 digits: the published ones, or those trusted on first use; empty if neither.
+
+    Raises:
+        WeightsError: the lock file of ``folder`` is damaged.
+    """
+    if len(weight.sha256) == _SHA256_DIGITS:
+        return weight.sha256
+    return str(read_lock(folder).get(weight.name, {}).get("sha256", ""))
 
 
 def sha256_of(path: Path) -> str:

@@ -19,6 +19,7 @@ from retalking.weights.catalogue import (
     State,
     WeightFile,
     full_state,
+    pinned_sha256,
     read_lock,
     sha256_of,
 )
@@ -63,9 +64,9 @@ def fetch(
 ) -> Fetched:
     """Make sure that a weight file is on the disk and is the right one.
 
-    A file whose hash nobody published is trusted on first use: its hash goes into the lock file
-    of ``folder``, and from then on nothing else is accepted under its name. A wrong file that is
-    on the disk already may be the user's own: it is reported, never replaced.
+    A file whose whole hash nobody published is trusted on first use, over https: its hash goes into
+    the lock file of ``folder``, and from then on nothing else is accepted under its name. A wrong
+    file that is on the disk already may be the user's own: it is reported, never replaced.
 
     Args:
         weight: the file wanted; nothing is fetched if it is here and right.
@@ -94,22 +95,22 @@ def fetch(
     if not urls:
         raise WeightsError(f"{weight.file}: no public address is known. {weight.note}")
 
-    expected_sha256 = weight.sha256 or read_lock(folder).get(weight.name, {}).get("sha256", "")
+    pinned = pinned_sha256(weight, folder)
     part = path.with_name(path.name + ".part")
     failures: dict[str, AddressError] = {}
     for url in urls:
         try:
             with _disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Transfer(url, part, weight, on_progress, retry).run()
-                _check_hash(part, expected_sha256)
+                Transfer(url, part, weight, on_progress, retry, must_be_safe=not pinned).run()
+                _check_hash(part, pinned or weight.sha256)
                 os.replace(part, path)
                 tag_path(part).unlink(missing_ok=True)
         except AddressError as error:
             logger.info("%s: %s", url, error)
             failures[url] = error
             continue
-        return Fetched(path, True, "" if expected_sha256 else _trust(weight, folder, url))
+        return Fetched(path, True, "" if pinned else _trust(weight, folder, url))
     reasons = "; ".join(f"{url}: {error}" for url, error in failures.items())
     if all(isinstance(error, UnreachableError) for error in failures.values()):
         raise OfflineError(f"no network, cannot fetch {weight.file}: {reasons}")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import errno
 import http.client
+import ipaddress
 import logging
 import re
 import shutil
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -78,12 +80,20 @@ class Transfer:
         weight: what is known of the file.
         on_progress: told about bytes as they come.
         retry: how stubborn to be.
+        must_be_safe: take it over https alone, redirects included, since no hash can prove it.
     """
 
     def __init__(
-        self, url: str, part: Path, weight: WeightFile, on_progress: Progress, retry: RetryPolicy
+        self,
+        url: str,
+        part: Path,
+        weight: WeightFile,
+        on_progress: Progress,
+        retry: RetryPolicy,
+        must_be_safe: bool = False,
     ) -> None:
         self.url = url
+        self.must_be_safe = must_be_safe
         self.part = part
         self.weight = weight
         self.on_progress = on_progress
@@ -136,10 +146,12 @@ class Transfer:
             if _is_unreachable(reason):
                 raise UnreachableError(f"no connection ({reason})") from None
             raise _InterruptionError(f"no answer ({reason})") from None
+        except ValueError as error:
+            raise AddressError(f"a malformed answer ({error})") from None
         with response:
             offset = have_bytes if _continues_at(response, have_bytes) else 0
             length = response.headers.get("Content-Length", "")
-            total = offset + int(length) if length.isdigit() else None
+            total = offset + int(length) if re.fullmatch("[0-9]{1,18}", length) else None
             self._check_announced(response, offset, total)
             tag_path(self.part).write_text(_tag_of(response), encoding="utf-8")
             wanted_bytes = self.weight.bytes if total is None else total
@@ -155,10 +167,24 @@ class Transfer:
             if tag := _read_tag(self.part):
                 headers["If-Range"] = tag
         request = urllib.request.Request(self.url, headers=headers)
+        self._check_address(self.url)
         response: http.client.HTTPResponse = urllib.request.urlopen(
             request, timeout=self.retry.timeout_s
         )
+        try:
+            self._check_address(response.geturl())
+        except AddressError:
+            response.close()
+            raise
         return response
+
+    def _check_address(self, url: str) -> None:
+        """Refuse what a stranger between here and the server could have changed unnoticed."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise AddressError(f"leads to {url}, expected http or https")
+        if self.must_be_safe and parts.scheme == "http" and not _is_this_machine(parts.hostname):
+            raise AddressError(f"{url} is not https, and no hash of the file is known")
 
     def _resumable_bytes(self) -> int:
         """Resume only what is known to be the same file: by its hash, or by the server's tag."""
@@ -193,6 +219,8 @@ class Transfer:
                 raise _InterruptionError(f"lost at {done_bytes} bytes ({error})") from None
             if not block:
                 return done_bytes
+            if total is not None and done_bytes + len(block) > total:
+                raise AddressError(f"sends more than the {total} bytes of the file")
             file.write(block)
             done_bytes += len(block)
             self.on_progress(done_bytes, total)
@@ -208,6 +236,13 @@ def _continues_at(response: http.client.HTTPResponse, have_bytes: int) -> bool:
     return True
 
 
+def _is_this_machine(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _is_unreachable(reason: object) -> bool:
     known = isinstance(reason, socket.gaierror | TimeoutError)
     return known or getattr(reason, "errno", None) in UNREACHABLE_ERRNO
@@ -216,7 +251,8 @@ def _is_unreachable(reason: object) -> bool:
 def _tag_of(response: http.client.HTTPResponse) -> str:
     etag = response.headers.get("ETag", "")
     strong = etag.startswith('"')  # a weak one does not promise the same bytes
-    return etag if strong else response.headers.get("Last-Modified", "")
+    tag = etag if strong else response.headers.get("Last-Modified", "")
+    return tag if tag.isascii() and tag.isprintable() else ""  # it goes back in a header
 
 
 def _read_tag(part: Path) -> str:

@@ -17,11 +17,11 @@ from pydantic import Field, ValidationError
 
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.evaluation.markdown import table_head, table_line
+from retalking.evaluation.markdown import plain, table_head, table_line
 from retalking.evaluation.published import read_published
 
 CONFIDENCE = 0.95
-Score = Annotated[int, Field(ge=1, le=5)]
+Score = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
 class Rating(Schema):
@@ -119,14 +119,14 @@ class StudyResult:
             figures = published.figures(method)
             lines.append(table_line([method, "published", *(f"{figures[s]:.3f}" for s in SCALES)]))
         if self.differences:
-            lines += ["", f"{self.first} minus another method, paired by person:", ""]
+            lines += ["", f"{plain(self.first)} minus another method, paired by person:", ""]
             lines += table_head(["other method", "people", *SCALES], 1)
             for method, row in self.differences.items():
                 count = str(row[SCALES[0]].num_people)
                 lines.append(table_line([method, count, *(str(row[scale]) for scale in SCALES)]))
         if self.left_out:
             lines += ["", f"## Left out ({len(self.left_out)})", ""]
-            lines += [f"- {name}: {reason}" for name, reason in self.left_out.items()]
+            lines += [f"- {plain(name)}: {plain(why)}" for name, why in self.left_out.items()]
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> dict[str, object]:

@@ -108,6 +108,16 @@ def test_many_open_clips_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(store._open) == 2
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"other"])
+def test_a_damaged_index_is_named(store: Store, content: bytes) -> None:
+    (store.folder / "index.npy").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"index\.npy: the index cannot be read"):
+        Store(store.folder)
+    np.save(store.folder / "index.npy", np.zeros(3))
+    with pytest.raises(ConfigError, match="records of another form"):
+        Store(store.folder)
+
+
 def test_a_folder_without_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not a prepared store \(no store.json\)"):
         Store(tmp_path)

@@ -14,6 +14,7 @@ from retalking.evaluation.merging import merge
 from retalking.evaluation.methods import Method, check_names, find_output
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.report import Report
+from retalking.evaluation.result_folder import ResultFolder
 from retalking.evaluation.runner import Plan, evaluate
 from retalking.evaluation.tally import Tally
 from retalking.metrics.metric import Metric
@@ -222,3 +223,25 @@ def test_a_damaged_tally_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(ConfigError, match=r"brightness\.npz: damaged .* delete it"):
         Tally.load(path)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "..", "a\\b", "\x1b[2J"])
+def test_names_that_lead_out_of_the_folder_are_refused(
+    corpus: Path, tmp_path: Path, name: str
+) -> None:
+    evaluate(make_plan(corpus), tmp_path / "a")
+    path = tmp_path / "a" / "evaluation.json"
+    record = json.loads(path.read_text())
+    record["methods"][name] = {}
+    path.write_text(json.dumps(record))
+    before = {file for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(ConfigError, match="cannot name a folder"):
+        merge([tmp_path / "a"], tmp_path / "out", make_plan(corpus).metrics)
+    assert {file for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"a": 3}', b"\xff"])
+def test_damaged_problems_are_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "problems.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"problems\.json: damaged; delete it"):
+        ResultFolder(tmp_path).read_problems()

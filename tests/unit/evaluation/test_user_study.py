@@ -182,3 +182,23 @@ def test_answers_that_do_not_count_are_named(samples: list[Sample], tmp_path: Pa
         aggregate(study / "gone.json", [good])
     with pytest.raises(ConfigError, match=r"good\.json: no key of a study: "):
         aggregate(good, [good])
+
+
+@pytest.mark.parametrize("score", [True, "5", 4.0, None])
+def test_scores_are_whole_numbers(samples: list[Sample], tmp_path: Path, score: object) -> None:
+    write_study(samples, tmp_path / "study")
+    good = write_answers(tmp_path / "study", "good", {"Ours": [(5, 5)]})
+    odd = write_answers(tmp_path / "study", "odd", {"Ours": [(score, 5)]})  # type: ignore[list-item]
+    assert list(aggregate(tmp_path / "study" / "key.json", [good, odd]).left_out) == [str(odd)]
+
+
+def test_what_others_wrote_cannot_draw_on_the_report(samples: list[Sample], tmp_path: Path) -> None:
+    write_study(samples, tmp_path / "study")
+    good = write_answers(tmp_path / "study", "good", {"Ours": [(5, 5)]})
+    odd = write_answers(
+        tmp_path / "study", "odd", {"Ours": [(5, 5)]}, study="\x1b[2J<script>alert(1)</script>"
+    )
+    page = aggregate(tmp_path / "study" / "key.json", [good, odd]).markdown()
+    assert "is of study" in page
+    assert "\x1b" not in page
+    assert "<script>" not in page

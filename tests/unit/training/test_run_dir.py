@@ -200,3 +200,17 @@ def test_flipped_bits_in_a_state_are_found_or_mean_nothing(tmp_path: Path) -> No
                 torch.equal(right[name], value) for name, value in other.state_dict().items()
             )
     assert num_found > 200
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"7", b"\xff"])
+def test_damaged_records_are_named_or_withdrawn(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    with open_recorder(tmp_path, 0):
+        pass
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+    (tmp_path / "environment.json").write_bytes(content)
+    with (
+        pytest.raises(RetalkingError, match=r"environment\.json: damaged; delete it"),
+        open_recorder(tmp_path, 0),
+    ):
+        pass

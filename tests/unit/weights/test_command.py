@@ -108,7 +108,7 @@ def test_cli_list_and_verify(run: Run, folder: Path, hub: Path) -> None:
     assert re.search(r"Fresh .* wrong hash ", out)
     (folder / LOCK_NAME).unlink()
     code, out, _ = run("--verify", "--only", "Fresh")
-    assert (code, out) == (0, "Fresh: no hash known\n")
+    assert (code, out) == (0, "Fresh: no full hash known\n")
 
 
 def test_cli_only_takes_names_and_files(run: Run, folder: Path, server: Server) -> None:

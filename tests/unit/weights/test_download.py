@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,53 @@ def test_short_hash_is_compared(server: Server, folder: Path) -> None:
     url = server.url + "/Net.pth"
     with pytest.raises(WeightsError, match=f"expected sha256 00000000, got {SHA256[:8]}$"):
         fetch(weight(url, sha256="00000000"), folder)
-    fetched = fetch(weight(url, sha256=SHA256[:8]), folder)
-    assert not fetched.trusted_sha256
+    short = weight(url, sha256=SHA256[:8])
+    assert fetch(short, folder).trusted_sha256 == SHA256  # eight digits are no pin
+    assert not fetch(short, folder).trusted_sha256
+    (folder / LOCK_NAME).write_text(json.dumps({"Net": {"sha256": SHA256[:8] + "0" * 56}}))
+    with pytest.raises(WeightsError, match="wrong hash"):
+        fetch(short, folder)
+
+
+def test_plain_http_needs_a_whole_hash(folder: Path) -> None:
+    # An address that leads nowhere: it is refused before anything is asked of it.
+    for known in ("", SHA256[:8]):
+        with pytest.raises(WeightsError, match="is not https, and no hash of the file is known"):
+            fetch(weight("http://weights.invalid/Net.pth", sha256=known), folder)
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "message"),
+    [
+        ("http://weights.invalid:1/Net.pth", "cannot fetch"),
+        ("file:///etc/hostname", "cannot fetch"),
+        ("gopher://weights.invalid/", "cannot fetch"),
+        ("http://[::1", "malformed answer"),
+        ("http://127.0.0.1:99999999/", "cannot fetch"),
+    ],
+)
+def test_odd_redirects_are_one_line(
+    server: Server, folder: Path, leads_to: str, message: str
+) -> None:
+    server.pages["/Net.pth"] = Page(leads_to=leads_to)
+    with pytest.raises(WeightsError, match=message):
+        fetch(weight(server.url + "/Net.pth"), folder, retry=RetryPolicy(1, 0.001, 2))
+    assert "Net.pth" not in names(folder)
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 400, "-5"])
+def test_odd_lengths_are_one_line(server: Server, folder: Path, length: str) -> None:
+    server.pages["/Net.pth"] = Page(length=length)
+    with suppress(WeightsError):
+        fetch(weight(server.url + "/Net.pth"), folder, retry=RetryPolicy(1, 0.001, 1))
+
+
+def test_a_transfer_stops_at_the_known_size(server: Server, folder: Path) -> None:
+    page = server.pages["/Net.pth"] = Page(announce_length=False)
+    page.content = CONTENT + b"and more"
+    with pytest.raises(WeightsError, match=f"sends more than the {len(CONTENT)} bytes"):
+        fetch(weight(server.url + "/Net.pth", num_bytes=len(CONTENT)), folder)
+    assert (folder / "Net.pth.part").stat().st_size <= len(CONTENT)
 
 
 def test_404_goes_to_the_next_address_at_once(server: Server, folder: Path) -> None:

@@ -32,6 +32,8 @@ class Page:
     content_type: str = "application/octet-stream"
     range_shift: int = 0
     announce_length: bool = True
+    length: str = ""
+    leads_to: str = ""
 
 
 class Server(ThreadingHTTPServer):
@@ -63,6 +65,11 @@ class Handler(BaseHTTPRequestHandler):
         if page is None or failure:
             self.send_error(failure or 404)
             return
+        if page.leads_to:
+            self.send_response(302)
+            self.send_header("Location", page.leads_to)
+            self.end_headers()
+            return
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
         if not page.ranges or self.headers.get("If-Range", page.etag) != page.etag:
             start = 0
@@ -79,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
                 "Content-Range", f"bytes {start + page.range_shift}-{total - 1}/{total}"
             )
         if page.announce_length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", page.length or str(len(body)))
         if page.etag:
             self.send_header("ETag", page.etag)
         self.send_header("Content-Type", page.content_type)
