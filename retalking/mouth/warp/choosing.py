@@ -23,7 +23,8 @@ from retalking.rendering.edit_plan import EditPlan
 from retalking.types import Float64Array, IntArray, VideoAnalysis
 
 _ANGLES = np.array([1.0, 1.0, 0.2])  # price of a radian of pitch, yaw and roll
-_LIPS = np.array([1.3, 0.6, 0.4, 0.4, 0.4])  # price of a unit of each measure
+_LIPS = np.array([1.0, 0.8, 0.4, 0.4, 3.0])  # price of a unit of each measure
+_CLOSE, _NEARLY_CLOSED = 0.04, 0.02
 _NOTHING_INSIDE = 1.0  # further price of lips that would have to be drawn apart, a unit
 _SIZE = 0.3  # price of a face e times as large or small
 _FOREIGN_SHOT = 0.15
@@ -115,6 +116,13 @@ def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
     return _Pool(frames[order], np.concatenate(flaws)[order])
 
 
+def _felt(lips: Float64Array) -> Float64Array:
+    """Lips as one sees them: between closed and nearly closed they differ more than when open."""
+    felt = lips.copy()
+    felt[:, OPENING] += _CLOSE * np.log1p(np.maximum(lips[:, OPENING], 0) / _NEARLY_CLOSED)
+    return felt
+
+
 def _price(
     pool: _Pool,
     speaker: Speaker,
@@ -127,7 +135,7 @@ def _price(
     frames = pool.frames
     turned = speaker.head.angles[shown][:, None] - speaker.head.angles[frames]
     price = np.linalg.norm(turned * _ANGLES, axis=-1) + pool.flaws
-    missing = wanted[:, None] - speaker.lips[frames]
+    missing = _felt(wanted)[:, None] - _felt(speaker.lips[frames])
     price += np.abs(missing) @ _LIPS
     price += _NOTHING_INSIDE * np.maximum(missing[..., OPENING], 0)
     size = np.log(speaker.head.pose.scale_px)

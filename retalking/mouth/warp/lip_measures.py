@@ -16,9 +16,12 @@ below the nose, and how far the lips stand before the corners."""
 NUM_MEASURES = 5
 
 _UPPER_INNER, _LOWER_INNER = [61, 62, 63], [67, 66, 65]
+_UPPER_OUTER, _LOWER_OUTER = [50, 51, 52], [58, 57, 56]
 _CORNERS = [48, 54]
 _LIP_MIDDLES = [51, 57, 62, 66]
 _CHIN, _NOSE_TIP, _LOWER_RIM, _NOSE_BASE = 8, 30, 57, 33
+_WIDEST = 1.4  # gap of one pair of inner points over the mean of all, at most
+_UPPER_SHARE = 0.35  # of a correction that the upper lip makes
 
 
 def measure_lips(shapes: Float64Array) -> Float64Array:
@@ -38,6 +41,25 @@ def measure_lips(shapes: Float64Array) -> Float64Array:
     depth = shapes[..., 2]
     pucker = depth[..., _CORNERS].mean(axis=-1) - depth[..., _LIP_MIDDLES].mean(axis=-1)
     return np.stack([opening, width, jaw, lower_lip, pucker], axis=-1)
+
+
+def meet_lips(shapes: Float64Array) -> Float64Array:
+    """Let lips that are closed in the mean be closed everywhere, and none pass through the other.
+
+    A linear model that closes a smile by its middle leaves the sides open.
+
+    Args:
+        shapes: normalised, ``[..., 68, 3]``.
+    """
+    height = shapes[..., 1]
+    gaps = height[..., _LOWER_INNER] - height[..., _UPPER_INNER]
+    most = _WIDEST * np.maximum(gaps.mean(axis=-1, keepdims=True), 0)
+    excess = gaps - np.clip(gaps, 0, most)
+    met = shapes.copy()
+    for upper, lower in ((_UPPER_INNER, _LOWER_INNER), (_UPPER_OUTER, _LOWER_OUTER)):
+        met[..., upper, 1] += _UPPER_SHARE * excess
+        met[..., lower, 1] -= (1 - _UPPER_SHARE) * excess
+    return met
 
 
 def differentiate_measures(shape: Float64Array) -> Float64Array:

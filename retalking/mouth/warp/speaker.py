@@ -14,7 +14,7 @@ from retalking.face.crops import Pads, lip_crops, smooth_anchors
 from retalking.face.smoothing import smooth_track
 from retalking.mouth.warp.face_model import FaceModel, fit_face
 from retalking.mouth.warp.head import Head, follow_head
-from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips
+from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips, meet_lips
 from retalking.mouth.warp.lip_range import LipRange, measure_range
 from retalking.types import FaceTrack, Float64Array, IntArray
 
@@ -56,7 +56,8 @@ class Speaker:
         Returns:
             float64 ``[A, 68, 3]``.
         """
-        target = self.head.place(self.model.shapes(lips, self.head.angles[frames]), frames)
+        shapes = meet_lips(self.model.shapes(lips, self.head.angles[frames]))
+        target = self.head.place(shapes, frames)
         target[:, _FROM_FRAME] = self.landmarks_px[frames][:, _FROM_FRAME]
         return target
 

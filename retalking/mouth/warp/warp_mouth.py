@@ -18,9 +18,11 @@ from retalking.face.crops import Pads
 from retalking.media.source import Source
 from retalking.mouth.warp.choosing import lend_mouths
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
+from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
 from retalking.mouth.warp.lender_plan import LenderPlan
 from retalking.mouth.warp.lenders import LentMouth
-from retalking.mouth.warp.mesh import Box, add_ring, between_crops, triangulate, warp_map
+from retalking.mouth.warp.lip_measures import OPENING
+from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
 from retalking.mouth.warp.speaker import Speaker, study_speaker
 from retalking.rendering.edit_plan import EditPlan
@@ -67,12 +69,16 @@ class _Goal:
         to_lips: float64 ``[2, 3]``, frame to lip crop.
         triangles: int64 ``[T, 3]``.
         scale: pixels of the frame per pixel of the lip crop.
+        unit_px: pixels of the frame per shape unit.
+        opening: of the lips, in shape units.
     """
 
     points: Float64Array
     to_lips: Float64Array
     triangles: IntArray
     scale: float
+    unit_px: float
+    opening: float
 
 
 class WarpMouth:
@@ -149,52 +155,59 @@ class WarpMouth:
         ]
 
     def _layer(self, frame: UInt8Array, index: int, number: int, target: Float64Array) -> Layer:
-        to_lips = self._speaker.to_lips[index]
+        goal = self._goal(index, number, target)
         shot = self._shots[int(self._shot_id[index])]
-        scale = 1 / float(np.sqrt(abs(np.linalg.det(to_lips[:, :2]))))
-        goal = _Goal(add_ring(target, to_lips), to_lips, shot.triangles, scale)
-        box = area_box(shot.area, to_lips)
-        face = self._move(frame, index, (0, 0), goal, box)
-        outline = patch_outline(target[:, :2], scale)
-        part = _overlap(patch_box(outline, scale), box)
+        box = area_box(shot.area, goal.to_lips)
+        face = self._map(index, (0, 0), goal, box).pull(frame)
+        outline = patch_outline(target[:, :2], goal.scale)
+        part = _overlap(patch_box(outline, goal.scale), box)
         if part is not None:
-            mouth = self._lend(number, goal, part)
             x1, y1, x2, y2 = part
             below = face[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]]
-            join_mouth(below, mouth, outline, (x1, y1), scale)
+            join_mouth(below, self._lend(number, goal, part), outline, (x1, y1), goal.scale)
         to_box = np.array([[1.0, 0.0, -box[0]], [0.0, 1.0, -box[1]]])
         rgb = np.rint(face.clip(0, 255)).astype(np.uint8)
-        return Layer(rgb, place_mask(shot.area, to_lips, box), to_box)
+        return Layer(rgb, place_mask(shot.area, goal.to_lips, box), to_box)
+
+    def _goal(self, index: int, number: int, target: Float64Array) -> _Goal:
+        to_lips = self._speaker.to_lips[index]
+        return _Goal(
+            add_ring(target, to_lips),
+            to_lips,
+            self._shots[int(self._shot_id[index])].triangles,
+            scale=1 / float(np.sqrt(abs(np.linalg.det(to_lips[:, :2])))),
+            unit_px=float(self._speaker.head.pose.scale_px[index]),
+            opening=float(self._wanted[number, OPENING]),
+        )
 
     def _lend(self, number: int, goal: _Goal, box: Box) -> FloatArray:
         """Mouth of an output frame in a box of it, cross-faded after a jump."""
-        lender, former = (
-            int(frames[number]) for frames in (self._lending.lender, self._lending.former)
-        )
-        mouth = self._move(*self._mouth(lender), goal, box)
+        mouth = self._lend_from(int(self._lending.lender[number]), goal, box)
         left = self._lending.former_share[number]
         if left > 0:
-            mouth += left * (self._move(*self._mouth(former), goal, box) - mouth)
+            former = self._lend_from(int(self._lending.former[number]), goal, box)
+            mouth += left * (former - mouth)
         return mouth
 
-    def _mouth(self, frame: int) -> tuple[UInt8Array, int, tuple[int, int]]:
-        return self._mouths[frame].rgb, frame, self._mouths[frame].origin
+    def _lend_from(self, lender: int, goal: _Goal, box: Box) -> FloatArray:
+        lent, speaker = self._mouths[lender], self._speaker
+        found = self._map(lender, lent.origin, goal, box)
+        lips = speaker.landmarks_px[lender, :, :2] - lent.origin
+        size = float(speaker.head.pose.scale_px[lender]) / goal.unit_px
+        parting = Parting(float(speaker.lips[lender, OPENING]), goal.opening)
+        show_teeth(found, lips, goal.points, parting, box, goal.scale, size)
+        mouth = found.pull(lent.rgb)
+        fill_mouth(mouth, goal.points, parting, box, goal.scale, goal.unit_px)
+        return mouth
 
-    def _move(
-        self,
-        picture: UInt8Array,
-        index: int,
-        origin: tuple[int, int],
-        goal: _Goal,
-        box: Box,
-    ) -> FloatArray:
-        """Warp a part of source frame ``index`` that begins at ``origin`` onto the goal."""
+    def _map(self, index: int, origin: tuple[int, int], goal: _Goal, box: Box) -> WarpMap:
+        """Map a box of the goal to the part of source frame ``index`` that begins at ``origin``."""
         theirs = self._speaker.to_lips[index]
         here = add_ring(self._speaker.landmarks_px[index], theirs)
         here[:, :2] -= origin
         rigid = between_crops(goal.to_lips, theirs)
         rigid[:, 2] -= origin
-        return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale).pull(picture)
+        return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale)
 
 
 def _describe_shot(
