@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     parts = parser.add_argument_group("parts")
     _flag(parts, "checkpoints", "folder of weight files", type=Path)
-    _flag(parts, "face-analysis", "lite | official", type=str)
+    _flag(parts, "face-analysis", "lite | official | retinaface", type=str)
     _flag(parts, "coefficients", "face3d | lite | auto", type=str)
     _flag(parts, "dnet", "weights of D-Net", "--DNet_path", type=Path)
     _flag(parts, "lnet", "weights of L-Net", "--LNet_path", type=Path)

@@ -48,7 +48,7 @@ class InferenceConfig(Schema):
 
     # ---- parts
     checkpoints: Path | None
-    face_analysis: Literal["lite", "official"]
+    face_analysis: Literal["lite", "official", "retinaface"]
     coefficients: Literal["auto", "face3d", "lite"]
     dnet: Path | None
     lnet: Path | None
@@ -113,7 +113,7 @@ class InferenceConfig(Schema):
     def uses_face3d(self) -> bool:
         """Whether coefficients come from Deep3DFaceRecon rather than from the landmarks."""
         if self.coefficients == "auto":
-            return self.face_analysis == "official"
+            return self.face_analysis != "lite"
         return self.coefficients == "face3d"
 
     def locate(self, path: Path) -> Path | None:

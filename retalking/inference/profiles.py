@@ -10,8 +10,8 @@ from pathlib import Path
 from retalking.config import load_config
 from retalking.errors import ConfigError
 from retalking.inference.config import InferenceConfig
-from retalking.locations import CONFIGS
-from retalking.weights.catalogue import FACE_ALIGNMENT_WEIGHTS, read_catalogue
+from retalking.locations import CHECKPOINTS, CONFIGS
+from retalking.weights.catalogue import FACE_ANALYSIS_WEIGHTS, read_catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +64,7 @@ def _choose_profile(options: Mapping[str, object], overrides: Sequence[str]) -> 
 def missing_files(config: InferenceConfig) -> list[str]:
     """Return the weight files that a configuration names and that are not here."""
     missing = [str(path) for path in config.weight_files() if config.locate(path) is None]
-    if config.face_analysis == "official":
-        catalogue = read_catalogue()
-        files = [catalogue.named(name) for name in FACE_ALIGNMENT_WEIGHTS]
-        missing += [file.file for file in files if not file.path().is_file()]
+    catalogue, folder = read_catalogue(), config.checkpoints or CHECKPOINTS
+    files = [catalogue.named(name) for name in FACE_ANALYSIS_WEIGHTS[config.face_analysis]]
+    missing += [file.file for file in files if not file.path(folder).is_file()]
     return missing

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -112,7 +112,7 @@ def load_parts(config: InferenceConfig) -> Parts:
     """
     runner = make_runner(config.device, config.precision, config.batch_size)
     files = _Loader(config, runner)
-    detector, landmarker, analysis_files = _load_face_analysis(config.face_analysis, runner)
+    detector, landmarker, analysis_files = _load_face_analysis(config, runner)
     restorers: dict[str, FaceRestorer | None] = {"none": None}
     enhancer, restorer = config.active_restorers
     if "gpen" in (enhancer, restorer):
@@ -185,16 +185,17 @@ class _Loader:
 
 
 def _load_face_analysis(
-    kind: Literal["lite", "official"], runner: Runner
+    config: InferenceConfig, runner: Runner
 ) -> tuple[FaceDetector, Landmarker, tuple[Path, ...]]:
-    if kind == "official":
-        # Importing the package takes seconds, which the lite analysis can do without.
-        from retalking.face import face_alignment_package  # noqa: PLC0415
+    if config.face_analysis == "lite":
+        landmarker = LiteLandmarker.from_file(device=runner.device)
+        return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
+    # Importing the package takes seconds, which the lite analysis can do without.
+    from retalking.face import face_alignment_package as package  # noqa: PLC0415
 
-        analyser = face_alignment_package.FaceAlignmentAnalyser(runner.device)
-        return analyser, analyser, face_alignment_package.weight_paths()
-    landmarker = LiteLandmarker.from_file(device=runner.device)
-    return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
+    paths = package.weight_paths(config.face_analysis, config.checkpoints or CHECKPOINTS)
+    detector = package.NetworkDetector.from_file(config.face_analysis, paths[0], runner.device)
+    return detector, package.FanLandmarker(runner.device), paths
 
 
 def _load_dnet(files: _Loader, path: Path | None) -> DNet | None:

@@ -23,8 +23,12 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 CATALOGUE_FILE = CHECKPOINTS / "weights.toml"
-FACE_ALIGNMENT_WEIGHTS = ("S3FD", "FAN")
-"""What the face-alignment package loads, by our names."""
+FACE_ANALYSIS_WEIGHTS = {
+    "lite": (),
+    "official": ("S3FD", "FAN"),
+    "retinaface": ("RetinaFace", "FAN"),
+}
+"""What finds faces and what finds landmarks, by our names; the lite one is in the repository."""
 LOCK_NAME = "weights.lock.json"
 _SHA256_DIGITS = 64
 

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from face_alignment.detection.sfd import FaceDetector as SFDDetector
 from face_alignment.detection.sfd.net_s3fd import s3fd
 from face_alignment.models import FAN
 
 from retalking.errors import WeightsError
-from retalking.face import face_alignment_package
-from retalking.face.face_alignment_package import FaceAlignmentAnalyser, weight_paths
+from retalking.face.face_alignment_package import FanLandmarker, NetworkDetector, weight_paths
+from third_party.anchors import Detections
+from third_party.retinaface import DetectionConfig, RetinaFace, RetinaFaceConfig
 
 
 @pytest.fixture(scope="module")
-def analyser(tmp_path_factory: pytest.TempPathFactory) -> FaceAlignmentAnalyser:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Random weights of FAN where the package looks; nothing else may be fetched."""
     home = tmp_path_factory.mktemp("torch")
-    folder = home / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    torch.save(s3fd().state_dict(), folder / "s3fd-619a316812.pth")
-    torch.save(FAN(4).state_dict(), folder / "2DFAN4-11f355bf06.pth.tar")
-    paths = (folder / "s3fd-619a316812.pth", folder / "2DFAN4-11f355bf06.pth.tar")
+    checkpoints = home / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    torch.save(FAN(4).state_dict(), checkpoints / "2DFAN4-11f355bf06.pth.tar")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(home))
         patch.setattr(torch.hub, "_hub_dir", None)
-        patch.setattr(face_alignment_package, "weight_paths", lambda: paths)
-        return FaceAlignmentAnalyser(torch.device("cpu"))
+        yield checkpoints
 
 
-def test_landmarks_lie_around_the_box(analyser: FaceAlignmentAnalyser) -> None:
+@pytest.fixture(scope="module")
+def analyser(folder: Path) -> FanLandmarker:
+    return FanLandmarker(torch.device("cpu"))
+
+
+def test_landmarks_lie_around_the_box(analyser: FanLandmarker) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (200, 240, 3), dtype=np.uint8)
     boxes = np.array([[60, 40, 160, 160], [20, 20, 90, 110]], np.float32)
     points, confidence = analyser.predict(picture, boxes)
@@ -44,7 +51,7 @@ def test_landmarks_lie_around_the_box(analyser: FaceAlignmentAnalyser) -> None:
         assert np.abs(face[:, :2] - center).max() < reach
 
 
-def test_one_picture_per_face_is_the_same_as_one_for_all(analyser: FaceAlignmentAnalyser) -> None:
+def test_one_picture_per_face_is_the_same_as_one_for_all(analyser: FanLandmarker) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     boxes = np.array([[30, 20, 120, 130]], np.float32)
     alone, _ = analyser.predict(picture, boxes)
@@ -54,19 +61,53 @@ def test_one_picture_per_face_is_the_same_as_one_for_all(analyser: FaceAlignment
     assert followed.shape == (1, 68, 3)
 
 
-def test_the_detector_gives_boxes(
-    analyser: FaceAlignmentAnalyser, monkeypatch: pytest.MonkeyPatch
+def test_our_detector_takes_the_packages_file_and_finds_what_the_package_finds(
+    tmp_path: Path,
 ) -> None:
-    found = [np.array([10, 20, 50, 70, 0.6]), np.array([80, 20, 120, 70, 0.9])]
-    detector = analyser._networks.face_detector
-    picture = np.zeros((100, 150, 3), np.uint8)
-    monkeypatch.setattr(detector, "detect_from_image", lambda image: found)
-    np.testing.assert_array_equal(analyser.detect(picture), [[80, 20, 120, 70], [10, 20, 50, 70]])
-    monkeypatch.setattr(detector, "detect_from_image", lambda image: [])
-    assert analyser.detect(picture).shape == (0, 4)
+    theirs = s3fd()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, parameter[0].numel() ** -0.5)
+        theirs.conv4_3_norm_mbox_conf.bias[1] = 2.0  # some cells of one map see a face
+    torch.save(theirs.state_dict(), tmp_path / "s3fd.pth")
+    picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    detector = NetworkDetector.from_file("official", tmp_path / "s3fd.pth", torch.device("cpu"))
+    boxes = detector.detect(picture)
+
+    package = SFDDetector("cpu", str(tmp_path / "s3fd.pth"))
+    # The package subtracts BGR's mean from BGR, Wav2Lip's copy of it from RGB, and we do as that.
+    expected = np.array(package.detect_from_image(picture[..., ::-1]))
+    assert len(expected) > 3
+    np.testing.assert_allclose(boxes, expected[:, :4], rtol=0, atol=0.01)  # fp32, other order
 
 
-def test_missing_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class OneFace(RetinaFace):
+    """Answers with one face, whatever it sees."""
+
+    def __init__(self) -> None:
+        super().__init__(RetinaFaceConfig((1, 1, 1, 1), 4))
+
+    def detect(self, images: np.ndarray, config: DetectionConfig | None = None) -> list[Detections]:
+        box = np.array([[1, 2, 3, 4]], np.float32)
+        return [Detections(box, np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))]
+
+
+def test_either_network_is_a_detector() -> None:
+    boxes = NetworkDetector(OneFace()).detect(np.zeros((8, 8, 3), np.uint8))
+    np.testing.assert_array_equal(boxes, [[1, 2, 3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("official", r"s3fd-619a316812\.pth"), ("retinaface", r"detection_Resnet50_Final\.pth")],
+)
+def test_missing_files_are_named(
+    kind: Literal["official", "retinaface"],
+    file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"s3fd-619a316812\.pth.*download_checkpoints"):
-        weight_paths()
+    with pytest.raises(WeightsError, match=rf"{file}.*download_checkpoints"):
+        weight_paths(kind, tmp_path)

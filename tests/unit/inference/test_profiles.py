@@ -11,17 +11,16 @@ from retalking.errors import ConfigError
 from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_file, load_profile, missing_files
 from retalking.locations import CONFIGS
-from retalking.weights.catalogue import FACE_ALIGNMENT_WEIGHTS, read_catalogue, torch_hub_folder
+from retalking.weights.catalogue import FACE_ANALYSIS_WEIGHTS, read_catalogue, torch_hub_folder
 
 
 def fill(folder: Path, config: InferenceConfig) -> None:
     folder.mkdir(exist_ok=True)
     for path in config.weight_files():
         (folder / path).write_bytes(b"")
-    if config.face_analysis == "official":
-        torch_hub_folder().mkdir(parents=True, exist_ok=True)
-        for name in FACE_ALIGNMENT_WEIGHTS:
-            read_catalogue().named(name).path(folder).write_bytes(b"")
+    torch_hub_folder().mkdir(parents=True, exist_ok=True)
+    for name in FACE_ANALYSIS_WEIGHTS[config.face_analysis]:
+        read_catalogue().named(name).path(folder).write_bytes(b"")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +77,16 @@ def test_auto_is_official_where_all_its_weights_are(
     (tmp_path / "ENet.pth").unlink()
     assert load_profile("auto", options).face_analysis == "lite"
     assert "lacks 1 files (ENet.pth)" in caplog.text
+
+
+def test_another_detector_has_another_file(tmp_path: Path) -> None:
+    official = load_profile("official", {"checkpoints": tmp_path})
+    fill(tmp_path, official)
+    config = load_profile("official", {"checkpoints": tmp_path, "face_analysis": "retinaface"})
+    assert missing_files(config) == ["detection_Resnet50_Final.pth"]
+    assert config.uses_face3d == official.uses_face3d
+    fill(tmp_path, config)
+    assert missing_files(config) == []
 
 
 def test_auto_asks_only_for_what_the_options_use(tmp_path: Path) -> None:
