@@ -111,5 +111,8 @@ def _damaged(path: Path) -> str:
 
 
 def _is_torchscript(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in member for member in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in member for member in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        raise WeightsError(_damaged(path)) from None

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +21,20 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from models.weight_checks import (
+    Kind,
+    check_finite,
+    check_fit,
+    check_sizes,
+    read_header,
+    shorten,
+)
 from models.weight_files import is_safetensors, read_metadata, read_torch_file
-from retalking.errors import ConfigError, WeightsError
+from retalking.errors import ConfigError, MediaError, WeightsError
+from retalking.files import replacing
 
 Network = TypeVar("Network", bound=nn.Module)
 Source = str | Path | Mapping[str, Any]
-
-NUM_KEYS_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,21 +154,18 @@ def save(
     for key, value in network.state_dict().items():
         stored = value.detach().to("cpu", dtype if value.is_floating_point() else None)
         tensors[key] = stored.contiguous()
-    _check_finite(tensors, f"{path} not written")
+    check_finite(tensors, f"{path} not written")
     metadata = {
         **(extra_metadata or {}),
         "class": type(network).__name__,
         "config": json.dumps(dataclasses.asdict(typing.cast(Any, network.config))),
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, part, metadata)
-        os.replace(part, path)
-    except (OSError, safetensors.SafetensorError) as error:
+        with replacing(path) as part:
+            safetensors.torch.save_file(tensors, part, metadata)
+    except (OSError, MediaError, safetensors.SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load(path: str | Path, expected_class: type[Network]) -> Network:
@@ -179,10 +182,17 @@ def load(path: str | Path, expected_class: type[Network]) -> Network:
             f"got {metadata.get('class', 'a file without a class name')}"
         )
     try:
-        config = _from_json(_config_class(expected_class), json.loads(metadata["config"]))
+        values = json.loads(metadata["config"])
+        check_sizes(values)
+        config = _from_json(_config_class(expected_class), values)
+        with torch.device("meta"):  # shapes without values: a wrong config takes no memory
+            check_fit(expected_class(config).state_dict(), read_header(path), path)
         network = expected_class(config)
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise WeightsError(f"{path}: its model config does not fit: {error}") from None
+    except WeightsError:
+        raise
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, ConfigError) as error:
+        fault = " ".join(str(error).split())
+        raise WeightsError(f"{path}: its model config does not fit: {fault:.300}") from None
     _copy_into(network, network.state_dict(), safetensors.torch.load_file(path), str(path))
     return network.eval()
 
@@ -220,43 +230,18 @@ def _find_state_dict(
         if isinstance(found, Mapping):
             return found
     wanted = " or ".join(f'"{entry}"' for entry in official.entries)
-    raise WeightsError(f"{origin}: expected an entry {wanted}, got {_shorten(checkpoint)}")
+    raise WeightsError(f"{origin}: expected an entry {wanted}, got {shorten(checkpoint)}")
 
 
 def _copy_into(
     network: nn.Module, expected: Mapping[str, Tensor], state: Mapping[str, Any], origin: str
 ) -> None:
     """Check ``state`` against ``expected``, key by key, then copy it into the network."""
-    shapes = {k: list(v.shape) if isinstance(v, Tensor) else "no tensor" for k, v in state.items()}
-    problems = {
-        "missing": [k for k in expected if k not in state],
-        "unexpected": [k for k in state if k not in expected],
-        "of another shape": [
-            f"{k} (file {shapes[k]}, network {list(v.shape)})"
-            for k, v in expected.items()
-            if k in shapes and shapes[k] != list(v.shape)
-        ],
-    }
-    if any(problems.values()):
-        details = "; ".join(
-            f"{len(keys)} {kind}: {_shorten(keys)}" for kind, keys in problems.items() if keys
-        )
-        raise WeightsError(f"{origin} does not fit {type(network).__name__}: {details}")
-    _check_finite(state, origin)
+    found = {k: Kind.of(v) if isinstance(v, Tensor) else None for k, v in state.items()}
+    check_fit(expected, found, f"{origin} does not fit {type(network).__name__}")
+    check_finite(state, origin)
     kept = {k: v for k, v in network.state_dict().items() if k not in expected}
     network.load_state_dict({**kept, **state}, strict=True)
-
-
-def _check_finite(tensors: Mapping[str, Tensor], origin: str) -> None:
-    broken = [k for k, v in tensors.items() if not torch.isfinite(v).all()]
-    if broken:
-        raise WeightsError(f"{origin}: values that are not finite in {_shorten(broken)}")
-
-
-def _shorten(keys: Iterable[str]) -> str:
-    names = [str(key) for key in keys]
-    rest = len(names) - NUM_KEYS_SHOWN
-    return ", ".join(names[:NUM_KEYS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _config_class(network_class: type[nn.Module]) -> Any:
@@ -273,7 +258,7 @@ def _from_json(kind: Any, value: Any) -> Any:
         hints = typing.get_type_hints(kind)
         unknown = sorted(set(value) - set(hints))
         if unknown:
-            raise TypeError(f"{kind.__name__} has no field {_shorten(unknown)}")
+            raise TypeError(f"{kind.__name__} has no field {shorten(unknown)}")
         return kind(**{k: _from_json(hints[k], v) for k, v in value.items()})
     arguments = typing.get_args(kind)
     if isinstance(value, list) and typing.get_origin(kind) is tuple:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +238,16 @@ def _start_worker(folder: Path, settings: PreparationSettings) -> None:
     global _worker  # noqa: PLW0603 - the pool offers no other place for a worker's state
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(folder, settings)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot tell its workers, which would wait for rows for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _prepare_in_worker(row: ClipRow) -> Outcome | RetalkingError:

@@ -3,7 +3,11 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -33,6 +37,7 @@ from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import ConfigError, MediaError
 from retalking.face.crops import LIP_PX, Pads, cut, lip_crops, smooth_anchors
 from retalking.face.landmarks import LiteLandmarker
+from retalking.locations import REPOSITORY
 from retalking.media.mel import log_mel
 from retalking.networks.runner import make_runner
 from retalking.shard import Shard
@@ -487,6 +492,34 @@ def test_the_end_of_one_video_may_be_held_out(media: Path, tmp_path: Path) -> No
     index = Store(tmp_path).index
     assert index["split"].tolist() == [b"train", b"val"]
     assert index["num_frames"].tolist() == [9, 3]
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from pathlib import Path\n"
+        "from datasets.prepare.clip import PreparationSettings\n"
+        "from datasets.prepare.store import _start_worker\n"
+        "if __name__ == '__main__':\n"
+        "    task = (Path(sys.argv[1]), PreparationSettings())\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), _start_worker, task)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_nothing_prepared_is_a_failure(media: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_mismatch_lists_everything_and_changes_nothing(network: TinyNet, tmp_pat
         weights.load_official(network, "GPEN", path)
     assert str(caught.value) == (
         f"{path} does not fit TinyNet: 1 missing: norm.bias; 8 unexpected: extra.0, extra.1, "
-        "extra.2, extra.3, extra.4 and 3 more; 1 of another shape: conv.bias (file [9], "
+        "extra.2, extra.3, extra.4 and 3 more; 1 of another shape or kind: conv.bias (file [9], "
         "network [4])"
     )
     assert_holds(network, before)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import collections
 import datetime
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_file_without_a_dictionary(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="expected a dictionary of tensors, got Tensor"):
         weight_files.read_torch_file(saved(tmp_path / "x.pth", torch.ones(2)))
+
+
+def test_flipped_bits_are_one_line_or_mean_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save({"a": torch.arange(30.0)}, path)
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        with suppress(WeightsError):
+            weight_files.read_torch_file(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,59 @@ def test_damaged_own_file_is_one_line(network: TinyNet, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(WeightsError, match="truncated or not a weight file"):
         weights.load(path, TinyNet)
+
+
+def _rewrite(path: Path, config: str | None = None, **tensors: torch.Tensor) -> None:
+    """Write a file of ``save`` anew, with another config or other tensors."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = dict(file.metadata())
+    content = safetensors.torch.load_file(path)
+    if config is not None:
+        metadata["config"] = config
+    content.update({name.replace("__", "."): value for name, value in tensors.items()})
+    safetensors.torch.save_file(content, path, metadata)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"width": -1}',
+        '{"width": 1000000000000}',
+        '{"width": 4000}',
+        '{"width": 1e400}',
+        '{"width": null}',
+        '{"stem": {"kernels_px": [-3, 1]}}',
+        '{"stem": {"kernels_px": [4000, 1]}}',
+        "[" * 100_000,
+        '{"width": ' * 50_000 + "1" + "}" * 50_000,
+        "",
+        "7",
+    ],
+    ids=range(11),
+)
+def test_an_impossible_config_is_one_line_and_takes_no_memory(
+    network: TinyNet, tmp_path: Path, config: str
+) -> None:
+    path = tmp_path / "x.safetensors"
+    weights.save(path, network)
+    _rewrite(path, config)
+    tracemalloc.start()
+    with pytest.raises(WeightsError) as caught:
+        weights.load(path, TinyNet)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert peak_bytes < 100e6
+
+
+def test_whole_numbers_are_no_weights(network: TinyNet, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    weights.save(path, network)
+    _rewrite(path, conv__bias=torch.ones(network.config.width, dtype=torch.int16))
+    with pytest.raises(WeightsError, match=r"another shape or kind: conv.bias \(file whole number"):
+        weights.load(path, TinyNet)
+    state = dict(network.state_dict())
+    state["norm.weight"] = torch.ones(network.config.width, dtype=torch.int64)
+    with pytest.raises(WeightsError, match=r"norm.weight \(file whole numbers"):
+        weights.load_official(network, "GPEN", state)
