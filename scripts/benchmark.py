@@ -32,7 +32,8 @@ from retalking.script import run_entry_point
 import numpy as np
 import torch
 
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.inference.cli import build_parser, configure
 from retalking.inference.config import InferenceConfig
@@ -59,6 +60,7 @@ _WAITING = {
 }
 
 
+@report_mistakes()
 def main() -> int:
     """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
@@ -73,17 +75,13 @@ def main() -> int:
     if own.batching:
         rest = [*rest, "--face", "-", "--audio", "-"]
     options = build_parser().parse_args(rest)
-    try:
-        config = configure(options)
-        if own.batching:
-            rows = compare_batching(config, own.rounds)
-        elif own.busy:
-            rows = compare_waiting(rest)
-        else:
-            rows = measure_job(config, options.face, options.audio)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = configure(options)
+    if own.batching:
+        rows = compare_batching(config, own.rounds)
+    elif own.busy:
+        rows = compare_waiting(rest)
+    else:
+        rows = measure_job(config, options.face, options.audio)
     print(format_table(rows))
     own.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=2))
     return 0

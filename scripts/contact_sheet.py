@@ -8,7 +8,6 @@ Shows the largest face of each frame, or whole frames where there is none.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -17,7 +16,7 @@ from retalking.script import run_entry_point
 
 import numpy as np
 
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, cut_crop
 from retalking.face.landmarks import LiteLandmarker
@@ -33,6 +32,7 @@ _FACE_PX = 256
 _FACE_MARGIN = 1.25
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the sheet; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -46,12 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--length-policy", choices=get_args(LengthPolicy), default="audio", help="of the job"
     )
     options = parser.parse_args(arguments)
-    try:
-        sheet = compare(options.source, options.dubbed, options.columns, options.length_policy)
-        save_image(options.out, sheet)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    sheet = compare(options.source, options.dubbed, options.columns, options.length_policy)
+    save_image(options.out, sheet)
     print(options.out)
     return 0
 

@@ -10,13 +10,13 @@ download. Run it again as often as you like; files appear only when they are com
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from retalking.script import run_entry_point
 
-from retalking.errors import MediaError, RetalkingError
+from retalking.errors import MediaError
+from retalking.exit_code import report_mistakes
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
 from retalking.media.audio_info import probe_audio
@@ -27,6 +27,7 @@ from scripts.contact_sheet import compare
 SAMPLE = REPOSITORY / "assets" / "sample"
 
 
+@report_mistakes("interrupted; the same command goes on")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -43,14 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--max-seconds", type=float, help="stop after this much output")
     options = parser.parse_args(arguments)
-    try:
-        run_demo(options.face, options.audio, options.out, options.max_seconds)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
+    run_demo(options.face, options.audio, options.out, options.max_seconds)
     return 0
 
 

@@ -21,7 +21,8 @@ from retalking.script import run_entry_point
 
 from tqdm import tqdm
 
-from retalking.errors import RetalkingError, WeightsError
+from retalking.errors import WeightsError
+from retalking.exit_code import report_mistakes
 from retalking.locations import CHECKPOINTS
 from retalking.weights.catalogue import (
     CATALOGUE_FILE,
@@ -36,26 +37,20 @@ from retalking.weights.catalogue import (
 from retalking.weights.download import OfflineError, exclusive, fetch
 
 
+@report_mistakes("interrupted; run the same command again to go on")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = _parse(arguments)
-    try:
-        catalogue = read_catalogue(options.catalogue)
-        if options.list:
-            listed = _selected(catalogue, options, list(catalogue.groups))
-            _print_table(catalogue, listed, options.dest, options.verify)
-            return 0
-        defaults = [group.name for group in catalogue.groups.values() if group.default]
-        weights = _selected(catalogue, options, defaults)
-        if options.verify:
-            return _verify(weights, options.dest)
-        return _download(weights, options.dest, options.mirror)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+    catalogue = read_catalogue(options.catalogue)
+    if options.list:
+        listed = _selected(catalogue, options, list(catalogue.groups))
+        _print_table(catalogue, listed, options.dest, options.verify)
+        return 0
+    defaults = [group.name for group in catalogue.groups.values() if group.default]
+    weights = _selected(catalogue, options, defaults)
+    if options.verify:
+        return _verify(weights, options.dest)
+    return _download(weights, options.dest, options.mirror)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

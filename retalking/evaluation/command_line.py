@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
 from retalking.evaluation.methods import Method
 from retalking.evaluation.metric_choice import MetricChoice, choose_metrics
 from retalking.evaluation.report import Report
+from retalking.exit_code import report_mistakes
 from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_profile
 from retalking.networks.runner import DeviceName, choose_device
 
-EXIT_COMPLETE, EXIT_LEFT_OUT, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_COMPLETE, EXIT_LEFT_OUT = 0, 1
 PROFILES = ("official", "lite", "small")
 LITE_NOTE = "Measured with this repository's own weights: these are not the paper's figures."
 
@@ -55,6 +56,7 @@ def add_run_options(parser: argparse.ArgumentParser, metrics: str | None) -> Non
     parser.add_argument("--verbose", action="store_true", help="more log")
 
 
+@report_mistakes("interrupted: what was done is kept; run the same command again")
 def run(options: argparse.Namespace, work: Callable[[], int]) -> int:
     """Do the work; errors that the user can fix become one line and exit code 2."""
     logging.basicConfig(
@@ -62,14 +64,7 @@ def run(options: argparse.Namespace, work: Callable[[], int]) -> int:
         format="%(levelname)s: %(message)s",
         stream=sys.stderr,
     )
-    try:
-        return work()
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted: what was done is kept; run the same command again", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return work()
 
 
 def load_config(options: argparse.Namespace, changes: Mapping[str, object]) -> InferenceConfig:

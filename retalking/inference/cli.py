@@ -10,17 +10,18 @@ from pathlib import Path
 
 from retalking.config import dump_config
 from retalking.errors import RetalkingError
+from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.face.crops import LIP_PX
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.inference.profiles import PROFILES, load_file, load_profile
 
-EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 _WITHOUT_EFFECT = {"face_det_batch_size", "img_size"}
 """Upstream's flags for its own detector and for the one size that E-Net has."""
 _COMMAND = ("face", "audio", "outfile", "profile", "config", "set", "verbose", "dry_run")
 
 
+@report_mistakes("interrupted: no output was written")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a job and return the exit code: 0, 2 for what the user can fix, 130 for Ctrl-C."""
     options = build_parser().parse_args(arguments)
@@ -31,14 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         _run(options)
-    except RetalkingError as error:
+    except RetalkingError:
         if options.verbose:
             logging.getLogger(__name__).exception("stopped by")
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        print("interrupted: no output was written", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        raise
     return EXIT_OK
 
 

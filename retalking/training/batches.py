@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from types import FrameType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import cv2
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from retalking.errors import ConfigError, RetalkingError
+from retalking.exit_code import ENDING_SIGNALS
 from retalking.training.distributed import Ranks
 from retalking.training.settings import LoaderSettings
 
@@ -197,7 +199,13 @@ def _begin_worker(_worker: int) -> None:
     # Ctrl-C and a scheduler's SIGTERM reach all processes; the trainer still needs its loaders for
     # the step that it finishes, and ends them itself. A second SIGTERM is meant for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    for number in set(ENDING_SIGNALS) - {signal.SIGINT}:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end_at_the_next)
+
+
+def _end_at_the_next(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

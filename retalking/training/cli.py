@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import TypeVar, get_args
 import torch
 
 from retalking.config import load_config
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.networks.runner import DeviceName
 from retalking.training.distributed import join_ranks
 from retalking.training.loop import Job, TrainingConfig, seed_everything
@@ -24,6 +23,7 @@ from retalking.training.loop import Job, TrainingConfig, seed_everything
 Config = TypeVar("Config", bound=TrainingConfig)
 
 
+@report_mistakes()
 def launch(
     description: str,
     schema: type[Config],
@@ -72,20 +72,16 @@ def launch(
         parser.error("--run-dir is needed, except with --dry-run")
     if options.init is not None:
         options.set.append(f"init={json.dumps(str(options.init), ensure_ascii=False)}")
-    try:
-        config = load_config(schema, options.config, options.set)
-        with join_ranks(options.device) as ranks, _place(options) as folder:
-            logging.basicConfig(format="%(message)s")
-            logging.getLogger().setLevel(logging.INFO if ranks.is_main else logging.WARNING)
-            if options.dry_run:
-                loop = config.loop.model_copy(update={"num_steps": 1})
-                config = config.model_copy(update={"loop": loop})
-            _choose_algorithms(config.compute.deterministic)
-            seed_everything(config.loop.seed)
-            train(config, Job(folder, ranks, tuple(options.allow_change)))
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = load_config(schema, options.config, options.set)
+    with join_ranks(options.device) as ranks, _place(options) as folder:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger().setLevel(logging.INFO if ranks.is_main else logging.WARNING)
+        if options.dry_run:
+            loop = config.loop.model_copy(update={"num_steps": 1})
+            config = config.model_copy(update={"loop": loop})
+        _choose_algorithms(config.compute.deterministic)
+        seed_everything(config.loop.seed)
+        train(config, Job(folder, ranks, tuple(options.allow_change)))
     return 0
 
 

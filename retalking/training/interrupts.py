@@ -1,4 +1,4 @@
-"""Turn SIGINT and SIGTERM into a request that the training loop reads between two updates."""
+"""Turn SIGINT, SIGTERM and SIGHUP into a request that the loop reads between two updates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from retalking.exit_code import ENDING_SIGNALS
 
 
 @contextmanager
@@ -17,7 +17,9 @@ def heed_signals() -> Iterator[list[str]]:
     The second one acts as usual, so that a loop that hangs can be ended. Main thread only.
     """
     received: list[str] = []
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    # What is ignored, as nohup has it, goes on being ignored.
+    before = {number: known for number, known in handlers.items() if known is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -27,7 +29,7 @@ def heed_signals() -> Iterator[list[str]]:
         received.append(signal.Signals(number).name)
         restore()
 
-    for number in SIGNALS:
+    for number in before:
         signal.signal(number, receive)
     try:
         yield received

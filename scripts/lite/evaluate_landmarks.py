@@ -12,7 +12,6 @@ lip opening, faces per frame that the teacher does not have, and processor time 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ import numpy as np
 import torch
 
 from datasets.landmarks import is_held_out
-from retalking.errors import RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 from retalking.face.detection import CascadeDetector, intersection_over_union
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, LiteLandmarker, face_boxes
 from retalking.face.tracking import track_faces
@@ -71,6 +71,7 @@ class Score:
         )
 
 
+@report_mistakes()
 def main() -> int:
     """Print the tables; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -83,16 +84,11 @@ def main() -> int:
     args = parser.parse_args()
     missing = [str(path) for path in (args.labels, args.clips, args.images) if not path.is_dir()]
     if missing:
-        print(f"no such folder: {', '.join(missing)}", file=sys.stderr)
-        return 2
+        raise ConfigError(f"no such folder: {', '.join(missing)}")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    try:
-        landmarker = LiteLandmarker.from_file(args.weights)
-        detector = CascadeDetector(landmarker)
-    except RetalkingError as error:
-        print(error, file=sys.stderr)
-        return 2
+    landmarker = LiteLandmarker.from_file(args.weights)
+    detector = CascadeDetector(landmarker)
     print(HEADER)
     scores = []
     for label in sorted((args.labels / "val").glob("*.npz")):

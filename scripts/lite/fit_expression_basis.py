@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from retalking.coefficients.basis import (
     fit_pose,
     lip_gap,
 )
+from retalking.errors import ConfigError
 from retalking.ibug68 import CHIN_TIP, EYES, MIRRORED, MOUTH_CORNERS, STABLE
 from retalking.types import Float64Array
 
@@ -48,8 +48,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=EXPRESSION_BASIS_PATH)
     args = parser.parse_args()
     if not args.labels.is_dir() or not args.manifest.is_file():
-        print(f"expected the folder {args.labels} and {args.manifest}", file=sys.stderr)
-        return 2
+        raise ConfigError(f"expected the folder {args.labels} and {args.manifest}")
     people = load_people(args.labels, args.manifest)
     basis = fit_basis(list(people.values()))
     basis.save(args.out)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ import cv2
 import mediapipe
 import numpy as np
 
+from retalking.errors import ConfigError
 from retalking.face.landmark_crop import (
     FaceCrop,
     crop_around_box,
@@ -88,8 +88,7 @@ def main() -> int:
     args = parser.parse_args()
     manifest = args.clips / "MANIFEST.tsv"
     if not manifest.is_file() or not args.images.is_dir():
-        print(f"expected {manifest} and the folder {args.images}", file=sys.stderr)
-        return 2
+        raise ConfigError(f"expected {manifest} and the folder {args.images}")
     jobs = [job for job in list_jobs(args) if not job.target.exists()]
     with ProcessPoolExecutor(args.workers) as pool:
         for done, line in enumerate(pool.map(label, jobs), 1):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,7 +23,8 @@ import cv2
 import numpy as np
 import skimage.data
 
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 from retalking.files import check_writable
 from retalking.media.encoding import EncoderOptions
 from retalking.media.images import save_image
@@ -44,6 +44,7 @@ _MAX_CYCLES = 3  # the quickest sway takes 1.8 s
 _SEED = 5
 
 
+@report_mistakes()
 def main() -> int:
     """Write the files and print their hashes; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -52,13 +53,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("assets/sample"), help="existing folder")
     out: Path = parser.parse_args().out
     portrait: UInt8Array = skimage.data.astronaut()
-    try:
-        save_image(out / "portrait.jpg", portrait)
-        write_video(out / "talk.mp4", portrait, source=out / "portrait.jpg")
-        synthesise_speech(out / "speech.wav")
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    save_image(out / "portrait.jpg", portrait)
+    write_video(out / "talk.mp4", portrait, source=out / "portrait.jpg")
+    synthesise_speech(out / "speech.wav")
     for name in ("portrait.jpg", "talk.mp4", "speech.wav"):
         content = (out / name).read_bytes()
         print(f"| `{name}` | {len(content)} | `{hashlib.sha256(content).hexdigest()}` |")

@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 import csv
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from retalking.script import run_entry_point
 
 from datasets.prepare.manifest import ClipRow, write_manifest
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 
 FRAME_S = 0.04
 LRCAR_OFFSET_S = 0.0125
@@ -68,18 +68,15 @@ def _offset_s(notes: str, group: str) -> float:
     return LRCAR_OFFSET_S if group == "lrcar" else 0.0
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", type=Path, help="folder with MANIFEST.tsv")
     parser.add_argument("out", type=Path, help="manifest to write")
     options = parser.parse_args(arguments)
-    try:
-        rows = read_research_clips(options.clips)
-        write_manifest(options.out, rows)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    rows = read_research_clips(options.clips)
+    write_manifest(options.out, rows)
     print(f"{options.out}: {len(rows)} clips")
     return 0
 

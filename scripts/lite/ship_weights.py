@@ -9,7 +9,6 @@ Example::
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
 from models.weight_files import read_metadata
-from retalking.errors import RetalkingError, WeightsError
+from retalking.errors import WeightsError
+from retalking.exit_code import report_mistakes
 
 SHIPPED: tuple[type[nn.Module], ...] = (AudioOpening, DNet, ENet, LNet, SyncExpert)
 
@@ -44,6 +44,7 @@ def ship(source: Path, target: Path, note: str) -> None:
     weights.save(target, weights.load(source, known[name]), {"note": note}, torch.float16)
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write weights in half precision to ship them.")
@@ -51,11 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path, help="safetensors file to write")
     parser.add_argument("--note", required=True, help="how the weights were made")
     options = parser.parse_args(arguments)
-    try:
-        ship(options.source, options.target, options.note)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    ship(options.source, options.target, options.note)
     print(f"{options.target}: {options.target.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from torch.utils.data import DataLoader
 from datasets.landmarks import LandmarkSamples
 from models import weights
 from models.landmarks import LandmarkNet, LandmarkNetConfig
+from retalking.errors import ConfigError
 from retalking.ibug68 import JAW, LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
 
 
@@ -47,11 +47,7 @@ def main() -> int:
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
     args = parser.parse_args()
     if not args.labels.is_dir():
-        print(
-            f"{args.labels} is no folder; run scripts/lite/label_landmarks.py first",
-            file=sys.stderr,
-        )
-        return 2
+        raise ConfigError(f"{args.labels} is no folder; run scripts/lite/label_landmarks.py first")
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     train(args)

@@ -21,7 +21,7 @@ from retalking.script import run_entry_point
 
 import numpy as np
 
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.locations import REPOSITORY
 from retalking.media import audio
 from retalking.media.encoding import EncoderOptions
@@ -31,6 +31,7 @@ from retalking.media.video_writer import VideoWriter
 _CHUNK_FRAMES = 16
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -44,15 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, rest = parser.parse_known_args(arguments)
     peaks_mb: list[float] = []
     print("| length (s) | peak (MB) |\n|---:|---:|")
-    try:
-        for seconds in own.seconds:
+    for seconds in own.seconds:
+        try:
             peaks_mb.append(measure_peak_mb(own.face, own.audio, seconds, rest))
-            print(f"| {seconds:g} | {peaks_mb[-1]:.0f} |", flush=True)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except subprocess.CalledProcessError as error:
-        return error.returncode  # the benchmark has said why
+        except subprocess.CalledProcessError as error:
+            return error.returncode  # the benchmark has said why
+        print(f"| {seconds:g} | {peaks_mb[-1]:.0f} |", flush=True)
     growth = max(peaks_mb) / min(peaks_mb) - 1
     print(f"between these lengths the peak differs by {100 * growth:.1f} %")
     return 0

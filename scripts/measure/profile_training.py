@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,8 @@ from datasets.enet import ENetDataSettings, ENetDraws
 from datasets.lnet import LNetDataSettings, LNetDraws
 from datasets.speech import SpeechDataSettings, SpeechDraws
 from datasets.syncnet import SyncDataSettings, SyncDraws
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 from retalking.training.batches import Draws, read_batches
 from retalking.training.distributed import Ranks
 from retalking.training.settings import LoaderSettings, ToleranceSettings
@@ -96,6 +96,7 @@ def measure_rate(draws: Draws[Any], batch_size: int, num_workers: int, seconds: 
     return count / passed
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -108,15 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    try:
-        if options.batch_size < 1 or options.workers < 0 or options.seconds <= 0:
-            raise ConfigError("--batch-size, --workers, --seconds: expected positive numbers")
-        draws = open_draws(options.module, options.store, options.split)
-        cpu_ms = measure_cpu(draws)
-        rate = measure_rate(draws, options.batch_size, options.workers, options.seconds)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if options.batch_size < 1 or options.workers < 0 or options.seconds <= 0:
+        raise ConfigError("--batch-size, --workers, --seconds: expected positive numbers")
+    draws = open_draws(options.module, options.store, options.split)
+    cpu_ms = measure_cpu(draws)
+    rate = measure_rate(draws, options.batch_size, options.workers, options.seconds)
     print(
         f"{options.module}: {rate:.0f} samples/s from {options.workers} loader processes; "
         f"{cpu_ms:.2f} ms of processor time per sample"

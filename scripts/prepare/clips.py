@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import ClipRow, read_manifest
 from datasets.prepare.store import Outcome, prepare_store, summarise
-from retalking.errors import ConfigError, RetalkingError
+from retalking.errors import ConfigError
+from retalking.exit_code import report_mistakes
 from retalking.shard import Shard
 
 
@@ -88,31 +88,25 @@ def add_store_options(
     )
 
 
+@report_mistakes("interrupted; the same command goes on")
 def run(options: argparse.Namespace, list_rows: Callable[[], Sequence[ClipRow]]) -> int:
     """Prepare a store, print the account, and return the exit code."""
-    try:
-        rows = list_rows()
-        if options.workers < 0:
-            raise ConfigError(f"--workers: got {options.workers}, expected 0 or more")
-        settings = PreparationSettings(
-            lips_px=tuple(options.lips),
-            stabiliser_px=tuple(options.stabiliser),
-            min_frames=options.min_frames,
-            keep_audio=options.keep_audio,
-            needs_speech=not options.silent,
-            max_offset_s=options.max_offset,
-        )
-        shard = Shard.parse(options.shard)
-        report = _Reporter(len(shard.of(rows)))
-        outcomes = prepare_store(
-            options.out, rows, settings, options.workers, report, shard, options.retry
-        )
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
+    rows = list_rows()
+    if options.workers < 0:
+        raise ConfigError(f"--workers: got {options.workers}, expected 0 or more")
+    settings = PreparationSettings(
+        lips_px=tuple(options.lips),
+        stabiliser_px=tuple(options.stabiliser),
+        min_frames=options.min_frames,
+        keep_audio=options.keep_audio,
+        needs_speech=not options.silent,
+        max_offset_s=options.max_offset,
+    )
+    shard = Shard.parse(options.shard)
+    report = _Reporter(len(shard.of(rows)))
+    outcomes = prepare_store(
+        options.out, rows, settings, options.workers, report, shard, options.retry
+    )
     print_account(options.out, outcomes)
     return 0 if any(outcome.clips for outcome in outcomes) else 2
 

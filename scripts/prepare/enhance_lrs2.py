@@ -10,7 +10,6 @@ interruption. GPEN's weights come from ``scripts/download_checkpoints.py``.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,14 @@ from retalking.script import run_entry_point
 from datasets.prepare.extend import enhance_lips, extend_store
 from datasets.store.format import ENHANCED, read_store_info
 from models import weights
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX
 from retalking.networks.runner import make_runner
 from retalking.weights import catalogue
 from third_party.gpen import GPEN
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -34,17 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpen", type=Path, help="weights; those of the catalogue if not given")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     options = parser.parse_args(arguments)
-    try:
-        quality = int(read_store_info(options.store).settings["jpeg_quality"])
-        runner = make_runner(options.device, "fp32")
-        path = options.gpen or catalogue.find("GPEN")
-        gpen = weights.load_any(path, GPEN, "GPEN")
-        runner.place(gpen)
-        compute = partial(enhance_lips, jpeg_quality=quality, gpen=gpen, runner=runner)
-        added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute)
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    quality = int(read_store_info(options.store).settings["jpeg_quality"])
+    runner = make_runner(options.device, "fp32")
+    path = options.gpen or catalogue.find("GPEN")
+    gpen = weights.load_any(path, GPEN, "GPEN")
+    runner.place(gpen)
+    compute = partial(enhance_lips, jpeg_quality=quality, gpen=gpen, runner=runner)
+    added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute)
     print(f"{options.store}: {added} clips enhanced")
     return 0
 

@@ -11,7 +11,6 @@ trained D-Net and coefficients of the same profile. The same command goes on aft
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from models.blocks.spectral_norm import fold_spectral_norm
 from models.dnet import DNet
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.coefficients.windows import load_expression_templates
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.face.crops import STABILISER_PX
 from retalking.face.landmarks import LiteLandmarker
 from retalking.networks.runner import Runner, make_runner
@@ -39,6 +38,7 @@ from retalking.weights import catalogue
 from third_party.face3d import Face3D
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -58,23 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.what == "neutral" and options.dnet is None:
         parser.error("neutral needs --dnet")
-    try:
-        runner = make_runner(options.device, "fp32")
-        if options.what == "coefficients":
-            pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
-            compute = _coefficients(options.profile, runner)
-            added, passed = extend_store(
-                options.store, COEFFICIENTS, compute, pictures, options.splits
-            )
-        else:
-            name = f"neutral_{options.size}"
-            pictures = f"stabiliser_{STABILISER_PX}"
-            added, passed = extend_store(
-                options.store, name, _neutral(options, runner), pictures, options.splits
-            )
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    runner = make_runner(options.device, "fp32")
+    if options.what == "coefficients":
+        pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
+        compute = _coefficients(options.profile, runner)
+        added, passed = extend_store(options.store, COEFFICIENTS, compute, pictures, options.splits)
+    else:
+        name = f"neutral_{options.size}"
+        pictures = f"stabiliser_{STABILISER_PX}"
+        added, passed = extend_store(
+            options.store, name, _neutral(options, runner), pictures, options.splits
+        )
     print(f"{options.store}: {options.what} added to {added} clips, {passed} passed over")
     return 0
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from retalking.exit_code import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
 from retalking.inference import cli
 from retalking.inference.cli import (
-    EXIT_ERROR,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
     build_parser,
     configure,
     main,
