@@ -12,13 +12,19 @@ import types
 import typing
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retalking.errors import ConfigError
 
+Fraction01 = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(ge=0)]
+FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
+Border = Annotated[int, Field(ge=-1)]
+"""A position in pixels; -1 stands for the far border, or for none."""
+FourBorders = tuple[Border, Border, Border, Border]
 Key = tuple[str, ...]
 """A nested key, ``("loss", "sync")`` for ``loss.sync``."""
 
@@ -29,7 +35,50 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Section(Schema):
+    """Options that one part of a program reads; its schema stands beside that part.
+
+    A flat configuration inherits from several sections: it is passed wherever one of them is asked
+    for, so nobody copies a value by hand.
+
+    Attributes:
+        TITLE: heading of its flags on the command line.
+    """
+
+    TITLE: ClassVar[str]
+
+
 AnySchema = TypeVar("AnySchema", bound=BaseModel)
+
+
+def option(text: str, *aliases: str, letters: str | None = None) -> Any:
+    """Return a required field of a section.
+
+    Args:
+        text: what the flag's help says.
+        aliases: further names of the flag, such as upstream's.
+        letters: what the values of a tuple are, for the help.
+    """
+    return Field(
+        ..., description=text, json_schema_extra={"aliases": [*aliases], "letters": letters}
+    )
+
+
+def sections_of(schema: type[BaseModel]) -> list[type[Section]]:
+    """Return the sections that a schema is the sum of, in the order of their fields."""
+    found: list[type[Section]] = []
+    for base in reversed(schema.__bases__):  # as pydantic collects fields
+        if issubclass(base, Section) and "TITLE" in vars(base):
+            found.append(base)
+        elif issubclass(base, BaseModel):
+            found += sections_of(base)
+    return list(dict.fromkeys(found))
+
+
+def section_values(config: BaseModel, sections: Iterable[type[Section]]) -> dict[str, Any]:
+    """Return the values of some sections as JSON knows them, for the key of a cache."""
+    names = {name for section in sections for name in section.model_fields}
+    return config.model_dump(mode="json", include=names)
 
 
 class _Loader(yaml.SafeLoader):

@@ -29,7 +29,6 @@ from datasets.store.reader import Store, StoredClip
 from models.dnet import DNet
 from retalking.analysis.first_pass import fit_face3d, points_in_crops
 from retalking.coefficients.basis import ExpressionBasis, estimate_coefficients
-from retalking.coefficients.windows import coefficient_windows
 from retalking.face.affine import (
     GPEN_POINTS_512,
     compose_affine,
@@ -42,31 +41,31 @@ from retalking.face.crops import (
     STABILISER_PX,
     Pads,
     cut,
-    enlarge_crops,
     smooth_anchors,
     warp,
 )
 from retalking.face.landmarks import Landmarker
-from retalking.face.smoothing import smooth_track
 from retalking.ibug68 import five_points_by_corners
 from retalking.media.video import VideoReader
-from retalking.mouth.networks.references import References, cut_references, locate_references
+from retalking.mouth.networks.references import References, cut_references
+from retalking.mouth.networks.stabiliser import StabilisedVideo, Stabiliser
 from retalking.mouth.networks.surroundings import face_region, keep_surroundings, outline_face
-from retalking.networks.calls import RESTORED_PX, edit_expression, restore_faces
+from retalking.networks.calls import RESTORED_PX, restore_faces
 from retalking.networks.runner import Runner
 from retalking.rendering.masks import JAW, inner_square
+from retalking.rendering.streaming_filter import smooth_stream
+from retalking.timings import Timings
 from retalking.types import (
     FaceCoefficients,
     FaceTrack,
     Float64Array,
     FloatArray,
     FrameChunk,
-    UInt8Array,
+    IntArray,
 )
 from third_party.face3d import Face3D
 from third_party.gpen import GPEN
 
-_DRIFT_WINDOW = 9  # frames over which the drift of the reference is smoothed
 _CHUNK = 16
 
 Compute = Callable[[StoredClip], dict[str, np.ndarray]]
@@ -176,42 +175,33 @@ def make_neutral_lips(
         MediaError: the source video cannot be read any more.
     """
     track = stored_track(clip)
-    crops = clip.array(TRACKS, "stabiliser_crop")
-    if dnet.config.edits_warped:
-        crops = enlarge_crops(crops, 2)
-        chunks = _cut_chunks(clip, crops, 2 * STABILISER_PX)
-    else:
-        chunks = _stored_chunks(clip, f"stabiliser_{STABILISER_PX}", len(track))
-    anchors = transform_points(crops, smooth_anchors(track))
-    expected = transform_points(crops, track.landmarks_px.astype(np.float64))
-    coefficients = clip.coefficients()
-    edited: list[UInt8Array] = []
-    drift = np.zeros((len(track), 3, 2))
-    for chunk in chunks:
-        rows = np.arange(chunk.start, chunk.start + len(chunk))
-        windows = coefficient_windows(coefficients, rows, track.shot_id, template)
-        faces = edit_expression(runner, dnet, chunk.rgb, windows)
-        drift[rows] = locate_references(landmarker, faces, expected[rows], anchors[rows])[1]
-        edited.append(faces)
-    drift = smooth_track(
-        drift.astype(np.float32), track.detected, track.shot_id, _DRIFT_WINDOW
-    ).astype(np.float64)
+    video = StabilisedVideo(
+        track,
+        clip.coefficients(),
+        clip.array(TRACKS, "stabiliser_crop"),
+        smooth_anchors(track),
+        template,
+    )
+    stabiliser = Stabiliser(dnet, landmarker, video)
     region = None
     if show_source:
         outline = outline_face(clip.landmarks("lip", 0, len(track), size_px)[:, JAW])
         region = face_region(outline, size_px)
+
+    def edit(chunk: FrameChunk) -> tuple[References, Float64Array, IntArray]:
+        rows = np.arange(chunk.start, chunk.start + len(chunk))
+        references = stabiliser.edit(runner, chunk.rgb, rows, Timings())
+        return references, references.drift_px, np.zeros_like(rows)  # all one run
+
     name, whole = f"{LIPS}_{size_px}", np.eye(2, 3)
     pictures: list[bytes] = []
-    done = 0
-    for faces in edited:
-        rows = np.arange(done, done + len(faces))
-        references = References(faces, anchors[rows], drift[rows], None, np.empty((0, 2, 3)))
-        lips = cut_references(references, drift[rows], Pads(), 0.0)
+    for references, drift in smooth_stream(map(edit, _stabiliser_chunks(clip, stabiliser))):
+        lips = cut_references(references, drift, Pads(), 0.0)
         sized = np.stack([cut_sizes(n, whole, LIP_PX, (size_px,), LIPS)[name] for n in lips])
         if region is not None:
+            rows = range(len(pictures), len(pictures) + len(sized))
             sized = keep_surroundings(sized, clip.pictures(name, rows), region)
         pictures += [encode_jpeg(picture, jpeg_quality) for picture in sized]
-        done += len(faces)
     return pack_pictures(pictures)
 
 
@@ -225,8 +215,8 @@ def enhance_lips(
     """
     points = clip.array(TRACKS, "landmarks_px").astype(np.float64)
     lips = clip.array(TRACKS, "lip_crop")
-    points = five_points_by_corners(points)
-    to_restored = fit_similarity(points, GPEN_POINTS_512)
+    corners: Float64Array = five_points_by_corners(points)
+    to_restored = fit_similarity(corners, GPEN_POINTS_512)
     square = inner_square(RESTORED_PX)
     pictures: list[bytes] = []
     for chunk in _source_chunks(clip):
@@ -255,7 +245,12 @@ def _stored_chunks(clip: StoredClip, part: str, num_frames: int) -> Iterator[Fra
         yield FrameChunk(start, frames, clip.pictures(part, frames))
 
 
-def _cut_chunks(clip: StoredClip, crops: Float64Array, size_px: int) -> Iterator[FrameChunk]:
+def _stabiliser_chunks(clip: StoredClip, stabiliser: Stabiliser) -> Iterator[FrameChunk]:
+    """What D-Net is given: the stored pictures, or larger ones from the source video."""
+    crops, size_px = stabiliser.crops, stabiliser.size_px
+    if size_px == STABILISER_PX:
+        yield from _stored_chunks(clip, f"stabiliser_{STABILISER_PX}", len(crops))
+        return
     for chunk in _source_chunks(clip):
         faces = [cut(rgb, crops[chunk.start + row], size_px) for row, rgb in enumerate(chunk.rgb)]
         yield FrameChunk(chunk.start, chunk.pts, np.stack(faces))

@@ -7,14 +7,14 @@ coefficients. ``F`` counts the frames of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from retalking.analysis.missing_faces import MissingFace, apply_missing_policy, drop_profiles
+from retalking.analysis.missing_faces import apply_missing_policy, drop_profiles
+from retalking.analysis.options import AnalysisSection
 from retalking.coefficients.basis import estimate_coefficients
 from retalking.coefficients.recon import crop_for_recon, fit_recon_crop
 from retalking.errors import FaceNotFoundError, MediaError
@@ -31,28 +31,11 @@ from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FrameChun
 from third_party.face3d import Face3D, MorphableCoefficients
 
 
-@dataclass(frozen=True)
-class AnalysisOptions:
-    """Whose face is edited, and when not.
-
-    Attributes:
-        choice: which person; the most prominent one if ``None``.
-        on_missing_face: what happens to frames without the face: ``passthrough`` leaves them as
-            they are, ``hold`` edits where the face was last seen, ``error`` stops the job.
-        max_gap_s: shorter gaps are bridged in any case.
-        max_yaw_deg: faces turned further count as missing.
-    """
-
-    choice: FaceChoice | None = None
-    on_missing_face: MissingFace = "passthrough"
-    max_gap_s: float = 0.5
-    max_yaw_deg: float = 60.0
-
-
 def analyse_video(
     source: Source,
     parts: Parts,
-    options: AnalysisOptions,
+    options: AnalysisSection,
+    choice: FaceChoice | None,
     chunk_size: int,
     timings: Timings,
     progress: bool = False,
@@ -62,7 +45,8 @@ def analyse_video(
     Args:
         source: the video; decoded once, or twice where coefficients come from pixels.
         parts: detector, landmark finder and coefficient estimator are used.
-        options: see there.
+        options: when the face counts as missing, and what happens then.
+        choice: which person; the most prominent one if ``None``.
         chunk_size: frames held at a time; does not change the result.
         timings: told how long it took.
         progress: show a bar on stderr.
@@ -87,7 +71,7 @@ def analyse_video(
         raise MediaError(f"{source.info.path}: no frame of its video can be decoded")
     stamps = np.array(pts, dtype=np.int64)
     try:
-        track = select_track(tracks, options.choice)
+        track = select_track(tracks, choice)
     except FaceNotFoundError as error:
         raise FaceNotFoundError(f"{source.info.path}: {error}") from error
     del tracks  # of everyone, as large as the chosen one's for each

@@ -195,10 +195,23 @@ def shift_source(matrix: Float64Array, x_px: int, y_px: int) -> Float64Array:
 
 
 def crop_bounds(
-    to_crop: Float64Array, size_px: int, width_px: int, height_px: int, margin_px: int = 2
+    to_crop: Float64Array,
+    size_px: int | tuple[int, int],
+    width_px: int,
+    height_px: int,
+    margin_px: int = 2,
 ) -> tuple[int, int, int, int]:
-    """Box of the picture that holds a crop: x1, y1, x2, y2, never empty, within the picture."""
-    corners = np.array([(0, 0), (size_px, 0), (0, size_px), (size_px, size_px)]) - 0.5
+    """Box of the picture that holds a crop: x1, y1, x2, y2, never empty, within the picture.
+
+    Args:
+        to_crop: ``[2, 3]``, picture to crop.
+        size_px: side of the crop, or its width and height.
+        width_px: of the picture.
+        height_px: of the picture.
+        margin_px: room around the crop.
+    """
+    across, down = (size_px, size_px) if isinstance(size_px, int) else size_px
+    corners = np.array([(0, 0), (across, 0), (0, down), (across, down)]) - 0.5
     reach = transform_points(invert_affine(to_crop), corners)
     low = np.floor(reach.min(axis=0)).astype(int) - margin_px
     high = np.ceil(reach.max(axis=0)).astype(int) + 1 + margin_px

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,36 +11,25 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
-from retalking.analysis.first_pass import AnalysisOptions, analyse_video
+from retalking.analysis.cache import fingerprint
 from retalking.cache_folder import job_folder, tidy
-from retalking.coefficients.windows import crop_scale_ratio, parse_expression
-from retalking.face.crops import Pads, lip_anchors, smooth_anchors
-from retalking.face.detection import FixedBox
-from retalking.face.likeness import likeness_to
-from retalking.face.tracking import FaceChoice
+from retalking.config import section_values
 from retalking.inference.config import InferenceConfig
+from retalking.inference.dub import Dub, Speech, listen_to, make_mouth, plan_dub
 from retalking.inference.profiles import load_profile
-from retalking.media import audio
+from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.media.audio_track import AudioTrack
 from retalking.media.encoding import EncoderOptions
-from retalking.media.hearing import hear
-from retalking.media.images import load_image
-from retalking.media.mel import MelSpectrogram
+from retalking.media.options import EncoderSection
 from retalking.media.prefetch import WriteBehind, read_ahead
-from retalking.media.source import Source
-from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
-from retalking.mouth.networks.reference_choice import find_references
 from retalking.networks.load import Parts, load_parts
-from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.finished_frames import FinishedFrames
-from retalking.rendering.renderer import Renderer, RenderOptions
-from retalking.rendering.timeline import Timeline, build_timeline, nearest_frame_rate
+from retalking.rendering.renderer import RenderedChunk, Renderer
+from retalking.rendering.scene import Scene
+from retalking.rendering.timeline import Timeline
 from retalking.timings import Timings
-from retalking.types import FloatArray, FrameChunk, VideoAnalysis, VideoInfo
-
-logger = logging.getLogger(__name__)
+from retalking.types import FrameChunk, UInt8Array, VideoInfo
 
 _SAME_RATE = 0.02
 """Frame rates that differ by less are one, seen through jitter."""
@@ -70,7 +58,12 @@ class Retalker:
     """Dubs videos with the networks of one configuration, loaded once.
 
     Example:
-        ``Retalker.from_profile("lite")("talk.mp4", "speech.wav", "out.mp4")``
+        ``Retalker.from_profile("lite")("talk.mp4", "speech.wav", "out.mp4")``, or, for one video
+        and several speeches::
+
+            with retalker.prepare("talk.mp4") as scene:
+                for name in ("first", "second"):
+                    retalker.dub(scene, f"{name}.wav", f"{name}.mp4")
     """
 
     def __init__(self, config: InferenceConfig, parts: Parts | None = None) -> None:
@@ -84,17 +77,17 @@ class Retalker:
             WeightsError: a weight file is missing or does not fit.
             ConfigError: the device cannot be used, or options that contradict each other.
         """
-        self._config = config
-        self._encoder = EncoderOptions(config.codec, config.crf, config.preset)
+        self.config = config
+        self._encoder = EncoderOptions(**section_values(config, [EncoderSection]))
         parts = parts or load_parts(config)
-        self._parts = parts if config.used_dnet else dataclasses.replace(parts, dnet=None)
+        self.parts = parts if config.used_dnet else dataclasses.replace(parts, dnet=None)
 
     @classmethod
     def from_profile(cls, profile: str = "auto", **options: object) -> Retalker:
         """Load a profile.
 
         Args:
-            profile: ``official``, ``lite``, ``small`` or ``auto``.
+            profile: ``official``, ``lite`` or ``auto``.
             options: fields of ``InferenceConfig`` that differ from the profile.
 
         Raises:
@@ -119,152 +112,144 @@ class Retalker:
             FaceNotFoundError: there is no face to edit.
             ConfigError: options that do not fit the files.
         """
-        face, audio_file, outfile = Path(face), Path(audio_file), Path(outfile)
-        config, timings = self._config, Timings()
-        rate = nearest_frame_rate(config.fps)
-        with VideoReader(face, rate) as reader:
-            source = Source(
-                reader,
-                crop=config.crop,
-                max_frames=1 if config.static else None,
-                max_seconds=config.max_seconds,
-            )
-            # The output is checked before any work is done.
-            VideoWriter(outfile, source.info, self._encoder, AudioTrack(audio_file))
-            clip = audio.load(audio_file, track=config.audio_track, max_seconds=self._last_heard_s)
-            mel = hear(clip, config.silence_gate)
-            duration_s = min(clip.duration_s, config.max_seconds or float("inf"))
-            del clip  # 230 MB per hour
-            analysis = self._analyse(source, timings, progress)
-            timeline = build_timeline(
-                analysis.pts,
-                analysis.info.time_base,
-                analysis.info.frame_rate,
-                duration_s,
-                config.length_policy,
-                sync_offset_s=config.sync_offset_ms / 1000,
-                min_rate_hz=0.0 if analysis.info.is_image else config.min_fps,
-            )
-            plan = make_edit_plan(timeline, analysis.track)
-            if config.nosmooth:  # every frame is a run of its own
-                plan = dataclasses.replace(plan, run=np.arange(len(plan)))
-            self._render(source, analysis, plan, mel, audio_file, outfile, timings, progress)
-        edited = int(np.count_nonzero(plan.opacity))
-        return DubbingReport(outfile, len(plan), edited, timeline.duration_s, timings)
+        timings = Timings()
+        with closing(open_source(Path(face), self.config)) as source:
+            # The output and the speech are checked before any work is done.
+            VideoWriter(Path(outfile), source.info, self._encoder, AudioTrack(Path(audio_file)))
+            speech = self.hear(audio_file)
+            scene = look_at(source, self.parts, self.config, timings, progress)
+            return self.dub(scene, speech, outfile, progress, timings)
 
-    def _analyse(self, source: Source, timings: Timings, progress: bool) -> VideoAnalysis:
-        """First pass, from the cache where it has been done before."""
-        config, path, parts = self._config, source.info.path, self._parts
-        likeness = None
-        if config.face_image is not None:
-            photograph = load_image(config.face_image)
-            likeness = likeness_to(photograph, parts.detector, parts.landmarker)
-        if min(config.box) >= 0:
-            top, bottom, left, right = config.box
-            detector = FixedBox((left, top, right, bottom))
-            parts = dataclasses.replace(parts, detector=detector)
-        choice = FaceChoice(config.face_index, config.face_box, likeness)
-        options = AnalysisOptions(
-            choice, config.on_missing_face, config.max_gap_s, config.max_yaw_deg
-        )
-        cache = AnalysisCache(self._cache_folder())
-        files = [path, *parts.analysis_files]
-        if config.face_image is not None:
-            files.append(config.face_image)
-        key = fingerprint(files, config.analysis_values())
-        found = None if config.re_preprocess else cache.load(key, source.info)
-        if found is not None:
-            logger.info("%s: using the face analysis of an earlier job", path)
-            return found
-        analysis = analyse_video(source, parts, options, config.chunk_size, timings, progress)
-        cache.save(key, analysis)
-        return analysis
+    def prepare(
+        self, face: str | Path, progress: bool = False, timings: Timings | None = None
+    ) -> Scene:
+        """Look at a video once, to dub it any number of times.
 
-    def _render(
+        Args:
+            face: video or still image with the face.
+            progress: show a bar on stderr.
+            timings: told how long it took.
+
+        Returns:
+            The scene, a context manager that holds the video open.
+
+        Raises:
+            MediaError: the file cannot be read.
+            FaceNotFoundError: there is no face to edit.
+            ConfigError: options that do not fit the file.
+        """
+        source = open_source(Path(face), self.config)
+        try:
+            return look_at(source, self.parts, self.config, timings or Timings(), progress)
+        except BaseException:
+            source.close()
+            raise
+
+    def hear(self, audio_file: str | Path) -> Speech:
+        """Listen to a speech once, to put it into any number of mouths.
+
+        Raises:
+            MediaError: the file cannot be read or has no sound.
+        """
+        return listen_to(Path(audio_file), self.config)
+
+    def plan(self, scene: Scene, speech: str | Path | Speech) -> Dub:
+        """Lay a speech over a scene.
+
+        Raises:
+            MediaError: the speech cannot be read.
+        """
+        heard = speech if isinstance(speech, Speech) else self.hear(speech)
+        return plan_dub(scene, heard, self.config)
+
+    def render(
+        self, dub: Dub, timings: Timings | None = None, kept: FinishedFrames | None = None
+    ) -> Generator[RenderedChunk, None, None]:
+        """Make the frames of the output, with everything that was known on the way.
+
+        Args:
+            dub: of ``plan``.
+            timings: told how long each stage took.
+            kept: finished chunks of an earlier run of the same job.
+
+        Yields:
+            Chunks in the order of the output; close the generator to stop early.
+        """
+        timings = timings or Timings()
+        mouth = make_mouth(dub, self.parts, self.config, timings)
+        renderer = Renderer(dub.scene, dub.plan, mouth, timings, kept)
+        frames = dub.read(self.config.chunk_size)
+        with closing(read_ahead(_timed(frames, timings))) as chunks:
+            yield from renderer.render(chunks)
+
+    def frames(
+        self, face: str | Path, audio_file: str | Path
+    ) -> Iterator[tuple[UInt8Array, float]]:
+        """Make the frames of the output without a file.
+
+        Args:
+            face: video or still image with the face.
+            audio_file: anything with an audio stream.
+
+        Yields:
+            RGB uint8 ``[H, W, 3]``, and the second at which it is shown; the speech begins at 0.
+        """
+        with self.prepare(face) as scene:
+            dub = self.plan(scene, audio_file)
+            tick_s = float(dub.plan.timeline.time_base)
+            for chunk in self.render(dub):
+                yield from zip(chunk.output.rgb, (chunk.output.pts * tick_s).tolist(), strict=True)
+
+    def dub(
         self,
-        source: Source,
-        analysis: VideoAnalysis,
-        plan: EditPlan,
-        mel: MelSpectrogram,
-        audio_file: Path,
-        outfile: Path,
-        timings: Timings,
-        progress: bool,
-    ) -> None:
-        config, options = self._config, self._render_options(source, analysis)
-        key = self._job_key(source, audio_file)
-        tidy(self._cache_folder(), round(config.cache_gb * 1e9), keep=key)
-        kept = FinishedFrames(job_folder(self._cache_folder(), key))
-        if config.re_preprocess:
+        scene: Scene,
+        speech: str | Path | Speech,
+        outfile: str | Path,
+        progress: bool = False,
+        timings: Timings | None = None,
+    ) -> DubbingReport:
+        """Dub a scene.
+
+        Args:
+            scene: of ``prepare``.
+            speech: anything with an audio stream, or what ``hear`` made of it.
+            outfile: where the result goes; it appears only when it is complete.
+            progress: show a bar on stderr.
+            timings: told how long each stage took.
+
+        Raises:
+            MediaError: a file cannot be read or written.
+            ConfigError: options that do not fit the files.
+        """
+        timings, outfile = timings or Timings(), Path(outfile)
+        dub = self.plan(scene, speech)
+        timeline = dub.plan.timeline
+        cache, key = cache_folder(self.config), self._job_key(dub)
+        tidy(cache, round(self.config.cache_gb * 1e9), keep=key)
+        kept = FinishedFrames(job_folder(cache, key))
+        if self.config.re_preprocess:
             kept.clear()
-        renderer = Renderer(self._parts, analysis, plan, mel, options, timings, kept)
-        timeline = plan.timeline
-        track = AudioTrack(audio_file, duration_s=timeline.duration_s, number=config.audio_track)
-        frames = source.read_frames(timeline.source_index, analysis.pts, config.chunk_size)
-        info = shown_as(source.info, timeline)
+        track = AudioTrack(
+            dub.speech.path, duration_s=timeline.duration_s, number=self.config.audio_track
+        )
+        info = shown_as(scene.source.info, timeline)
         with (
             VideoWriter(outfile, info, self._encoder, track, timeline.end_pts) as writer,
             WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
-            closing(read_ahead(_timed(frames, timings))) as chunks,
-            tqdm(total=len(plan), desc="dubbing", unit="frame", disable=not progress) as bar,
+            closing(self.render(dub, timings, kept)) as chunks,
+            tqdm(total=len(dub.plan), desc="dubbing", unit="frame", disable=not progress) as bar,
         ):
-            for chunk in renderer.render(chunks):
-                encoder.put(chunk)
-                bar.update(len(chunk))
+            for chunk in chunks:
+                encoder.put(chunk.output)
+                bar.update(len(chunk.output))
         kept.clear()
+        edited = int(np.count_nonzero(dub.plan.opacity))
+        return DubbingReport(outfile, len(dub.plan), edited, timeline.duration_s, timings)
 
-    @property
-    def _last_heard_s(self) -> float | None:
-        """Until where the sound matters to a job that stops early."""
-        if self._config.max_seconds is None:
-            return None
-        return self._config.max_seconds + abs(self._config.sync_offset_ms) / 1000 + 1
-
-    def _cache_folder(self) -> Path:
-        return self._config.tmp_dir or default_cache_folder()
-
-    def _job_key(self, source: Source, audio_file: Path) -> str:
+    def _job_key(self, dub: Dub) -> str:
         """Fingerprint of everything that the output's pixels depend on."""
-        files = [source.info.path, audio_file, *self._parts.weight_files]
-        files += [path for path in self._config.pictures() if path.is_file()]
-        return fingerprint(files, self._config.pixel_values())
-
-    def _render_options(self, source: Source, analysis: VideoAnalysis) -> RenderOptions:
-        config, track = self._config, analysis.track
-        anchors = lip_anchors(track.landmarks_px) if config.nosmooth else smooth_anchors(track)
-        dnet, chosen, scale_ratio = self._parts.dnet, config.references_from, 1.0
-        if dnet is None and (chosen == "first" or config.exp_img != "neutral"):
-            logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
-        if dnet is not None and chosen == "first":
-            everyone = analysis.coefficients.rows(track.detected)
-            scale_ratio = crop_scale_ratio(everyone.rows(slice(0, 1)), everyone)
-        pads = Pads(*config.pads)
-        # Other references are not where the face is in the frame, and nor are their surroundings.
-        in_place = chosen == "warped" or (dnet is not None and chosen != "first")
-        return RenderOptions(
-            template=self._expression(),
-            anchors_px=anchors,
-            pads=pads,
-            up_face=config.up_face,
-            whole_face=config.without_rl1,
-            reference_strength=config.reference_enhancer_strength,
-            keep_surroundings=in_place and config.reference_surroundings == "source",
-            restorer_strength=config.restorer_strength,
-            references=find_references(chosen, source, analysis, anchors, dnet, pads),
-            scale_ratio=scale_ratio,
-        )
-
-    def _expression(self) -> FloatArray:
-        """The expression that every frame gets: of a template, a mix of two, or a picture."""
-        text = self._config.exp_img
-        if not Path(text).is_file():
-            return parse_expression(text).resolve(self._parts.templates)
-        with VideoReader(Path(text)) as reader:
-            analysis = analyse_video(
-                Source(reader, max_frames=1), self._parts, AnalysisOptions(), 1, Timings()
-            )
-        expression: FloatArray = analysis.coefficients.expression[0]
-        return expression
+        files = [dub.scene.source.info.path, dub.speech.path, *self.parts.weight_files]
+        return fingerprint([*files, *self.config.pictures()], self.config.pixel_values())
 
 
 def shown_as(info: VideoInfo, timeline: Timeline) -> VideoInfo:

@@ -32,7 +32,7 @@ class Source:
         """Restrict a video.
 
         Args:
-            reader: of the whole video; stays the caller's to close.
+            reader: of the whole video; ``close`` closes it.
             crop: region to use.
             max_frames: stop after so many frames.
             max_seconds: stop at the first frame this long after the first one.
@@ -55,6 +55,10 @@ class Source:
         )
         self._max_frames = max_frames
         self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)
+
+    def close(self) -> None:
+        """Close the video."""
+        self._reader.close()
 
     def read_all(self, chunk_size: int) -> Iterator[FrameChunk]:
         """Yield the frames from the first one up to the limits."""

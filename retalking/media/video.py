@@ -56,6 +56,10 @@ class VideoReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a later reading opens it again."""
         self._resources.close()
 
     def read_chunks(self, chunk_size: int) -> Iterator[FrameChunk]:

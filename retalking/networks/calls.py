@@ -7,6 +7,8 @@ batch by batch: those of a chunk would take four times the memory, several times
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -14,11 +16,12 @@ from torch.nn.functional import interpolate
 from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
+from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.media.images import to_float, to_pixels
 from retalking.networks.lip_calls import enlarge_lips, paint_lips
 from retalking.networks.runner import Run
-from retalking.types import FloatArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
 from third_party.gfpgan import GFPGAN
 from third_party.gpen import GPEN
@@ -30,6 +33,24 @@ _GANIMATION_PX = 128
 _LNET_PX = 96
 
 FaceRestorer = GFPGAN | GPEN
+
+
+def template_of(restorer: FaceRestorer | None) -> Float64Array:
+    """Return where a restorer (or the parser alone) expects the five points: float64 ``[5, 2]``."""
+    return GPEN_POINTS_512 if isinstance(restorer, GPEN) else FFHQ_POINTS_512
+
+
+@dataclass(frozen=True)
+class SpeakingFaces:
+    """What L-Net and E-Net make of the faces of a chunk.
+
+    Attributes:
+        rgb: uint8 ``[T, 384, 384, 3]``.
+        low_res: float32 ``[T, 3, 96, 96]`` in RGB and [0, 1], L-Net's.
+    """
+
+    rgb: UInt8Array
+    low_res: FloatArray
 
 
 def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray) -> UInt8Array:
@@ -61,7 +82,7 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
 
 def synthesise_lips(
     run: Run, network: ENet | LNet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
-) -> UInt8Array:
+) -> SpeakingFaces:
     """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
 
     Args:
@@ -70,21 +91,24 @@ def synthesise_lips(
         faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
         references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
         mels: float32 ``[T, 1, 80, 16]``.
-
-    Returns:
-        ``[T, 384, 384, 3]``.
     """
 
-    def synthesise(mel: Tensor, *pixels: Tensor) -> Tensor:
+    def synthesise(mel: Tensor, *pixels: Tensor) -> tuple[Tensor, Tensor]:
         face, reference = (to_float(part) for part in pixels)
         if not isinstance(network, LNet):
-            return enlarge_lips(network, mel, face, reference).face
+            made = enlarge_lips(network, mel, face, reference)
+            return made.face, made.low_res
         small = (interpolate(rgb, (_LNET_PX, _LNET_PX), mode="area") for rgb in (face, reference))
         low_res = paint_lips(network, mel, *small)
-        return interpolate(low_res, (LIP_PX, LIP_PX), mode="bicubic", align_corners=False)
+        size = (LIP_PX, LIP_PX)
+        return interpolate(low_res, size, mode="bicubic", align_corners=False), low_res
+
+    def finish(picture: Tensor, low_res: Tensor) -> tuple[Tensor, Tensor]:
+        return to_pixels(picture), low_res
 
     inputs = (torch.from_numpy(part) for part in (mels, faces, references))
-    return run(network, *inputs, forward=synthesise, finish=to_pixels).numpy()
+    rgb, low_res = run.several(network, *inputs, forward=synthesise, finish=finish)
+    return SpeakingFaces(rgb.numpy(), low_res.numpy())
 
 
 def change_upper_face(

@@ -22,9 +22,9 @@ from retalking.coefficients.windows import load_expression_templates
 from retalking.errors import ConfigError, WeightsError
 from retalking.face.detection import CascadeDetector, FaceDetector
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
-from retalking.inference.config import SEEDED, InferenceConfig
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
+from retalking.networks.options import SEEDED, PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.types import FloatArray
 from third_party.face3d import Face3D
@@ -103,7 +103,7 @@ class Parts:
     weight_files: tuple[Path, ...]
 
 
-def load_parts(config: InferenceConfig) -> Parts:
+def load_parts(config: PartsOptions) -> Parts:
     """Load what a configuration asks for.
 
     Raises:
@@ -156,7 +156,7 @@ def load_parts(config: InferenceConfig) -> Parts:
 class _Loader:
     """Finds weight files and places their networks."""
 
-    config: InferenceConfig
+    config: PartsOptions
     runner: Runner
 
     def find(self, path: Path) -> Path:
@@ -185,7 +185,7 @@ class _Loader:
 
 
 def _load_face_analysis(
-    config: InferenceConfig, runner: Runner
+    config: PartsOptions, runner: Runner
 ) -> tuple[FaceDetector, Landmarker, tuple[Path, ...]]:
     if config.face_analysis == "lite":
         landmarker = LiteLandmarker.from_file(device=runner.device)

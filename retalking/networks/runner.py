@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,8 +16,29 @@ from retalking.types import IntArray
 
 logger = logging.getLogger(__name__)
 
-Run = Callable[..., Tensor]
-"""Applies a network to tensors ``[T, ...]``: a ``Runner``, or one for given frames."""
+Forward = Callable[..., Tensor]
+Several = Callable[..., tuple[Tensor, ...]]
+Finish = Callable[[Tensor], Tensor]
+
+
+class Run(Protocol):
+    """Applies networks to tensors ``[T, ...]``: a ``Runner``, or one for given frames."""
+
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        *inputs: Tensor,
+        forward: Forward | None = None,
+        finish: Finish | None = None,
+    ) -> Tensor:
+        """See ``Runner``."""
+
+    def several(
+        self, network: Callable[..., Any], *inputs: Tensor, forward: Several, finish: Several
+    ) -> tuple[Tensor, ...]:
+        """See ``Runner.several``."""
+
+
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -102,7 +122,7 @@ class Runner:
 
     def for_frames(self, numbers: IntArray) -> Run:
         """Return this runner for the frames with these numbers, int64 ``[T]``, increasing."""
-        return partial(self, numbers=numbers)
+        return _RunOfFrames(self, numbers)
 
     def size_for(self, network: Callable[..., Any]) -> int:
         """Frames per call of a network."""
@@ -115,8 +135,8 @@ class Runner:
         self,
         network: Callable[..., Any],
         *inputs: Tensor,
-        forward: Callable[..., Tensor] | None = None,
-        finish: Callable[[Tensor], Tensor] | None = None,
+        forward: Forward | None = None,
+        finish: Finish | None = None,
         numbers: IntArray | None = None,
     ) -> Tensor:
         """Apply a network frame-wise.
@@ -136,8 +156,26 @@ class Runner:
         Raises:
             RetalkingError: out of memory with a batch of one, or a result that is not finite.
         """
+        (result,) = self.several(
+            network,
+            *inputs,
+            forward=lambda *batch: ((forward or network)(*batch),),
+            finish=lambda kept: (kept if finish is None else finish(kept),),
+            numbers=numbers,
+        )
+        return result
+
+    def several(
+        self,
+        network: Callable[..., Any],
+        *inputs: Tensor,
+        forward: Several,
+        finish: Several,
+        numbers: IntArray | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Apply a network that has several results, each ``[batch, ...]``; see ``__call__``."""
         order = np.arange(len(inputs[0])) if numbers is None else numbers
-        results: list[Tensor] = []
+        results: list[tuple[Tensor, ...]] = []
         done = 0
         while done < len(order):
             size = self.size_for(network)
@@ -146,7 +184,7 @@ class Runner:
             rows = done + _rows_by_place(places[:count], size)
             try:
                 batch = [part[rows].to(self.device) for part in inputs]
-                result = self._run(network, forward or network, batch)
+                computed = self._run(network, forward, batch)
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise RetalkingError(
@@ -158,10 +196,10 @@ class Runner:
                     torch.cuda.empty_cache()
                 logger.warning("out of memory: batches of %d frames from here", size // 2)
                 continue
-            kept = result[places[:count]]
-            results.append(kept if finish is None else finish(kept))
+            kept = [result[places[:count]] for result in computed]
+            results.append(finish(*kept))
             done += count
-        return torch.cat(results)
+        return tuple(torch.cat(parts) for parts in zip(*results, strict=True))
 
     def _limit(self, size: int) -> None:
         self.batch_size = min(self.batch_size, size)
@@ -171,22 +209,46 @@ class Runner:
     def _run(
         self,
         network: Callable[..., Any],
-        forward: Callable[..., Tensor],
+        forward: Several,
         batch: list[Tensor],
-    ) -> Tensor:
+    ) -> list[Tensor]:
         lower = self.precision != torch.float32
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.precision, enabled=lower),
         ):
-            result = forward(*batch).float().cpu()
-        if not torch.isfinite(result).all():
+            results = [result.float().cpu() for result in forward(*batch)]
+        if not all(torch.isfinite(result).all() for result in results):
             name = getattr(network, "__name__", type(network).__name__)
             raise RetalkingError(
                 f"{name}: the result is not finite in {self.precision}; "
                 "use --precision fp32, or check the weights"
             )
-        return result
+        return results
+
+
+@dataclass(frozen=True)
+class _RunOfFrames:
+    """A runner for frames with given numbers."""
+
+    runner: Runner
+    numbers: IntArray
+
+    def __call__(
+        self,
+        network: Callable[..., Any],
+        *inputs: Tensor,
+        forward: Forward | None = None,
+        finish: Finish | None = None,
+    ) -> Tensor:
+        return self.runner(network, *inputs, forward=forward, finish=finish, numbers=self.numbers)
+
+    def several(
+        self, network: Callable[..., Any], *inputs: Tensor, forward: Several, finish: Several
+    ) -> tuple[Tensor, ...]:
+        return self.runner.several(
+            network, *inputs, forward=forward, finish=finish, numbers=self.numbers
+        )
 
 
 def make_runner(

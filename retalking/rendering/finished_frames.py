@@ -27,7 +27,7 @@ class FinishedChunk:
 
     Attributes:
         rgb: uint8 ``[T, H, W, 3]``.
-        drift_px: float64 ``[T, 3, 2]`` of their references, which the frames beside them need.
+        drift_px: float64 ``[T, ...]`` of ``Begun``, which the frames beside them need.
     """
 
     rgb: UInt8Array
@@ -56,7 +56,7 @@ class FinishedFrames:
             arrays = read_arrays(path)
             boxes, drift = arrays["boxes"], arrays["drift_px"]
             pictures = np.split(arrays["png"], np.cumsum(arrays["sizes"])[:-1])
-            if drift.shape != (len(source), 3, 2):
+            if len(drift) != len(source):
                 raise ValueError(f"{len(drift)} frames, expected {len(source)}")
             rgb = source.copy()
             for frame, (x1, y1, x2, y2), png in zip(rgb, boxes.tolist(), pictures, strict=True):

@@ -56,6 +56,15 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
     return soften(core.astype(np.float32)) * edited_band(whole_face)
 
 
+def upper_face_mask(landmarks: NDArray[np.floating]) -> FloatArray:
+    """What is missing from ``lower_face_mask`` to the mask of the whole face."""
+    lower, whole = (lower_face_mask(landmarks, whole_face) for whole_face in (False, True))
+    position = (np.arange(LIP_PX, dtype=np.float32) + 0.5) / LIP_PX
+    upper = np.clip((EDITED_FROM + 2 * _RIM - position) / (2 * _RIM), 0, 1)[:, None]
+    mask: FloatArray = np.maximum(whole - lower, 0) * upper
+    return mask
+
+
 def fill_hull(points_px: NDArray[np.floating], size_px: int) -> UInt8Array:
     """Fill the convex hull of points ``[N, 2]``: uint8 ``[size_px, size_px]``, 1 inside."""
     mask = np.zeros((size_px, size_px), dtype=np.uint8)

@@ -24,8 +24,8 @@ class Layer:
     """A picture in the space of some crop, and where it shows.
 
     Attributes:
-        rgb: uint8 ``[S, S, 3]``.
-        mask: float32 ``[S, S]`` in [0, 1], zero along the border.
+        rgb: uint8 ``[h, w, 3]``.
+        mask: float32 ``[h, w]`` in [0, 1], zero along the border.
         to_crop: float64 ``[2, 3]``, frame to crop.
     """
 
@@ -55,7 +55,7 @@ def composite(
         opacity: 0 leaves the frame alone, 1 shows the face fully, between them it is linear.
     """
     height, width = frame.shape[:2]
-    x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[0], width, height)
+    x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[1::-1], width, height)
     region = frame[y1:y2, x1:x2]
 
     rgb, mask = _place(face, (x1, y1, x2, y2))
@@ -78,7 +78,7 @@ def paste(frame: UInt8Array, face: Layer) -> UInt8Array:
         uint8 ``[H, W, 3]``.
     """
     height, width = frame.shape[:2]
-    x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[0], width, height)
+    x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[1::-1], width, height)
     rgb, share = _place(face, (x1, y1, x2, y2))
     pasted = frame.copy()
     region = pasted[y1:y2, x1:x2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking.evaluation.lite.probe import LiteProbe
+from retalking.evaluation.lite.rehearsal import Rehearsal
 from retalking.evaluation.lite.report import DNET_LINES, ENET_LINES, LINES
 from retalking.evaluation.lite.scene import LiteClip
 from retalking.evaluation.lite.suite import run_lite_suite
@@ -43,7 +43,7 @@ def test_every_line_is_measured_and_a_broken_clip_is_named(
     still = dataclasses.replace(parts, dnet=StillDNet())  # type: ignore[arg-type]
     report = run_lite_suite(
         [talk, LiteClip("absent", tmp_path / "absent.mp4")],
-        overrides=[*SEEDED, f"tmp_dir={tmp_path}"],
+        overrides=[*SEEDED, "reference_source=current", f"tmp_dir={tmp_path}"],
         parts=still,
     )
     values = report.clips["talk"]
@@ -76,13 +76,12 @@ def test_the_faces_measured_are_those_of_the_dubbed_video(
     Retalker(config, parts)(talk.video, talk.video, tmp_path / "out.mkv")
     with VideoReader(tmp_path / "out.mkv") as reader:
         output = np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])
-    probe = LiteProbe(config, parts)
-    with probe._open(talk) as scene:
-        rehearsal = probe._rehearse(scene)
-        takes = list(rehearsal.show_faces(probe._read(scene), paste=True))
+    retalker = Retalker(config, parts)
+    with retalker.prepare(talk.video) as scene:
+        dub = retalker.plan(scene, talk.video)
+        takes = list(Rehearsal(retalker, dub, {}).show_faces())
     assert np.concatenate([take.numbers for take in takes]).tolist() == list(range(FRAMES))
     for take in takes:
-        assert take.dubbed is not None
         for number, face in zip(take.numbers, take.dubbed, strict=True):
-            crop = rehearsal.lip_crops[number]
+            crop = scene.to_lips[number]
             np.testing.assert_array_equal(cut(output[number], crop, LIP_PX), face)

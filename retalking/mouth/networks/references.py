@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.face.affine import (
-    FFHQ_POINTS_512,
-    GPEN_POINTS_512,
     compose_affine,
     fit_similarity,
     invert_affine,
@@ -20,11 +18,10 @@ from retalking.face.affine import (
 from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, warp
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import five_points_by_corners
-from retalking.networks.calls import RESTORED_PX, FaceRestorer, restore_faces
+from retalking.networks.calls import RESTORED_PX, FaceRestorer, restore_faces, template_of
 from retalking.networks.runner import Run
 from retalking.rendering.masks import inner_square
 from retalking.types import Float64Array, UInt8Array
-from third_party.gpen import GPEN
 
 _MAX_DRIFT = (
     0.25  # eye distances; D-Net moves eyes and nose by less, so the landmarks must be wrong
@@ -39,20 +36,14 @@ class References:
         rgb: uint8 ``[A, 256, 256, 3]``, D-Net's result, or twice that size.
         anchors_px: float64 ``[A, 3, 2]``, eyes and nose of the source in the pixels of ``rgb``.
         drift_px: float64 ``[A, 3, 2]``, how far D-Net moved them, frame by frame.
-        restored: uint8 ``[A, 512, 512, 3]`` aligned to the restorer's template, or ``None``.
-        to_restored: float64 ``[A, 2, 3]``, stabiliser crop to ``restored``.
+        restored: uint8 ``[A, 512, 512, 3]`` aligned to the restorer's template, and float64
+            ``[A, 2, 3]`` that takes ``rgb`` there; ``None`` without a restorer.
     """
 
     rgb: UInt8Array
     anchors_px: Float64Array
     drift_px: Float64Array
-    restored: UInt8Array | None
-    to_restored: Float64Array
-
-
-def template_of(restorer: FaceRestorer | None) -> Float64Array:
-    """Return where a restorer (or the parser alone) expects the five points: float64 ``[5, 2]``."""
-    return GPEN_POINTS_512 if isinstance(restorer, GPEN) else FFHQ_POINTS_512
+    restored: tuple[UInt8Array, Float64Array] | None = None
 
 
 def locate_references(
@@ -129,10 +120,11 @@ def cut_references(
     if references.restored is None or strength == 0:
         return pictures
     square = inner_square(RESTORED_PX)
-    to_lips = compose_affine(crops, invert_affine(references.to_restored))
+    sharp, to_restored = references.restored
+    to_lips = compose_affine(crops, invert_affine(to_restored))
     for row, matrix in enumerate(to_lips):
         share = strength * warp(square, matrix, (LIP_PX, LIP_PX))[..., None]
-        restored = warp(references.restored[row], matrix, (LIP_PX, LIP_PX))
+        restored = warp(sharp[row], matrix, (LIP_PX, LIP_PX))
         mixed = pictures[row] + share * (restored.astype(np.float32) - pictures[row])
         pictures[row] = np.rint(mixed).astype(np.uint8)
     return pictures

@@ -12,13 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retalking.analysis.first_pass import AnalysisOptions, analyse_video
+from retalking.analysis.first_pass import analyse_video
+from retalking.analysis.options import AnalysisSection
 from retalking.coefficients import basis
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.timings import Timings
 from retalking.types import FloatArray, FrameChunk, UInt8Array, VideoInfo
 
 WIDTH, HEIGHT, CHUNK = 96, 80, 16
+OPTIONS = AnalysisSection(
+    face_index=None,
+    face_box=None,
+    face_image=None,
+    box=(-1, -1, -1, -1),
+    max_yaw_deg=60,
+    on_missing_face="passthrough",
+    max_gap_s=0.5,
+)
 
 
 class LongVideo:
@@ -65,7 +75,7 @@ def analyse(num_frames: int) -> tuple[int, int]:
     )
     source: Any = LongVideo(num_frames)
     tracemalloc.start()
-    analysis = analyse_video(source, parts, AnalysisOptions(), CHUNK, Timings())
+    analysis = analyse_video(source, parts, OPTIONS, None, CHUNK, Timings())
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert analysis.track.detected.all()

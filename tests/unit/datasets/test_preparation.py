@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,11 +36,13 @@ from datasets.store.format import TRACKS
 from datasets.store.reader import Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import ConfigError, MediaError
-from retalking.face.crops import LIP_PX, Pads, cut, lip_crops, smooth_anchors
+from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, smooth_anchors
 from retalking.face.landmarks import LiteLandmarker
 from retalking.locations import REPOSITORY
 from retalking.media.mel import log_mel
+from retalking.mouth.networks.references import cut_references
 from retalking.networks.runner import make_runner
+from retalking.rendering.streaming_filter import smooth_stream
 from retalking.shard import Shard
 from retalking.types import AudioClip
 from scripts.measure import profile_training
@@ -367,6 +370,47 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
     )[0]
     middle = (..., slice(24, 72), slice(24, 72))
     assert (sample.references - sample.faces)[middle].abs().mean() < 0.04
+
+
+def test_references_of_training_move_as_those_of_inference_to_the_ends_of_a_run(
+    extended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets.prepare import extend
+    from models.dnet import DNetConfig, DNetOutput
+
+    class Unchanged(torch.nn.Module):
+        config = DNetConfig()
+
+        def forward(self, image: torch.Tensor, window: torch.Tensor) -> DNetOutput:
+            return DNetOutput(window, window, image, image)
+
+    class Trembling:
+        """Finds faces a little beside where they are, each time elsewhere."""
+
+        random = np.random.default_rng(0)
+
+        def follow(self, rgb: np.ndarray, points_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            found = points_px + self.random.normal(0, 2, (1, 1, 2)).astype(np.float32)
+            eyes_and_nose.append(lip_anchors(found))
+            return np.concatenate([found, np.zeros((1, 68, 1), np.float32)], -1), np.ones(1)
+
+    eyes_and_nose: list[np.ndarray] = []
+    used: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def watch(references: Any, drift_px: np.ndarray, *rest: Any) -> np.ndarray:
+        used.append((references.anchors_px, drift_px))
+        return cut_references(references, drift_px, *rest)
+
+    monkeypatch.setattr(extend, "cut_references", watch)
+    clip = Store(extended).clip(0)
+    template, runner = np.zeros(64, np.float32), make_runner("cpu", "fp32")
+    make_neutral_lips(clip, 96, 92, Unchanged(), template, Trembling(), runner, False)
+    anchors, smooth = (np.concatenate(parts) for parts in zip(*used, strict=True))
+    found = np.concatenate(eyes_and_nose) - anchors
+    one_run = np.zeros(len(found), np.int64)
+    ((_, expected),) = smooth_stream([(None, found, one_run)])
+    np.testing.assert_allclose(smooth, expected, atol=1e-9)
+    assert np.abs(smooth - found).max() > 1
 
 
 def test_neutral_lips_may_keep_the_frame_around_the_face(extended: Path) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from retalking.errors import ConfigError
-from retalking.evaluation.lite.rehearsal import _take_frames
 from retalking.evaluation.lite.report import LINES, LiteReport
 from retalking.evaluation.lite.skin_region import skin_region
 from retalking.evaluation.lite.suite import run_lite_suite
@@ -110,15 +108,6 @@ def test_skin_is_in_the_lower_face_but_not_at_the_lips() -> None:
     assert region[290, 192]
     assert not region[240:271, 150:231].any()
     assert not region[:190].any()
-
-
-def test_frames_are_found_in_the_batches_that_hold_them() -> None:
-    numbers = np.array([2, 3, 5, 8, 9])
-    batches = []
-    for first in (0, 4, 8):
-        rows = [n if n in numbers else -1 for n in range(first, first + 4)]
-        batches.append(torch.tensor(rows, dtype=torch.float32))
-    assert _take_frames(batches, numbers).tolist() == numbers.tolist()
 
 
 def report(**values: float) -> LiteReport:

@@ -121,13 +121,10 @@ def test_flags_of_upstream_without_a_meaning_here_warn(
 
 def test_no_flag_is_forgotten_here() -> None:
     known = {flag for flag, *_ in FLAGS} | {"--no-silence-gate"}
-    settings = set(InferenceConfig.model_fields)
-    for action in build_parser()._actions:
-        if action.dest in settings:
-            assert known & set(action.option_strings)
-            if "--no-silence-gate" not in action.option_strings:
-                assert f"--{action.dest}" in action.option_strings
-                assert f"--{action.dest.replace('_', '-')}" in action.option_strings
+    actions = {action.dest: set(action.option_strings) for action in build_parser()._actions}
+    for field in InferenceConfig.model_fields:
+        assert known & actions[field]
+        assert {f"--{field}", f"--{field.replace('_', '-')}"} <= actions[field]
 
 
 def test_without_flags_it_is_the_profile(

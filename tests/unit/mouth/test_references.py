@@ -17,8 +17,8 @@ from retalking.mouth.networks.references import (
     cut_references,
     locate_references,
     restore_references,
-    template_of,
 )
+from retalking.networks.calls import template_of
 from retalking.networks.runner import Runner
 from tests.faces import frontal_landmarks
 from tests.media import moving_picture
@@ -94,7 +94,7 @@ def test_one_anchor_out_of_place_is_enough_to_doubt_all() -> None:
 def references_of(drift_px: np.ndarray) -> References:
     rgb = np.stack([moving_picture(n, STABILISER_PX, STABILISER_PX) for n in range(len(drift_px))])
     anchors = np.repeat(lip_anchors(LANDMARKS)[None], len(drift_px), axis=0)
-    return References(rgb, anchors, drift_px, None, np.empty((0, 2, 3)))
+    return References(rgb, anchors, drift_px)
 
 
 def test_references_are_cut_where_the_face_went() -> None:
@@ -154,7 +154,7 @@ def test_strength_mixes_the_restored_face_in(strength: float) -> None:
     )
     to_restored = np.array([[[2.0, 0, 0.5], [0, 2.0, 0.5]]])
     references = dataclasses.replace(
-        plain, restored=np.full((1, 512, 512, 3), 200, np.uint8), to_restored=to_restored
+        plain, restored=(np.full((1, 512, 512, 3), 200, np.uint8), to_restored)
     )
     pictures = cut_references(references, drift, Pads(), strength)
     centre = pictures[0, 150:234, 150:234]
@@ -170,7 +170,7 @@ def test_an_unchanged_restored_face_changes_nothing() -> None:
     plain = dataclasses.replace(references_of(drift), rgb=np.repeat(smooth[None, ..., None], 3, -1))
     to_restored = np.array([[[1.9, 0.2, 3.0], [-0.2, 1.9, 7.0]]])
     references = dataclasses.replace(
-        plain, restored=cut(plain.rgb[0], to_restored[0], 512)[None], to_restored=to_restored
+        plain, restored=(cut(plain.rgb[0], to_restored[0], 512)[None], to_restored)
     )
     difference = cut_references(references, drift, Pads(), 1.0).astype(int) - cut_references(
         plain, drift, Pads(), 1.0

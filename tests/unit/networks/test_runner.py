@@ -75,6 +75,21 @@ def test_a_frame_has_the_same_place_in_its_batch_wherever_it_is_cut(numbers: Seq
         assert torch.equal(torch.cat(parts), whole)
 
 
+def test_several_results_stay_in_step() -> None:
+    numbers = np.array([2, 3, 5, 8, 9])
+    values = torch.arange(5.0)[:, None]
+    both = runner_of().for_frames(numbers)
+    same, double = both.several(
+        ByPlace(),
+        values,
+        forward=lambda value: (value, 2 * value),
+        finish=lambda value, twice: (value, twice.to(torch.uint8)),
+    )
+    assert torch.equal(same, values)
+    assert double.dtype == torch.uint8
+    assert torch.equal(double, (2 * values).to(torch.uint8))
+
+
 def test_every_frame_gets_its_own_inputs() -> None:
     pictures, numbers = torch.zeros(7, 3, 8, 8), torch.arange(7.0)
     runner = runner_of(3)

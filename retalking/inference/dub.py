@@ -1,0 +1,133 @@
+"""A scene that speaks a speech: which frames are made, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retalking.inference.config import InferenceConfig
+from retalking.inference.scenes import wanted_expression
+from retalking.media import audio
+from retalking.media.hearing import hear
+from retalking.media.mel import MelSpectrogram
+from retalking.mouth.emotion import EmotionalMouth
+from retalking.mouth.networks.network_mouth import NetworkMouth
+from retalking.mouth.restored import RestoredMouth
+from retalking.networks.load import Parts
+from retalking.rendering.edit_plan import EditPlan, make_edit_plan
+from retalking.rendering.mouth import Mouth
+from retalking.rendering.scene import Scene
+from retalking.rendering.timeline import build_timeline
+from retalking.timings import Timings
+from retalking.types import FloatArray, FrameChunk
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What is said.
+
+    Attributes:
+        path: the file.
+        mel: what L-Net hears of it.
+        duration_s: its length.
+    """
+
+    path: Path
+    mel: MelSpectrogram
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Dub:
+    """A scene with its new speech.
+
+    Attributes:
+        scene: the video.
+        speech: what is said.
+        plan: which frames are shown when, and which of them are edited.
+    """
+
+    scene: Scene
+    speech: Speech
+    plan: EditPlan
+
+    def read(self, chunk_size: int) -> Iterator[FrameChunk]:
+        """Yield the source frames in the order of the output."""
+        index = self.plan.timeline.source_index
+        return self.scene.source.read_frames(index, self.scene.analysis.pts, chunk_size)
+
+
+def listen_to(path: Path, config: InferenceConfig) -> Speech:
+    """Listen to a file, as far as it matters to a job that stops early.
+
+    Raises:
+        MediaError: it cannot be read or has no sound.
+    """
+    end_s, heard_s = config.max_seconds, None
+    if end_s is not None:
+        heard_s = end_s + abs(config.sync_offset_ms) / 1000 + 1
+    # 230 MB per hour; only the spectrogram is kept.
+    clip = audio.load(path, track=config.audio_track, max_seconds=heard_s)
+    mel = hear(clip, config.silence_gate)
+    return Speech(path, mel, min(clip.duration_s, end_s or float("inf")))
+
+
+def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
+    """Lay a speech over a scene.
+
+    Raises:
+        MediaError: the timestamps of the video do not increase.
+    """
+    analysis = scene.analysis
+    timeline = build_timeline(
+        analysis.pts,
+        analysis.info.time_base,
+        analysis.info.frame_rate,
+        speech.duration_s,
+        config.length_policy,
+        sync_offset_s=config.sync_offset_ms / 1000,
+        min_rate_hz=0.0 if analysis.info.is_image else config.min_fps,
+    )
+    plan = make_edit_plan(timeline, analysis.track)
+    if config.nosmooth:  # every frame is a run of its own
+        plan = dataclasses.replace(plan, run=np.arange(len(plan)))
+    return Dub(scene, speech, plan)
+
+
+def make_mouth(
+    dub: Dub,
+    parts: Parts,
+    config: InferenceConfig,
+    timings: Timings,
+    expression: FloatArray | None = None,
+) -> Mouth[Any]:
+    """Return the way in which a configuration makes the mouth.
+
+    Args:
+        dub: the scene and its speech.
+        parts: the networks.
+        config: what the face does.
+        timings: told how long each part took.
+        expression: template ``[64]`` in place of the configuration's.
+
+    Raises:
+        ConfigError: an unknown expression template.
+        FaceNotFoundError: the picture of the expression shows no face.
+    """
+    scene = dub.scene
+    if expression is None:
+        expression = wanted_expression(parts, config)
+    mouth: Mouth[Any] = NetworkMouth(parts, scene, dub.speech.mel, config, expression, timings)
+    if config.up_face != "original":
+        assert parts.ganimation is not None
+        mouth = EmotionalMouth(
+            mouth, parts.ganimation, parts.runner, scene, config.up_face, timings
+        )
+    if parts.restorer is not None or parts.parser is not None:
+        mouth = RestoredMouth(mouth, parts, scene, config.restorer_strength, timings)
+    return mouth

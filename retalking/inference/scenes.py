@@ -1,0 +1,107 @@
+"""Opening a video and looking at it: the first pass, from the cache where it has been done."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
+from retalking.analysis.first_pass import analyse_video
+from retalking.coefficients.windows import parse_expression
+from retalking.face.crops import Pads
+from retalking.face.detection import FixedBox
+from retalking.face.likeness import likeness_to
+from retalking.face.tracking import FaceChoice
+from retalking.inference.config import InferenceConfig
+from retalking.media.images import load_image
+from retalking.media.source import Source
+from retalking.media.video import VideoReader
+from retalking.networks.load import Parts
+from retalking.rendering.scene import Scene
+from retalking.rendering.timeline import nearest_frame_rate
+from retalking.timings import Timings
+from retalking.types import FloatArray, VideoAnalysis
+
+logger = logging.getLogger(__name__)
+
+
+def open_source(face: Path, config: InferenceConfig) -> Source:
+    """Open the part of a video, or a still image, that a configuration asks for.
+
+    Raises:
+        MediaError: the file cannot be read.
+        ConfigError: the region is not within the video.
+    """
+    return Source(
+        VideoReader(face, nearest_frame_rate(config.fps)),
+        crop=config.crop,
+        max_frames=1 if config.static else None,
+        max_seconds=config.max_seconds,
+    )
+
+
+def look_at(
+    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, progress: bool = False
+) -> Scene:
+    """Find the face to edit, and place it.
+
+    Args:
+        source: the video.
+        parts: networks of the face analysis.
+        config: whose face, and where.
+        timings: told how long it took, unless an earlier job has done it.
+        progress: show a bar on stderr.
+
+    Raises:
+        MediaError: the video or the picture of the person cannot be read.
+        FaceNotFoundError: there is no face to edit.
+    """
+    analysis = _analyse(source, parts, config, timings, progress)
+    return Scene.place(source, analysis, Pads(*config.pads), smooth=not config.nosmooth)
+
+
+def cache_folder(config: InferenceConfig) -> Path:
+    """Return where a job keeps what the next one may use."""
+    return config.tmp_dir or default_cache_folder()
+
+
+def wanted_expression(parts: Parts, config: InferenceConfig) -> FloatArray:
+    """Return the expression ``[64]`` of a template, of a mix of two, or of a picture.
+
+    Raises:
+        ConfigError: an unknown template.
+        MediaError: the picture cannot be read.
+        FaceNotFoundError: it shows no face.
+    """
+    picture = config.expression_picture()
+    if picture is None:
+        return parse_expression(config.exp_img).resolve(parts.templates)
+    with VideoReader(picture) as reader:
+        analysis = analyse_video(Source(reader, max_frames=1), parts, config, None, 1, Timings())
+    expression: FloatArray = analysis.coefficients.expression[0]
+    return expression
+
+
+def _analyse(
+    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, progress: bool
+) -> VideoAnalysis:
+    likeness = None
+    files = [source.info.path, *parts.analysis_files]
+    if config.face_image is not None:
+        photograph = load_image(config.face_image)
+        likeness = likeness_to(photograph, parts.detector, parts.landmarker)
+        files.append(config.face_image)
+    if min(config.box) >= 0:
+        top, bottom, left, right = config.box
+        parts = dataclasses.replace(parts, detector=FixedBox((left, top, right, bottom)))
+    cache = AnalysisCache(cache_folder(config))
+    key = fingerprint(files, config.analysis_values())
+    found = None if config.re_preprocess else cache.load(key, source.info)
+    if found is not None:
+        logger.info("%s: using the face analysis of an earlier job", source.info.path)
+        return found
+    choice = FaceChoice(config.face_index, config.face_box, likeness)
+    analysis = analyse_video(source, parts, config, choice, config.chunk_size, timings, progress)
+    cache.save(key, analysis)
+    return analysis

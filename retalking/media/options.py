@@ -1,0 +1,41 @@
+"""Options of reading video and speech, and of writing the result."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from retalking.config import FourBorders, Section, option
+
+
+class SourceSection(Section):
+    """Which part of the video is used."""
+
+    TITLE: ClassVar[str] = "video"
+
+    crop: FourBorders = option("region of the video to use", letters="TBLR")
+    static: bool = option("use the first frame only")
+    fps: Annotated[float, Field(gt=0, le=1000)] = option("of a still image")
+    max_seconds: Annotated[float, Field(gt=0)] | None = option("stop after this much output")
+
+
+class SpeechSection(Section):
+    """What is heard of the speech."""
+
+    TITLE: ClassVar[str] = "speech"
+
+    audio_track: Annotated[int, Field(ge=0)] | None = option(
+        "n-th audio track of the speech file, from 0"
+    )
+    silence_gate: bool = option("close the mouth in pauses")
+
+
+class EncoderSection(Section):
+    """How the result is compressed."""
+
+    TITLE: ClassVar[str] = "output file"
+
+    codec: str = option("libx264, libx264rgb, libx265, libvpx-vp9, ffv1")
+    crf: Annotated[int, Field(ge=0, le=63)] = option("quality, 0 the best")
+    preset: str = option("speed against size")

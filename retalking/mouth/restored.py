@@ -1,0 +1,113 @@
+"""Restored mouths and parsed masks on top of any way of making the mouth (paper, section 3.4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Generic
+
+import numpy as np
+
+from retalking.face.affine import (
+    compose_affine,
+    fit_similarity,
+    invert_affine,
+    transform_points,
+)
+from retalking.face.crops import cut, warp
+from retalking.ibug68 import five_points_by_corners
+from retalking.networks.calls import RESTORED_PX, parse_faces, restore_faces, template_of
+from retalking.networks.load import Parts
+from retalking.rendering.masks import FACE_PARTS, MOUTH_PARTS, mouth_mask, part_mask
+from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
+from retalking.rendering.paste_back import Layer, paste
+from retalking.rendering.scene import Scene
+from retalking.timings import Timings
+from retalking.types import Float64Array, FloatArray, UInt8Array
+
+
+class RestoredMouth(Generic[BegunType]):
+    """A ``Mouth`` that lays restored lips over another's, and lets a parser say what is face."""
+
+    def __init__(
+        self,
+        mouth: Mouth[BegunType],
+        parts: Parts,
+        scene: Scene,
+        strength: float,
+        timings: Timings,
+    ) -> None:
+        """Wrap a way of making the mouth.
+
+        Args:
+            mouth: makes the faces.
+            parts: with a restorer, a parser, or both.
+            scene: the video.
+            strength: share of the restored mouth, 0..1.
+            timings: told how long each network took.
+        """
+        self.drift_shape = mouth.drift_shape
+        self.begin = mouth.begin
+        self._mouth = mouth
+        self._parts = parts
+        self._scene = scene
+        self._strength = np.float32(strength)
+        self._timings = timings
+
+    def finish(self, faces: ChunkFaces, begun: BegunType, drift_px: Float64Array) -> NewFaces:
+        """Restore what the other way has made."""
+        new = self._mouth.finish(faces, begun, drift_px)
+        parts, run = self._parts, self._parts.runner.for_frames(faces.numbers)
+        landmarks = self._scene.landmarks_px(faces.source)
+        corners: Float64Array = five_points_by_corners(landmarks)
+        to_aligned = fit_similarity(corners, template_of(parts.restorer))
+        pictures = np.stack(
+            [
+                cut(_paste_all(frame, new, place), to_aligned[place], RESTORED_PX)
+                for place, frame in enumerate(faces.frames)
+            ]
+        )
+        points = transform_points(to_aligned, landmarks)
+        masks: list[FloatArray] = []
+        if parts.restorer is not None:
+            with self._timings.measure("restorer", len(faces)):
+                pictures = restore_faces(run, parts.restorer, pictures)
+            masks = [mouth_mask(face, RESTORED_PX) for face in points]
+        if parts.parser is not None:
+            with self._timings.measure("parser", len(faces)):
+                labels = parse_faces(run, parts.parser, pictures)
+            masks = [part_mask(parsed, MOUTH_PARTS) for parsed in labels]
+            new = _mask_by_parts(new, labels, to_aligned)
+        if parts.restorer is None:
+            return new
+        overlays = [
+            (*beneath, Layer(picture, self._strength * mask, matrix))
+            for beneath, picture, mask, matrix in zip(
+                new.overlays, pictures, masks, to_aligned, strict=True
+            )
+        ]
+        return dataclasses.replace(new, overlays=overlays)
+
+
+def _paste_all(frame: UInt8Array, new: NewFaces, place: int) -> UInt8Array:
+    for layer in (new.layers[place], *new.overlays[place], *new.further[place]):
+        frame = paste(frame, layer)
+    return frame
+
+
+def _mask_by_parts(new: NewFaces, labels: UInt8Array, to_aligned: Float64Array) -> NewFaces:
+    """Let layers show where the parser saw a face, labels ``[A, 512, 512]``, within their limit."""
+    seen = [part_mask(parsed, FACE_PARTS) for parsed in labels]
+    from_aligned = invert_affine(to_aligned)
+
+    def mask(layer: Layer, place: int, limit: FloatArray | None) -> Layer:
+        matrix = compose_affine(layer.to_crop, from_aligned[place])
+        height, width = layer.mask.shape
+        shown = warp(seen[place], matrix, (width, height))
+        return dataclasses.replace(layer, mask=shown * (layer.mask if limit is None else limit))
+
+    layers = [mask(layer, place, new.limit) for place, layer in enumerate(new.layers)]
+    further = [
+        tuple(mask(layer, place, None) for layer in several)
+        for place, several in enumerate(new.further)
+    ]
+    return dataclasses.replace(new, layers=layers, further=further)

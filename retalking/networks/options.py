@@ -1,0 +1,119 @@
+"""Options of which networks run, from which files, and on what machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from retalking.config import Fraction01, Section, option
+from retalking.locations import CHECKPOINTS
+from retalking.networks.runner import DeviceName, Precision
+
+Restorer = Literal["gfpgan", "gpen", "none"]
+ReferenceSource = Literal["current", "quiet", "first", "warped"]
+"""What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
+that quiet frame warped into pose, without D-Net."""
+SEEDED = Path("seeded")
+
+
+class RunnerSection(Section):
+    """Where networks run, and how many frames at a time."""
+
+    TITLE: ClassVar[str] = "machine"
+
+    device: DeviceName = option("where networks run")
+    precision: Precision = option("number format of networks")
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = option(
+        "frames per network call, or auto", "--LNet_batch_size"
+    )
+
+
+class FaceNetworksSection(Section):
+    """What finds faces and their coefficients."""
+
+    TITLE: ClassVar[str] = "face analysis"
+
+    face_analysis: Literal["lite", "official", "retinaface"] = option(
+        "finder of faces and landmarks"
+    )
+    coefficients: Literal["auto", "face3d", "lite"] = option("what D-Net's coefficients are from")
+    face3d: Path = option("weights of Deep3DFaceRecon", "--face3d_net_path")
+
+    @property
+    def uses_face3d(self) -> bool:
+        """Whether coefficients come from Deep3DFaceRecon rather than from the landmarks."""
+        if self.coefficients == "auto":
+            return self.face_analysis != "lite"
+        return self.coefficients == "face3d"
+
+
+class MouthNetworksSection(Section):
+    """The networks of the paper that make the new mouth, and those that finish it."""
+
+    TITLE: ClassVar[str] = "networks"
+
+    checkpoints: Path | None = option("folder of weight files")
+    dnet: Path | None = option("weights of D-Net", "--DNet_path")
+    lnet: Path | None = option("weights of L-Net", "--LNet_path")
+    enet: Path | None = option("weights of E-Net", "--ENet_path")
+    reference_source: ReferenceSource = option("the frame that D-Net edits")
+    one_shot: bool = option("the same as --reference-source first")
+    expression_templates: Path = option("expression.mat")
+    reference_enhancer: Restorer = option("makes D-Net's faces sharp")
+    reference_enhancer_strength: Fraction01 = option("0..1")
+    restorer: Restorer = option("of the mouth")
+    restorer_strength: Fraction01 = option("0..1")
+    parser: Literal["parsenet", "none"] = option("mask of the paste-back")
+    up_face: Literal["original", "sad", "angry", "surprise"] = option("emotion of the upper face")
+    gpen: Path = option("weights of GPEN")
+    gfpgan: Path = option("weights of GFPGAN")
+    parsenet: Path = option("weights of ParseNet")
+    ganimation: Path = option("weights of GANimation")
+
+    @property
+    def references_from(self) -> ReferenceSource:
+        """Where references come from; ``one_shot`` is another word for ``first``."""
+        return "first" if self.one_shot else self.reference_source
+
+    @property
+    def used_dnet(self) -> Path | None:
+        """D-Net's file, if the references need it."""
+        return None if self.references_from == "warped" else self.dnet
+
+    @property
+    def active_restorers(self) -> tuple[Restorer, Restorer]:
+        """Reference enhancer and mouth restorer; ``none`` for one of strength 0."""
+        return (
+            self.reference_enhancer if self.reference_enhancer_strength > 0 else "none",
+            self.restorer if self.restorer_strength > 0 else "none",
+        )
+
+    def locate(self, path: Path) -> Path | None:
+        """Return where a weight file is: at its path, in ``checkpoints``, or in our own folder."""
+        folders = [Path(), *([self.checkpoints] if self.checkpoints else []), CHECKPOINTS]
+        return next((folder / path for folder in folders if (folder / path).is_file()), None)
+
+
+class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
+    """What ``load_parts`` reads.
+
+    A weight file is looked for under its path first, then in the folder ``checkpoints``. The word
+    ``seeded`` stands for a small network with random weights, for trying out the chain.
+    """
+
+    def weight_files(self) -> list[Path]:
+        """Return the files that this configuration loads, but for those of face-alignment."""
+        wanted = [
+            (self.used_dnet, True),
+            (self.lnet, self.enet != SEEDED),
+            (self.enet, True),
+            (self.face3d, self.uses_face3d),
+            (self.expression_templates, self.uses_face3d),
+            (self.gpen, "gpen" in self.active_restorers),
+            (self.gfpgan, "gfpgan" in self.active_restorers),
+            (self.parsenet, self.parser == "parsenet"),
+            (self.ganimation, self.up_face != "original"),
+        ]
+        return [path for path, needed in wanted if needed and path and path != SEEDED]
