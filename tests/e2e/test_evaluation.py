@@ -14,6 +14,7 @@ from retalking.evaluation.pairs import read_pairs
 from scripts import evaluate, reproduce_tables
 from tests import media
 from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
+from tests.rounding import SINGLE
 
 SEEDED = ["--set", "dnet=seeded", "--set", "enet=seeded", "--device", "cpu"]
 
@@ -117,8 +118,8 @@ def test_a_list_with_faults_is_measured_as_far_as_it_goes(
     assert "Pairs: 4." in page
     assert "Ours, pair 00001, result:" in page
     joined = read_rows(tmp_path / "merged")["Ours", "measured here"]
-    assert float(joined["psnr"]) == pytest.approx(float(whole["psnr"]), rel=1e-9)
-    assert float(joined["lmd"]) == pytest.approx(float(whole["lmd"]), rel=1e-9)
+    assert float(joined["psnr"]) == pytest.approx(float(whole["psnr"]), rel=SINGLE)
+    assert float(joined["lmd"]) == pytest.approx(float(whole["lmd"]), rel=SINGLE)
 
 
 def test_another_tools_results_are_measured_without_a_profile(clips: Path, tmp_path: Path) -> None:

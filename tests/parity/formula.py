@@ -2,8 +2,9 @@
 
 Every array is a function of ``(seed, key)`` alone. The bytes of SHA-256 seed PCG64, whose raw
 64-bit words numpy promises to keep; the rest is elementwise float64, so any machine agrees to the
-last bit. The rules restate those of ``shared/parity/fill.py`` (its docstring is the specification);
-``test_formula.py`` proves the equality by checksums stored with the golden numbers.
+last bit (a wave's sines, nearly). The rules restate those of ``shared/parity/fill.py`` (its
+docstring is the specification); ``test_formula.py`` proves the equality by checksums stored with
+the golden numbers.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.rounding import DOUBLE
+
 NETWORKS = sorted(path.stem for path in (golden.DATA / "manifests").glob("*.json"))
 
 
@@ -24,7 +26,7 @@ def test_weights_have_the_stored_sum(name: str) -> None:
     case = golden.network_cases(name)[0]
     state = golden.filled_state_dict(name, overrides=case.overrides)
     total = sum(float(v.double().abs().sum()) for v in state.values() if v.is_floating_point())
-    assert total == pytest.approx(case.weights_abs_sum, rel=1e-12)
+    assert total == pytest.approx(case.weights_abs_sum, rel=DOUBLE)
 
 
 def test_checkpoint_wears_wrapper_and_prefix() -> None:
@@ -36,7 +38,8 @@ def test_checkpoint_wears_wrapper_and_prefix() -> None:
 def test_wave_equals_the_stored_head() -> None:
     case = golden.function_case("fn_mel")
     head = case.inputs["wave_head"]
-    np.testing.assert_array_equal(case.inputs["wave"][: len(head)], head)
+    # Sines may differ in their last bit.
+    np.testing.assert_allclose(case.inputs["wave"][: len(head)], head, atol=1e-6)
 
 
 def test_comparison_sees_shape_value_and_absence() -> None:

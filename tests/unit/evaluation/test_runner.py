@@ -20,6 +20,7 @@ from retalking.evaluation.tally import Tally
 from retalking.metrics.metric import Metric
 from retalking.shard import Shard
 from tests import media
+from tests.rounding import DOUBLE
 from tests.toy_metrics import Brightness, Difference, Unmeasurable
 
 NUM_PAIRS = 4
@@ -115,7 +116,7 @@ def test_shards_give_what_the_whole_gives(corpus: Path, tmp_path: Path, count: i
     assert [row.method for row in merged.rows] == [row.method for row in whole.rows]
     for one, other in zip(merged.rows, whole.rows, strict=True):
         assert one.num_clips == other.num_clips
-        assert one.values == pytest.approx(dict(other.values), rel=1e-12)
+        assert one.values == pytest.approx(dict(other.values), rel=DOUBLE)
     assert merged.clips == whole.clips
     assert merged.problems == {"First": {}, "Second": {"00002": whole.problems["Second"]["00002"]}}
     assert merged.num_pairs == NUM_PAIRS

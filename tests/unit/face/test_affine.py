@@ -13,6 +13,7 @@ from retalking.face.affine import (
     transform_points,
 )
 from retalking.face.ffhq import ffhq_quad
+from tests.rounding import DOUBLE
 
 
 def similarity(scale: float, angle: float, x: float, y: float) -> np.ndarray:
@@ -48,7 +49,7 @@ def test_noisy_points_are_fitted_by_least_squares() -> None:
     system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     c, s, tx, ty = np.linalg.lstsq(system, np.concatenate(target.T), rcond=None)[0]
     np.testing.assert_allclose(
-        fit_similarity(source, target), [[c, -s, tx], [s, c, ty]], atol=1e-12
+        fit_similarity(source, target), [[c, -s, tx], [s, c, ty]], atol=DOUBLE
     )
 
 

@@ -187,8 +187,9 @@ def test_cut_does_not_depend_on_what_is_far_away(scale: float) -> None:
     points = transform_points(invert_affine(matrix), np.mgrid[:32, :32][::-1].reshape(2, -1).T)
     expected = (points @ (0.4, 0.2)).reshape(32, 32)
     inside = expected > 8
-    # The ramp itself is cut to whole levels, half a level low on average.
-    assert np.abs(crop[..., 0] + 0.5 - expected)[inside].max() < 1.1
+    # The ramp itself is cut to whole levels, half a level low on average,
+    # and interpolation rounds to whole levels once more.
+    assert np.abs(crop[..., 0] + 0.5 - expected)[inside].max() < 1.25
 
 
 @pytest.mark.parametrize(

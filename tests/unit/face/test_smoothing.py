@@ -5,6 +5,7 @@ import pytest
 from scipy.signal import savgol_filter
 
 from retalking.face.smoothing import savitzky_golay, smooth_track
+from tests.rounding import DOUBLE
 
 
 def parabola(num_frames: int) -> np.ndarray:
@@ -17,7 +18,7 @@ def parabola(num_frames: int) -> np.ndarray:
 def test_the_filter_is_the_one_of_scipy(shape: tuple[int, ...], window: int, order: int) -> None:
     values = np.random.default_rng(0).normal(size=shape)
     expected = savgol_filter(values, window, order, axis=0, mode="interp")
-    np.testing.assert_allclose(savitzky_golay(values, window, order), expected, atol=1e-12)
+    np.testing.assert_allclose(savitzky_golay(values, window, order), expected, atol=DOUBLE)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 4, 5, 6, 7, 30])

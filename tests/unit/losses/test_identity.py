@@ -11,8 +11,6 @@ from torch import Tensor
 from losses.identity import align_faces, fit_similarity, identity_loss
 from third_party.arcface import ARCFACE_POINTS_112
 
-# identity
-
 
 def test_similarity_recovers_the_transform() -> None:
     angle, scale, shift = 0.4, 1.7, torch.tensor([3.0, -5.0])

@@ -8,6 +8,7 @@ import pytest
 from retalking.media.mel import SILENCE, log_mel
 from retalking.media.silence import gate_silence, speech_gate
 from retalking.types import AudioClip
+from tests.rounding import SINGLE
 
 RATE_HZ = 16_000
 
@@ -80,7 +81,7 @@ def test_gating_turns_a_pause_into_digital_silence_and_nothing_else() -> None:
     gate = speech_gate(clip, len(mel))
     gated = gate_silence(mel, gate)
     assert gated.mel.dtype == np.float32
-    np.testing.assert_allclose(gated.mel[:, gate == 1], mel.mel[:, gate == 1], atol=1e-6)
+    np.testing.assert_allclose(gated.mel[:, gate == 1], mel.mel[:, gate == 1], atol=SINGLE)
     np.testing.assert_array_equal(gated.mel[:, gate == 0], SILENCE)
-    assert (gated.mel <= mel.mel + 1e-6).all()
+    assert (gated.mel <= mel.mel + SINGLE).all()
     assert mel.mel[:, 100].max() > SILENCE

@@ -13,6 +13,7 @@ from skimage import data
 from retalking.metrics.cpbd import Cpbd, cpbd, edge_widths
 from retalking.metrics.metric import Clip, ClipChunk
 from retalking.types import UInt8Array
+from tests.rounding import DOUBLE
 
 STEPS = np.tile(np.repeat([0, 60, 120, 200], 32), (128, 1)).astype(np.uint8)
 RAMP = np.tile(np.r_[:110, 125, 141:251], (70, 1)).astype(np.uint8)
@@ -40,7 +41,7 @@ PICTURES = {
 @pytest.mark.parametrize("name", PICTURES)
 def test_equals_the_cpbd_package(name: str) -> None:
     grey = PICTURES[name]
-    assert cpbd(grey) == pytest.approx(package.compute(grey), abs=1e-12)
+    assert cpbd(grey) == pytest.approx(package.compute(grey), abs=DOUBLE)
     image = grey.astype(np.float64)
     np.testing.assert_array_equal(edge_widths(image), marziliano_method(sobel(image), image))
 
@@ -62,4 +63,4 @@ def test_metric_is_the_mean_over_grey_frames() -> None:
     meter.add(ClipChunk(0, frames[:2]))
     meter.add(ClipChunk(2, frames[2:]))
     wanted = np.mean([cpbd(frame[..., 0]) for frame in frames])
-    assert metric.values(meter.finish())["cpbd"] == pytest.approx(wanted, abs=1e-12)
+    assert metric.values(meter.finish())["cpbd"] == pytest.approx(wanted, abs=DOUBLE)

@@ -18,6 +18,7 @@ from retalking.metrics.image_quality import TrueFrameMetric, psnr_metric, ssim_m
 from retalking.metrics.lpips_distance import load_lpips, lpips_metric
 from retalking.metrics.metric import Clip, ClipChunk, State
 from retalking.types import UInt8Array
+from tests.rounding import SINGLE
 
 CPU = torch.device("cpu")
 CLIP = Clip("talk", 25.0)
@@ -62,7 +63,8 @@ def test_ssim_equals_scikit_image(frames: tuple[UInt8Array, UInt8Array]) -> None
     )
     wanted = [compare(a, b) for a, b in zip(*frames, strict=True)]
     assert metric.values(measure(metric, *frames))["ssim"] == pytest.approx(
-        np.mean(wanted), abs=1e-5
+        np.mean(wanted),
+        abs=1e-4,  # ours is float32, of values up to 255 squared
     )
     assert metric.values(measure(metric, frames[1], frames[1]))["ssim"] == pytest.approx(1)
 
@@ -73,7 +75,7 @@ def test_shards_and_chunks_make_no_difference(frames: tuple[UInt8Array, UInt8Arr
     whole = metric.values(measure(metric, result, truth, size=3))
     parts = [measure(metric, result[i : i + 1], truth[i : i + 1]) for i in (2, 0, 1)]
     merged = metric.values(functools.reduce(metric.merge, parts))
-    assert merged["ssim"] == pytest.approx(whole["ssim"], rel=1e-12)
+    assert merged["ssim"] == pytest.approx(whole["ssim"], rel=SINGLE)
 
 
 def test_frames_of_another_size_are_refused(frames: tuple[UInt8Array, UInt8Array]) -> None:

@@ -13,6 +13,7 @@ from retalking.metrics.metric import Clip, ClipChunk, State
 from retalking.metrics.steadiness import Flicker, Seam
 from retalking.types import UInt8Array
 from tests.faces import frontal_landmarks, make_track
+from tests.rounding import DOUBLE
 
 NUM_FRAMES = 8
 POINTS = np.broadcast_to(frontal_landmarks() + 150.0, (NUM_FRAMES, 68, 2))
@@ -111,7 +112,9 @@ def test_chunks_and_shards_make_no_difference(metric: Flicker | Seam, source: UI
     for number in range(NUM_FRAMES):
         result[number, 80:180, 90:200] += np.uint8(10 + 3 * number)
     whole = metric.values(measure(metric, result, source, size=8))
-    assert metric.values(measure(metric, result, source, size=1)) == pytest.approx(whole, rel=1e-12)
+    assert metric.values(measure(metric, result, source, size=1)) == pytest.approx(
+        whole, rel=DOUBLE
+    )
     states = [measure(metric, result, source), measure(metric, result[::-1], source[::-1])]
     both = metric.values(functools.reduce(metric.merge, states))
-    assert both == pytest.approx(metric.values(metric.merge(*states[::-1])), rel=1e-12)
+    assert both == pytest.approx(metric.values(metric.merge(*states[::-1])), rel=DOUBLE)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.blocks.spectral_norm import SpectralNormConv2d, fold_spectral_norm
 from models.enet import ENet
 from retalking.errors import ConfigError
+from tests.rounding import NETWORK
 from tests.unit.models.networks import ENET, enet_inputs
 
 
@@ -45,14 +46,14 @@ def test_enet_noise_is_silent_in_evaluation_random_in_training_and_repeatable_wh
     assert torch.equal(enlarge(given), enlarge(given))
     assert not torch.equal(enlarge(given), enlarge())
     torch.testing.assert_close(
-        enlarge([0 * one for one in given]), enlarge("zero"), rtol=1e-5, atol=1e-6
+        enlarge([0 * one for one in given]), enlarge("zero"), rtol=NETWORK, atol=NETWORK
     )
     network.train()
     assert not torch.equal(enlarge(), enlarge())
     assert not torch.equal(enlarge(torch.tensor([7])), enlarge(torch.tensor([8])))
     alone = enlarge(torch.tensor([7]))
     low_res, style = low_res.repeat(2, 1, 1, 1), style.repeat(2, 1)
-    torch.testing.assert_close(enlarge(torch.tensor([8, 7]))[1:], alone)
+    torch.testing.assert_close(enlarge(torch.tensor([8, 7]))[1:], alone, rtol=NETWORK, atol=NETWORK)
     for bad, text in (("loud", "got loud"), (given[:3], "got 3 tensors")):
         with pytest.raises(ConfigError, match=f"{text}, expected 'zero', 'random' or 4 tensors"):
             enlarge(bad)
@@ -69,10 +70,12 @@ def test_enet_lets_lnet_see_other_pictures_than_the_large_ones() -> None:
         over_time = [picture.unflatten(0, (1, 2)).transpose(1, 2) for picture in (faces, reference)]
         film = net(mel[None], *over_time, small=small.flip(3).unflatten(0, (1, 2)).transpose(1, 2))
         low_res = net.low_res(mel, small.flip(3))
-    assert torch.equal(same.face, plain.face)
+    torch.testing.assert_close(same.face, plain.face, rtol=NETWORK, atol=NETWORK)
     assert torch.equal(other.low_res, low_res)
     assert not torch.equal(other.face, plain.face)
-    torch.testing.assert_close(film.face.transpose(1, 2).flatten(0, 1), other.face)
+    torch.testing.assert_close(
+        film.face.transpose(1, 2).flatten(0, 1), other.face, rtol=NETWORK, atol=NETWORK
+    )
 
 
 def test_enet_keeps_the_detail_that_lnet_left_alone() -> None:
@@ -129,7 +132,7 @@ def test_folding_spectral_norm_changes_no_output() -> None:
     with torch.inference_mode():
         before = network(*inputs).face
         folded = fold_spectral_norm(copy.deepcopy(network))
-        torch.testing.assert_close(folded(*inputs).face, before, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(folded(*inputs).face, before, rtol=NETWORK, atol=NETWORK)
     assert not any(isinstance(module, SpectralNormConv2d) for module in folded.modules())
     assert not any("weight_orig" in key for key in folded.state_dict())
 

@@ -11,6 +11,7 @@ from torch import nn
 from models.enet import ENet
 from models.lnet import LNet
 from retalking.errors import ConfigError
+from tests.rounding import NETWORK
 from tests.unit.models.networks import ENET, LNET, lnet_inputs
 
 
@@ -67,10 +68,10 @@ def test_video_equals_its_frames() -> None:
         video = enet(mel, faces, reference)
         for frame in range(3):
             one = lnet(mel[:, frame], small[:, :, frame])
-            torch.testing.assert_close(lips[:, :, frame], one, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(lips[:, :, frame], one, rtol=NETWORK, atol=NETWORK)
             still = enet(mel[:, frame], faces[:, :, frame], reference[:, :, frame])
             for moving, single in zip(video, still, strict=True):
-                torch.testing.assert_close(moving[:, :, frame], single, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(moving[:, :, frame], single, rtol=NETWORK, atol=NETWORK)
 
 
 def test_lnet_refuses_an_odd_size() -> None:

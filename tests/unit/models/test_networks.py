@@ -15,6 +15,7 @@ from models.enet import ENetConfig
 from models.lnet import LNetConfig
 from models.syncnet import SyncExpertConfig
 from retalking.errors import ConfigError
+from tests.rounding import NETWORK
 from tests.unit.models.networks import NETWORKS, all_outputs
 
 
@@ -40,7 +41,7 @@ def test_samples_of_a_batch_do_not_see_each_other(name: str) -> None:
         together = all_outputs(network, inputs)
         alone = all_outputs(network, tuple(x[1:] for x in inputs))
     for both, one in zip(together, alone, strict=True):
-        torch.testing.assert_close(both[1:], one, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(both[1:], one, rtol=NETWORK, atol=NETWORK)
 
 
 @pytest.mark.parametrize("name", ["dnet", "lnet", "enet", "expert", "discriminator"])
@@ -65,7 +66,7 @@ def test_channels_last_changes_nothing(name: str) -> None:
         network = network.to(memory_format=torch.channels_last)
         last = all_outputs(network, inputs)
     for a, b in zip(plain, last, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(a, b, rtol=NETWORK, atol=NETWORK)
 
 
 CUDA = (

@@ -143,8 +143,8 @@ def test_the_gain_is_limited() -> None:
     region = picture(0)
     patch = (region / 10 + 100).astype(np.float32)
     matched = match_color(patch, region, np.ones((64, 80), bool))
-    np.testing.assert_allclose(matched.std(axis=(0, 1)), 1.25 * patch.std(axis=(0, 1)), rtol=1e-4)
-    np.testing.assert_allclose(matched.mean(axis=(0, 1)), region.mean(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(matched.std(axis=(0, 1)), 1.25 * patch.std(axis=(0, 1)), rtol=1e-3)
+    np.testing.assert_allclose(matched.mean(axis=(0, 1)), region.mean(axis=(0, 1)), rtol=1e-3)
 
 
 def test_a_tiny_ring_changes_nothing() -> None:

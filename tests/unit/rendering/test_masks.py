@@ -19,6 +19,7 @@ from retalking.rendering.masks import (
     soften,
 )
 from tests.faces import frontal_landmarks
+from tests.rounding import SINGLE
 from third_party.parsenet import FacePart
 
 HALF = round(EDITED_FROM * LIP_PX)
@@ -45,10 +46,10 @@ def test_the_band_is_zero_along_its_border_and_one_inside(whole: bool) -> None:
     assert border(band).max() == 0
     assert (band >= 0).all()
     assert (band <= 1).all()
-    np.testing.assert_allclose(band, band[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(band, band[:, ::-1], atol=SINGLE)
     assert (band[HALF + 30 : -20, 20:-20] == 1).all()
     if whole:
-        np.testing.assert_allclose(band, band[::-1], atol=1e-6)
+        np.testing.assert_allclose(band, band[::-1], atol=SINGLE)
     else:
         assert band[:HALF].max() == 0
         assert np.diff(band[:, LIP_PX // 2]).max() < 0.1
@@ -86,7 +87,7 @@ def test_the_whole_face_adds_the_upper_half() -> None:
     whole, lower = lower_face_mask(points, whole_face=True), lower_face_mask(points)
     assert (at(whole, points[36:48]) > 0.9).all()
     assert (whole >= lower - 1e-6).all()
-    np.testing.assert_allclose(whole[300:], lower[300:], atol=1e-6)
+    np.testing.assert_allclose(whole[300:], lower[300:], atol=SINGLE)
     assert border(whole).max() == 0
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.signal import savgol_filter
 
 from retalking.rendering.streaming_filter import smooth_stream
+from tests.rounding import DOUBLE
 
 
 def chunked(
@@ -28,7 +29,7 @@ def test_inside_a_run_it_is_the_savitzky_golay_filter() -> None:
     values = np.random.default_rng(0).normal(size=(60, 3, 2))
     expected = savgol_filter(values, 9, 2, axis=0)
     result = smooth(values, np.zeros(60, np.int64), 7)
-    np.testing.assert_allclose(result[4:-4], expected[4:-4], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(result[4:-4], expected[4:-4], rtol=DOUBLE, atol=DOUBLE)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 16])
@@ -55,7 +56,7 @@ def test_runs_never_mix() -> None:
     for run in range(4):
         alone = values[runs == run]
         expected = smooth(alone, np.zeros(len(alone), np.int64), 5)
-        np.testing.assert_allclose(together[runs == run], expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(together[runs == run], expected, rtol=DOUBLE, atol=DOUBLE)
     moved = values + 1e6 * (runs[:, None] == 2)
     np.testing.assert_array_equal(smooth(moved, runs, 5)[runs != 2], together[runs != 2])
 

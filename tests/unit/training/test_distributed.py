@@ -18,6 +18,7 @@ from torch import nn
 from retalking.errors import ConfigError
 from retalking.training.distributed import RankBatchNorm, Ranks, join_ranks, share_batch_norm
 from retalking.training.interrupts import heed_signals
+from tests.rounding import DOUBLE, SINGLE
 
 
 def _join(rank: int, port: int, job: Callable[[Ranks, Path], None], folder: Path) -> None:
@@ -90,7 +91,7 @@ def test_two_ranks_with_shared_batch_norm_equal_one(tmp_path: Path) -> None:
         assert found.pop("number") == 5
         assert found.keys() == wanted.keys()
         for name, value in wanted.items():
-            torch.testing.assert_close(found[name], value, atol=1e-12, rtol=1e-10)
+            torch.testing.assert_close(found[name], value, atol=DOUBLE, rtol=DOUBLE)
 
 
 def test_shared_batch_norm_keeps_keys_and_evaluates_alike() -> None:
@@ -100,7 +101,7 @@ def test_shared_batch_norm_keeps_keys_and_evaluates_alike() -> None:
     assert isinstance(shared[1], RankBatchNorm)
     assert list(shared.state_dict()) == list(net.state_dict())
     x = torch.randn(4, 2, 8, 8)
-    assert torch.equal(shared(x), net.eval()(x))
+    torch.testing.assert_close(shared(x), net.eval()(x))
 
 
 def test_shared_batch_norm_is_exact_alone_too() -> None:
@@ -109,10 +110,10 @@ def test_shared_batch_norm_is_exact_alone_too() -> None:
     exact = nn.BatchNorm2d(16).double()
     shared = share_batch_norm(nn.BatchNorm2d(16))
     found = shared(x.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(found, exact(x.double()).float(), atol=2e-6, rtol=0)
+    torch.testing.assert_close(found, exact(x.double()).float(), atol=SINGLE, rtol=0)
     for name, value in exact.named_buffers():
         torch.testing.assert_close(
-            shared.get_buffer(name), value.to(shared.get_buffer(name)), atol=1e-6, rtol=0
+            shared.get_buffer(name), value.to(shared.get_buffer(name)), atol=SINGLE, rtol=0
         )
 
 

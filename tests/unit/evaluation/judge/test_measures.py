@@ -15,6 +15,7 @@ from retalking.evaluation.judge.mouths import (
     face_matrices,
     mouth_matrix,
 )
+from tests.rounding import DOUBLE
 
 TURN = 2 * np.pi * np.arange(100) / 100
 SINE, COSINE = np.sin(TURN), np.cos(TURN)
@@ -35,7 +36,7 @@ def test_a_dub_that_mixes_new_and_old_lips_follows_and_leaks_by_its_shares() -> 
     assert found["follow2_opening"] == pytest.approx(0.6)
     assert found["leak2_opening"] == pytest.approx(0.8)
     assert found["follow2_width"] == pytest.approx(-1)
-    assert found["leak2_width"] == pytest.approx(0, abs=1e-12)
+    assert found["leak2_width"] == pytest.approx(0, abs=DOUBLE)
 
 
 def test_chance_is_what_old_and_new_lips_share() -> None:
