@@ -18,7 +18,13 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
-from datasets.held_out import HeldOutFilm, open_lpips, read_held_out, without_changes
+from datasets.held_out import (
+    HeldOutFilm,
+    compare_pictures,
+    open_lpips,
+    read_held_out,
+    without_changes,
+)
 from losses.motion import point_loss
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
@@ -29,12 +35,12 @@ from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
 from models.dnet import DNet, DNetConfig
 from retalking.config import Schema
-from retalking.metrics.image_quality import psnr, ssim
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
 from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.progress import Means
 
 MEASURED_DRAWS = 2000
 """Samples from which the coefficients' mean and deviation are taken."""
@@ -129,19 +135,7 @@ def train(config: DNetTraining, job: Job) -> int:
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    still = without_changes(config.data, config.validation.splits)
-    # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
-    # well the flow follows the coefficients.
-    pairs, others = (
-        DNetDraws(still.model_copy(update={"exchanged": share}), seed=0)
-        for share in (0.0, 1.0 if config.data.exchanged else 0.0)
-    )
-    held_out, exchanged = (
-        read_held_out(unchanged, config.validation.num_samples, device)
-        for unchanged in (pairs, others)
-    )
-    film = [part.to(device) for part in pairs.film(0, config.validation.film_frames)]
-    lpips = open_lpips(config.validation.lpips_weights, device)
+    validate = Validator(config, ema.network, device)
     factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:
         for name in ("warp_perceptual", "perceptual", "style"):
@@ -189,36 +183,6 @@ def train(config: DNetTraining, job: Job) -> int:
         absent = {name: torch.zeros((), device=device) for name in factors}
         return {**absent, **mean_terms(parts), "gradient_norm": gradient_norm}
 
-    @torch.no_grad()
-    def validate() -> Validation:
-        scores: dict[str, list[float]] = {}
-        rows = []
-        for batch in held_out:
-            warped, edited, flow_px = edit(ema.network, batch, warp_only=False)
-            assert edited is not None
-            found = {
-                "warp_l1": l1(warped, batch.targets),
-                "l1": l1(edited, batch.targets),
-                "psnr_db": psnr(edited, batch.targets),
-                "ssim": ssim(edited, batch.targets),
-            }
-            if lpips is not None:
-                found["lpips"] = lpips(edited, batch.targets)
-            for name, value in found.items():
-                scores.setdefault(name, []).append(float(value))
-            rows.append(torch.cat([batch.sources, batch.targets, warped, edited]))
-        for batch in exchanged:
-            flow_px = edit(ema.network, batch, warp_only=True).flow_px
-            points = (batch.source_points_px, batch.target_points_px)
-            lips = point_loss(flow_px, *points, config.data.size_px, lips=1)
-            scores.setdefault("points_px", []).append(float(lips))
-        means = {name: sum(values) / len(values) for name, values in scores.items()}
-        return Validation(
-            means,
-            {"source_target_warped_edited": torch.stack(rows[:8])},
-            {"source_edited_target_video": film_face(ema.network, *film)},
-        )
-
     return run(
         config,
         job,
@@ -228,6 +192,47 @@ def train(config: DNetTraining, job: Job) -> int:
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
+
+
+class Validator:
+    """Validation: likeness of pictures, and how well the flow follows other expressions."""
+
+    def __init__(self, config: DNetTraining, net: DNet, device: torch.device) -> None:
+        """Read what is judged."""
+        settings = config.validation
+        self._net, self._size_px = net, config.data.size_px
+        self._lpips = open_lpips(settings.lpips_weights, device)
+        still = without_changes(config.data, settings.splits)
+        # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
+        # well the flow follows the coefficients.
+        pairs, others = (
+            DNetDraws(still.model_copy(update={"exchanged": share}), seed=0)
+            for share in (0.0, 1.0 if config.data.exchanged else 0.0)
+        )
+        self._pairs: list[DNetSample] = read_held_out(pairs, settings.num_samples, device)
+        self._others: list[DNetSample] = read_held_out(others, settings.num_samples, device)
+        self._film = [part.to(device) for part in pairs.film(0, settings.film_frames)]
+
+    @torch.no_grad()
+    def __call__(self) -> Validation:
+        """Judge the current weights."""
+        scores, points_px, rows = Means(), Means(), []
+        for batch in self._pairs:
+            warped, edited, _ = edit(self._net, batch, warp_only=False)
+            assert edited is not None
+            found = compare_pictures(edited, batch.targets, self._lpips)
+            scores.add({**found, "warp_l1": float(l1(warped, batch.targets))})
+            rows.append(torch.cat([batch.sources, batch.targets, warped, edited]))
+        for batch in self._others:
+            flow_px = edit(self._net, batch, warp_only=True).flow_px
+            points = (batch.source_points_px, batch.target_points_px)
+            found_px = point_loss(flow_px, *points, self._size_px, lips=1)
+            points_px.add({"points_px": float(found_px)})
+        return Validation(
+            {**scores.take(), **points_px.take()},
+            {"source_target_warped_edited": torch.stack(rows[:8])},
+            {"source_edited_target_video": film_face(self._net, *self._film)},
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,13 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
-from datasets.held_out import HeldOutFilm, open_lpips, read_held_out, without_changes
+from datasets.held_out import (
+    HeldOutFilm,
+    compare_pictures,
+    open_lpips,
+    read_held_out,
+    without_changes,
+)
 from datasets.lnet import match_speech
 from datasets.spoken_clips import TalkingFace, choose_clips, read_face
 from datasets.store.format import LIPS
@@ -37,13 +43,14 @@ from retalking.errors import ConfigError
 from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
 from retalking.metrics.face_crops import sharpness
-from retalking.metrics.image_quality import psnr, ssim
+from retalking.metrics.image_quality import psnr
 from retalking.networks.lip_calls import SmallFaces, enlarge_lips
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
 from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.progress import Means
 
 
 class ENetLoss(Schema):
@@ -160,12 +167,7 @@ def train(config: ENetTraining, job: Job) -> int:
     draws = ENetDraws(
         config.data, config.loop.seed, match_speech(config.data, config.audio_encoder)
     )
-    others = ENetDraws(without_changes(config.data, config.validation.splits), seed=0)
-    held_out = read_held_out(others, config.validation.num_samples, device)
-    lpips = open_lpips(config.validation.lpips_weights, device)
-    needs = Needs(config.validation.splits, (f"{LIPS}_{config.data.size_px}",), 1, speech=True)
-    (clip,) = choose_clips(Store(config.data.store), needs, 1)
-    talker = read_face(clip, config.data.size_px, config.validation.film_frames)
+    validate = Validator(config, ema.network, device)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -213,36 +215,6 @@ def train(config: ENetTraining, job: Job) -> int:
         critic_updater.apply(index)
         return mean_terms(parts)
 
-    @torch.no_grad()
-    def validate() -> Validation:
-        scores: dict[str, list[float]] = {}
-        rows = []
-        for batch in held_out:
-            target = batch.faces[0]
-            output, low_res = enlarge(ema.network, batch)
-            output = output.clamp(0, 1)
-            size = target.shape[-2:]
-            plain = torch.nn.functional.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
-            found = {
-                "l1": l1(output, target),
-                "psnr_db": psnr(output, target),
-                "bicubic_psnr_db": psnr(plain, target),
-                "ssim": ssim(output, target),
-                "sharpness": (sharpness(output) / sharpness(target)).mean(),
-            }
-            if lpips is not None:
-                found["lpips"] = lpips(output, target)
-            for name, value in found.items():
-                scores.setdefault(name, []).append(float(value))
-            rows.append(torch.stack([plain[0], output[0], target[0]]))
-        means = {name: sum(values) / len(values) for name, values in scores.items()}
-        film = film_talker(ema.network, talker, held_out[0])
-        return Validation(
-            means,
-            {"bicubic_made_truth": torch.stack(rows[:8])},
-            {"bicubic_made_truth_video": film},
-        )
-
     return run(
         config,
         job,
@@ -258,6 +230,43 @@ def train(config: ENetTraining, job: Job) -> int:
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
+
+
+class Validator:
+    """Validation: likeness of pictures, beside bicubic enlargement."""
+
+    def __init__(self, config: ENetTraining, net: ENet, device: torch.device) -> None:
+        """Read what is judged."""
+        settings, data = config.validation, config.data
+        self._net = net
+        self._lpips = open_lpips(settings.lpips_weights, device)
+        draws = ENetDraws(without_changes(data, settings.splits), seed=0)
+        self._batches: list[ENetSample] = read_held_out(draws, settings.num_samples, device)
+        needs = Needs(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
+        (clip,) = choose_clips(Store(data.store), needs, 1)
+        self._talker = read_face(clip, data.size_px, settings.film_frames)
+
+    @torch.no_grad()
+    def __call__(self) -> Validation:
+        """Judge the current weights."""
+        scores, rows = Means(), []
+        for batch in self._batches:
+            target = batch.faces[0]
+            output, low_res = enlarge(self._net, batch)
+            output = output.clamp(0, 1)
+            size = target.shape[-2:]
+            plain = torch.nn.functional.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
+            found = compare_pictures(output, target, self._lpips)
+            found["bicubic_psnr_db"] = float(psnr(plain, target))
+            found["sharpness"] = float((sharpness(output) / sharpness(target)).mean())
+            scores.add(found)
+            rows.append(torch.stack([plain[0], output[0], target[0]]))
+        film = film_talker(self._net, self._talker, self._batches[0])
+        return Validation(
+            scores.take(),
+            {"bicubic_made_truth": torch.stack(rows[:8])},
+            {"bicubic_made_truth_video": film},
+        )
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from retalking.training.cli import launch
 from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
 from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.progress import Means
 
 
 class LNetLoss(Schema):
@@ -129,7 +130,7 @@ def train(config: LNetTraining, job: Job) -> int:
     schedule = SyncSchedule(config.loss.sync, float("inf") if threshold is None else threshold)
     matched = match_speech(config.data, config.audio_encoder)
     draws = LNetDraws(config.data, config.loop.seed, matched=matched)
-    validate = Judge(config, ema.network, job, expert)
+    validate = Validator(config, ema.network, job, expert)
 
     def step(batch: LNetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -180,7 +181,7 @@ def train(config: LNetTraining, job: Job) -> int:
     )
 
 
-class Judge:
+class Validator:
     """Validation: likeness of pictures, and whether the lips follow the speech."""
 
     def __init__(self, config: LNetTraining, net: LNet, job: Job, expert: SyncExpert | None):
@@ -199,8 +200,7 @@ class Judge:
     @torch.no_grad()
     def __call__(self) -> Validation:
         """Judge the current weights."""
-        scores: dict[str, list[float]] = {}
-        rows = []
+        scores, rows = Means(), []
         for batch in self._batches:
             target, references = batch.faces[0], batch.references[0]
             output = self._paint(batch.mels[0], target, references)
@@ -216,13 +216,11 @@ class Judge:
                 heard, lips = self._expert(batch.mels[:, 0], seen)
                 found["sync"] = sync_loss(lips, heard)
                 found["sync_probability"] = sync_probability(lips, heard).mean()
-            for name, value in found.items():
-                scores.setdefault(name, []).append(float(value))
+            scores.add({name: float(value) for name, value in found.items()})
             rows.append(torch.stack([references[0], target[0], output[0]]))
         lips = self._agreement.score(self._paint, self._device)
-        means = {name: sum(values) / len(values) for name, values in scores.items()}
         return Validation(
-            {**means, **lips},
+            {**scores.take(), **lips},
             {"reference_truth_made": torch.stack(rows[:16])},
             {"reference_truth_made_video": self._film()},
         )

@@ -13,6 +13,7 @@ from torch.utils.data import default_collate
 
 from retalking.config import Schema
 from retalking.errors import WeightsError
+from retalking.metrics.image_quality import psnr, ssim
 from retalking.metrics.lpips_distance import load_lpips
 from retalking.training.batches import Draws, to_device
 from retalking.training.recorder import FILM_FRAMES
@@ -69,3 +70,17 @@ def open_lpips(
 def read_held_out(draws: Draws[Any], num_samples: int, device: torch.device) -> list[Any]:
     """Return the first samples as batches of one, so that every one counts the same."""
     return [to_device(default_collate([draws[number]]), device) for number in range(num_samples)]
+
+
+def compare_pictures(
+    output: Tensor, target: Tensor, lpips: Callable[[Tensor, Tensor], Tensor] | None
+) -> dict[str, float]:
+    """Return how near made pictures are to the true ones, both ``[B, 3, H, W]`` in [0, 1]."""
+    found = {
+        "l1": (output - target).abs().mean(),
+        "psnr_db": psnr(output, target),
+        "ssim": ssim(output, target),
+    }
+    if lpips is not None:
+        found["lpips"] = lpips(output, target)
+    return {name: float(value) for name, value in found.items()}

@@ -78,38 +78,62 @@ def write_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=codec_options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-        stream.time_base = stream.codec_context.time_base = base
-        context = stream.codec_context
-        context.colorspace, context.color_range = space, color_range
-        if aspect is not None:
-            context.sample_aspect_ratio = aspect
-        if rotation_ccw_deg:
-            stream.set_display_rotation(rotation_ccw_deg)
+        _describe(stream, base, space, color_range, aspect, rotation_ccw_deg)
         sound = None
         if audio is not None:
             name = "libopus" if path.suffix == ".webm" else "aac"
             sound = container.add_stream(name, rate=audio_rate_hz, layout="mono")
         for index, picture in enumerate(shown):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            if pixel_format not in ("rgb24", "bgr0", "gbrp", "pal8", "rgb8"):
-                frame = frame.reformat(
-                    format=pixel_format,
-                    dst_colorspace=5 if space == 2 else space,
-                    dst_color_range=color_range or 1,
-                    interpolation="AREA",
-                )
+            frame = _to_frame(picture, pixel_format, space, color_range)
             frame.pts = index if pts is None else int(pts[index])
             frame.time_base = base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound is not None and audio is not None:
-            frame = av.AudioFrame.from_ndarray(
-                np.asarray(audio, np.float32)[None], format="fltp", layout="mono"
-            )
-            frame.sample_rate, frame.pts = audio_rate_hz, 0
-            container.mux(sound.encode(frame))
-            container.mux(sound.encode(None))
+            _encode_sound(container, sound, audio)
     return shown
+
+
+def _describe(
+    stream: av.VideoStream,
+    time_base: Fraction,
+    space: int,
+    color_range: int,
+    aspect: Fraction | None,
+    rotation_ccw_deg: int,
+) -> None:
+    context = stream.codec_context
+    stream.time_base = context.time_base = time_base
+    context.colorspace, context.color_range = space, color_range
+    if aspect is not None:
+        context.sample_aspect_ratio = aspect
+    if rotation_ccw_deg:
+        stream.set_display_rotation(rotation_ccw_deg)
+
+
+def _encode_sound(
+    container: av.container.OutputContainer, stream: av.AudioStream, samples: np.ndarray
+) -> None:
+    frame = av.AudioFrame.from_ndarray(
+        np.asarray(samples, np.float32)[None], format="fltp", layout="mono"
+    )
+    frame.sample_rate, frame.pts = stream.rate, 0
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+def _to_frame(
+    picture: np.ndarray, pixel_format: str, space: int, color_range: int
+) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    if pixel_format in ("rgb24", "bgr0", "gbrp", "pal8", "rgb8"):
+        return frame
+    return frame.reformat(
+        format=pixel_format,
+        dst_colorspace=5 if space == 2 else space,
+        dst_color_range=color_range or 1,
+        interpolation="AREA",
+    )
 
 
 def speech_like(seconds: float, rate_hz: int = 16000, seed: int = 0) -> np.ndarray:

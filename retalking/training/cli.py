@@ -42,6 +42,23 @@ def launch(
         Exit code: 0 after the last step or a signal, 2 after a mistake that the user can fix, which
         is printed in one line.
     """
+    options = _read_options(description, arguments)
+    if options.init is not None:
+        options.set.append(f"init={json.dumps(str(options.init), ensure_ascii=False)}")
+    config = load_config(schema, options.config, options.set)
+    with join_ranks(options.device) as ranks, _place(options) as folder:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger().setLevel(logging.INFO if ranks.is_main else logging.WARNING)
+        if options.dry_run:
+            loop = config.loop.model_copy(update={"num_steps": 1})
+            config = config.model_copy(update={"loop": loop})
+        _choose_algorithms(config.compute.deterministic)
+        seed_everything(config.loop.seed)
+        train(config, Job(folder, ranks, tuple(options.allow_change)))
+    return 0
+
+
+def _read_options(description: str, arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="YAML file, see configs/")
     parser.add_argument("--run-dir", "--run_dir", type=Path, help="folder to begin or to continue")
@@ -70,19 +87,7 @@ def launch(
     options = parser.parse_args(arguments)
     if options.run_dir is None and not options.dry_run:
         parser.error("--run-dir is needed, except with --dry-run")
-    if options.init is not None:
-        options.set.append(f"init={json.dumps(str(options.init), ensure_ascii=False)}")
-    config = load_config(schema, options.config, options.set)
-    with join_ranks(options.device) as ranks, _place(options) as folder:
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger().setLevel(logging.INFO if ranks.is_main else logging.WARNING)
-        if options.dry_run:
-            loop = config.loop.model_copy(update={"num_steps": 1})
-            config = config.model_copy(update={"loop": loop})
-        _choose_algorithms(config.compute.deterministic)
-        seed_everything(config.loop.seed)
-        train(config, Job(folder, ranks, tuple(options.allow_change)))
-    return 0
+    return options
 
 
 @contextmanager
