@@ -59,12 +59,12 @@ class WarpMap:
     x: FloatArray
     y: FloatArray
 
-    def pull(self, picture: UInt8Array) -> FloatArray:
+    def pull(self, picture: UInt8Array) -> UInt8Array:
         """Warp a picture; beyond its border the edge is repeated."""
         pulled = cv2.remap(
             picture, self.x, self.y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-        return pulled.astype(np.float32)
+        return pulled.astype(np.uint8, copy=False)
 
 
 def warp_map(

@@ -7,7 +7,7 @@ import numpy as np
 
 from retalking.ibug68 import NOSE_BASE_MIDDLE, OUTER_LIPS
 from retalking.mouth.warp.mesh import Box
-from retalking.types import Float64Array, FloatArray
+from retalking.types import Float64Array, FloatArray, UInt8Array
 
 _ROOM = np.array([1.35, 1.6])  # size of the patch in sizes of the lips
 _BELOW_NOSE_PX = 4.0  # of the lip crop
@@ -32,23 +32,26 @@ def patch_box(outline: Float64Array, scale: float) -> Box:
 
 
 def join_mouth(
-    base: FloatArray,
+    base: UInt8Array,
     mouth: FloatArray,
     outline: Float64Array,
     origin: tuple[int, int],
     scale: float,
-) -> None:
-    """Lay a mouth over the base, in place.
+) -> UInt8Array:
+    """Lay a mouth over the base.
 
     What the two differ by along the edge, smoothed towards the middle, is taken from the mouth: it
     keeps its own detail and gets the light of the place.
 
     Args:
-        base: float32 ``[h, w, 3]``.
+        base: uint8 ``[h, w, 3]``.
         mouth: float32 ``[h, w, 3]``, warped to the same place.
         outline: ``[12, 2]`` in pixels of the frame.
         origin: of the box in the frame.
         scale: pixels of the frame per pixel of the lip crop.
+
+    Returns:
+        uint8 ``[h, w, 3]``.
     """
     height, width = base.shape[:2]
     shrink = max(2 * scale, 1.0)
@@ -60,7 +63,8 @@ def join_mouth(
     sigma = _EDGE_PX * scale * float(per_px.mean())
     share = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), sigma)
 
-    excess = cv2.resize(mouth - base, size, interpolation=cv2.INTER_AREA)
+    difference = mouth - base
+    excess = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
     rim = share * (1 - share)
     sigma = _TINT_PX * scale * float(per_px.mean())
     weight = cv2.GaussianBlur(rim, (0, 0), sigma)[..., None] + 1e-4
@@ -68,4 +72,5 @@ def join_mouth(
     tint = cv2.GaussianBlur((excess - mean) * rim[..., None], (0, 0), sigma) / weight + mean
     small = np.dstack([tint, share]).astype(np.float32)
     both = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    base += both[..., 3:] * (mouth - base - both[..., :3])
+    joined = base + both[..., 3:] * (difference - both[..., :3])
+    return np.rint(joined.clip(0, 255)).astype(np.uint8)

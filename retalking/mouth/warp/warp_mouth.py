@@ -164,10 +164,10 @@ class WarpMouth:
         if part is not None:
             x1, y1, x2, y2 = part
             below = face[y1 - box[1] : y2 - box[1], x1 - box[0] : x2 - box[0]]
-            join_mouth(below, self._lend(number, goal, part), outline, (x1, y1), goal.scale)
+            mouth = self._lend(number, goal, part)
+            below[:] = join_mouth(below, mouth, outline, (x1, y1), goal.scale)
         to_box = np.array([[1.0, 0.0, -box[0]], [0.0, 1.0, -box[1]]])
-        rgb = np.rint(face.clip(0, 255)).astype(np.uint8)
-        return Layer(rgb, place_mask(shot.area, goal.to_lips, box), to_box)
+        return Layer(face, place_mask(shot.area, goal.to_lips, box), to_box)
 
     def _goal(self, index: int, number: int, target: Float64Array) -> _Goal:
         to_lips = self._speaker.to_lips[index]
@@ -196,7 +196,7 @@ class WarpMouth:
         size = float(speaker.head.pose.scale_px[lender]) / goal.unit_px
         parting = Parting(float(speaker.lips[lender, OPENING]), goal.opening)
         show_teeth(found, lips, goal.points, parting, box, goal.scale, size)
-        mouth = found.pull(lent.rgb)
+        mouth = found.pull(lent.rgb).astype(np.float32)
         fill_mouth(mouth, goal.points, parting, box, goal.scale, goal.unit_px)
         return mouth
 
