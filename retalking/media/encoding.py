@@ -66,7 +66,22 @@ FILE_TYPES = {
 }
 
 _LARGEST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51, "libvpx-vp9": 63, "ffv1": 63}
-_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
+_USUAL_LOOKAHEAD = {
+    "ultrafast": 0,
+    "superfast": 0,
+    "veryfast": 10,
+    "faster": 20,
+    "fast": 30,
+    "medium": 40,
+    "slow": 50,
+    "slower": 60,
+}
+"""Frames that libx264 looks ahead; libx265 fewer."""
+_USUAL_LAG = 25
+_X265_FRAMES = 5
+"""libx265 wants to look further than its B frames reach."""
+_LOOKAHEAD_BYTES, _BYTES_PER_PIXEL, _OTHER_FRAMES = 8 * 10**8, 6, 6
+"""What the frames in an encoder may take, and what one takes in libx264: 3.4 GB at 4096 x 4096."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +112,10 @@ class EncoderOptions:
             raise ConfigError(
                 f"crf: got {self.crf}, expected 0 to {_LARGEST_CRF[self.codec]} for {self.codec}"
             )
-        if self.preset not in _PRESETS:
-            raise ConfigError(f"preset: got {self.preset!r}, expected {', '.join(_PRESETS)}")
+        if self.preset not in _USUAL_LOOKAHEAD:
+            raise ConfigError(
+                f"preset: got {self.preset!r}, expected {', '.join(_USUAL_LOOKAHEAD)}"
+            )
         formats = [known.name for known in av.Codec(self.codec, "w").video_formats or ()]
         if self.pixel_format is not None and self.pixel_format not in formats:
             raise ConfigError(
@@ -116,16 +133,25 @@ class EncoderOptions:
             return "yuv420p"
         return "yuv444p"
 
-    def for_encoder(self, muxer: str) -> dict[str, str]:
-        """The encoder's private options for a file written by FFmpeg's ``muxer``."""
+    def for_encoder(self, muxer: str, width_px: int, height_px: int) -> dict[str, str]:
+        """The encoder's options for pictures of this size in a file of FFmpeg's ``muxer``."""
+        ahead = max(
+            2, _LOOKAHEAD_BYTES // (_BYTES_PER_PIXEL * width_px * height_px) - _OTHER_FRAMES
+        )
         if self.codec == "ffv1":
             return {"level": "3", "slices": "4", "slicecrc": "1"}
         quality = {"crf": str(self.crf)}
         if self.codec == "libvpx-vp9":
-            return {**quality, "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            fixed = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            return {**quality, **fixed, "lag-in-frames": str(min(ahead, _USUAL_LAG))}
         options = {**quality, "preset": self.preset}
+        few = ahead < _USUAL_LOOKAHEAD[self.preset]
         if self.codec == "libx265":
             options["x265-params"] = "log-level=error"
+            if few:
+                options["x265-params"] += f":rc-lookahead={max(ahead, _X265_FRAMES)}"
+        elif few:
+            options["rc-lookahead"] = str(ahead)
         if muxer == "avi":
             options["bf"] = "0"  # AVI cannot tell when a reordered frame is shown
         return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,18 @@ from retalking.errors import MediaError
 from retalking.files import replacing
 from retalking.types import UInt8Array
 
+_log = logging.getLogger(__name__)
+
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "JPEG2000")
 """What counts as an image; Pillow also recognises videos and documents, which are not meant."""
 _ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
 """Where several frames mean motion. Elsewhere they are pages, of which the first is taken."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+_MOST_PIXELS = 100 * 10**6
+_MOST_SHOWN_PIXELS = 35 * 10**6
+"""About the largest picture that H.264 decoders show (level 6.2); larger ones are reduced."""
 
 
 def is_still_image(path: Path) -> bool:
@@ -37,13 +45,16 @@ def is_still_image(path: Path) -> bool:
 def load_image(path: Path) -> UInt8Array:
     """Read an image upright, uint8 RGB ``[H, W, 3]``.
 
-    16 bits become 8, grey, palette and CMYK become RGB, and transparency is laid over white.
+    16 bits become 8, grey, palette and CMYK become RGB, and transparency is laid over white. More
+    than 35 megapixels are reduced to that.
 
     Raises:
-        MediaError: missing, unreadable, damaged, not an image, or more than 178 megapixels.
+        MediaError: missing, unreadable, damaged, not an image, or more than 100 megapixels (of a
+            JPEG 178).
     """
     try:
         with _open(path) as image:
+            _limit_size(image, path)
             return _to_rgb(ImageOps.exif_transpose(image))
     except MediaError:
         raise
@@ -104,6 +115,28 @@ def _open(path: Path) -> Iterator[Image.Image]:
             raise MediaError(
                 f"{path}: too many pixels, at most {limit} megapixels; make it smaller"
             ) from error
+
+
+def _limit_size(image: Image.Image, path: Path) -> None:
+    """Refuse or reduce what no job can hold; must come before the pixels are read."""
+    if image.format == "JPEG" and image.width * image.height > _MOST_SHOWN_PIXELS:
+        # Decodes at half the size or less, so that a telephone's 200 megapixels never exist.
+        image.draft("RGB", _shown_size(image))
+    if image.width * image.height > _MOST_PIXELS:
+        raise MediaError(
+            f"{path}: too many pixels, at most {_MOST_PIXELS // 10**6} megapixels; make it smaller"
+        )
+    if image.width * image.height > _MOST_SHOWN_PIXELS:
+        size = _shown_size(image)
+        _log.warning(
+            "%s: %d x %d px are reduced to %d x %d", path, image.width, image.height, *size
+        )
+        image.thumbnail(size)
+
+
+def _shown_size(image: Image.Image) -> tuple[int, int]:
+    scale = (_MOST_SHOWN_PIXELS / (image.width * image.height)) ** 0.5
+    return int(image.width * scale), int(image.height * scale)
 
 
 def _to_rgb(image: Image.Image) -> UInt8Array:

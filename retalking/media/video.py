@@ -28,6 +28,8 @@ from retalking.types import FrameChunk, IntArray, UInt8Array
 
 _log = logging.getLogger(__name__)
 
+_CHUNK_BYTES = 128 * 2**20
+"""Pixels of one chunk, of which several are on their way at a time."""
 _REWIND_BYTES = 256 * 2**20
 """Decoded pixels that playing backward may hold."""
 _SEEK_MARGINS_S = (0.0, 2.0, 12.0)
@@ -63,13 +65,14 @@ class VideoReader:
         self._resources.close()
 
     def read_chunks(self, chunk_size: int) -> Iterator[FrameChunk]:
-        """Yield all frames in presentation order, up to ``chunk_size`` at a time.
+        """Yield all frames in presentation order, up to ``chunk_size`` and 128 MiB at a time.
 
         Timestamps are the stream's; missing or repeated ones are repaired so that they increase.
         """
         if self._image is not None:
             yield FrameChunk(0, np.zeros(1, np.int64), self._image[None].copy())
             return
+        chunk_size = self._bounded(chunk_size)
         step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
         pts: list[int] = []
         pictures: list[UInt8Array] = []
@@ -105,7 +108,7 @@ class VideoReader:
         Args:
             indices: source frame indices ``[N]``; may repeat, skip and turn back.
             pts: int64 ``[F]``, every timestamp that `read_chunks` gave.
-            chunk_size: frames per chunk.
+            chunk_size: frames per chunk, fewer where these would take more than 128 MiB.
 
         Yields:
             `FrameChunk` with ``start`` the position in ``indices`` and ``pts`` of the source.
@@ -116,13 +119,17 @@ class VideoReader:
         order = np.asarray(indices, np.int64)
         if len(order) and not (order.min() >= 0 and order.max() < len(pts)):
             raise ValueError(f"indices: got {order.min()}..{order.max()} of {len(pts)} frames")
-        walk = self._walk(order, pts)
+        walk, chunk_size = self._walk(order, pts), self._bounded(chunk_size)
         for start in range(0, len(order), chunk_size):
             wanted = order[start : start + chunk_size]
             rgb = np.empty((len(wanted), self.info.height_px, self.info.width_px, 3), np.uint8)
             for row in range(len(wanted)):
                 rgb[row] = next(walk)
             yield FrameChunk(start, pts[wanted], rgb)
+
+    def _bounded(self, chunk_size: int) -> int:
+        frame_bytes = 3 * self.info.width_px * self.info.height_px
+        return max(1, min(chunk_size, _CHUNK_BYTES // frame_bytes))
 
     def _walk(self, order: IntArray, pts: IntArray) -> Iterator[UInt8Array]:
         if self._image is not None:

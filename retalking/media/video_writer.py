@@ -16,6 +16,7 @@ from retalking.errors import ConfigError, MediaError
 from retalking.files import commit, partial_path
 from retalking.media.audio_track import AudioMuxer, AudioTrack
 from retalking.media.encoding import FILE_TYPES, EncoderOptions, check_output
+from retalking.media.matroska import ROOM, set_pixel_shape
 from retalking.types import ColorTags, IntArray, UInt8Array, VideoInfo
 
 _log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class VideoWriter:
         self._tags = _output_tags(info.color, rgb)
 
         stream = self._container.add_stream(codec, rate=info.frame_rate)
-        stream.options = self._options.for_encoder(self._kind.format)
+        stream.options = self._options.for_encoder(self._kind.format, info.width_px, info.height_px)
         # A frame of AVI is a count, so its tick must be one frame long.
         self._tick = 1 / info.frame_rate if self._kind.format == "avi" else info.time_base
         stream.time_base = stream.codec_context.time_base = self._tick
@@ -156,6 +157,11 @@ class VideoWriter:
         context.color_primaries, context.color_trc = self._tags.primaries, self._tags.transfer
         if codec == "libx265" and self._kind.format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # the only HEVC tag QuickTime plays
+        self._shapes_afterwards = (
+            self._kind.format in ("matroska", "webm") and info.sample_aspect_ratio != 1
+        )
+        if self._shapes_afterwards:
+            stream.metadata["title"] = ROOM
         self._stream = stream
 
     def _encode(self, picture: UInt8Array, stamp: int, until: int) -> None:
@@ -201,6 +207,9 @@ class VideoWriter:
         lasting = max(1, round(self._last_duration * self._tick / self._info.time_base))
         self._encode(picture, stamp, until=max(self._end_pts or stamp + lasting, stamp + 1))
         packets = self._stream.encode(None)
+        if self._first_dts is None and len(packets) <= 2:
+            for packet in packets:  # of so few frames libx265 leaves the decoding time to chance
+                packet.dts = packet.pts
         if packets:  # MP4 adds up the steps of decoding time, so the last one must reach the end
             first_dts = packets[0].dts if self._first_dts is None else self._first_dts
             last = packets[-1]
@@ -209,6 +218,10 @@ class VideoWriter:
         if self._audio:
             self._audio.write_until(float("inf"))
         self._container.close()
+        if self._shapes_afterwards and not set_pixel_shape(
+            self._partial, self._info.sample_aspect_ratio
+        ):
+            _log.warning("%s: the shape of its pixels is not kept", self.path)
         commit(self._partial, self.path)
 
     def _abandon(self) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from retalking.errors import MediaError
+from retalking.media import images
 from retalking.media.images import is_still_image, load_image, save_image, to_tensor, to_uint8
 
 
@@ -131,6 +132,22 @@ def test_enormous_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(MediaError, match="too many pixels"):
         load_image(tmp_path / "big.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_large_images_are_reduced(
+    tmp_path: Path, rgb: np.ndarray, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.fromarray(rgb).resize((400, 300))
+    picture.save(tmp_path / f"photo{suffix}", quality=98)
+    monkeypatch.setattr(images, "_MOST_SHOWN_PIXELS", 200 * 150)
+    got = load_image(tmp_path / f"photo{suffix}")
+    assert got.shape == (150, 200, 3)
+    expected = np.asarray(picture.reduce(2)).astype(int)
+    assert np.abs(got - expected).mean() < 6
+    monkeypatch.setattr(images, "_MOST_PIXELS", 100 * 100)
+    with pytest.raises(MediaError, match="too many pixels"):
+        load_image(tmp_path / f"photo{suffix}")
 
 
 def test_saving_leaves_nothing_behind_on_failure(tmp_path: Path, rgb: np.ndarray) -> None:

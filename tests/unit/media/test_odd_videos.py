@@ -12,6 +12,8 @@ import pytest
 from av.stream import Disposition
 
 from retalking.errors import MediaError
+from retalking.media import video
+from retalking.media.encoding import EncoderOptions
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
 from tests.media import moving_picture, write_video
@@ -133,6 +135,32 @@ def test_a_photograph_of_a_phone_is_refused(tmp_path: Path, brand: bytes) -> Non
     path.write_bytes(heif_of_one_tile(tmp_path, brand))
     with pytest.raises(MediaError, match="HEIC photograph, which is not read; convert it to JPEG"):
         probe(path)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(10**9, 6), (3 * 64 * 64 * 2, 2), (1, 1)])
+def test_chunks_are_bounded_by_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, expected: int
+) -> None:
+    write_video(tmp_path / "clip.mp4", 6)
+    monkeypatch.setattr(video, "_CHUNK_BYTES", limit)
+    with VideoReader(tmp_path / "clip.mp4") as reader:
+        chunks = list(reader.read_chunks(16))
+        assert {len(chunk) for chunk in chunks} == {expected}
+        pts = np.concatenate([chunk.pts for chunk in chunks])
+        again = list(reader.read_frames(np.arange(6), pts, 16))
+    assert [chunk.start for chunk in again] == list(range(0, 6, expected))
+    assert {len(chunk) for chunk in again} == {expected}
+
+
+def test_encoders_look_less_far_ahead_in_large_pictures() -> None:
+    usual = EncoderOptions("libx264").for_encoder("mp4", 1920, 1080)
+    assert "rc-lookahead" not in usual
+    large = EncoderOptions("libx264").for_encoder("mp4", 4096, 4096)
+    assert int(large["rc-lookahead"]) <= 4
+    fast = EncoderOptions("libx264", preset="ultrafast").for_encoder("mp4", 4096, 4096)
+    assert "rc-lookahead" not in fast
+    assert "rc-lookahead" in EncoderOptions("libx265").for_encoder("mp4", 7680, 4320)["x265-params"]
+    assert int(EncoderOptions("libvpx-vp9").for_encoder("webm", 4096, 4096)["lag-in-frames"]) < 5
 
 
 def heif_of_one_tile(folder: Path, brand: bytes) -> bytes:

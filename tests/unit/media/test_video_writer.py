@@ -224,11 +224,29 @@ def test_decoding_and_encoding_drifts_by_no_more_than_rounding(
     assert drift.max() <= 1
 
 
-def test_pixel_shape_survives(tmp_path: Path) -> None:
-    info = make_info(sample_aspect_ratio=Fraction(4, 3))
-    with VideoWriter(tmp_path / "out.mp4", info) as writer:
-        writer.write(pictures(1), even_pts(1))
-    assert probe(tmp_path / "out.mp4").sample_aspect_ratio == Fraction(4, 3)
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mp4", "libx264"),
+        (".mov", "libx265"),
+        (".mkv", "libx264"),
+        (".mkv", "ffv1"),
+        (".webm", "libvpx-vp9"),
+        (".avi", "libx264"),
+    ],
+)
+@pytest.mark.parametrize("shape", [Fraction(4, 3), Fraction(64, 45), Fraction(10, 11)])
+def test_pixel_shape_survives(tmp_path: Path, suffix: str, codec: str, shape: Fraction) -> None:
+    path = tmp_path / f"out{suffix}"
+    write_audio(tmp_path / "voice.wav", tone(0.2))
+    info = make_info(64 * 9, 64, sample_aspect_ratio=shape)
+    with VideoWriter(path, info, EncoderOptions(codec), AudioTrack(tmp_path / "voice.wav")) as w:
+        w.write(pictures(2, 64 * 9), even_pts(2))
+    # Matroska knows only whole pixels of the displayed size.
+    assert float(probe(path).sample_aspect_ratio) == pytest.approx(float(shape), rel=0.002)
+    assert len(read_all(path)[0]) == 2
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].metadata.get("title") is None
 
 
 SOUNDS = [
