@@ -2,15 +2,16 @@
 
     python -m scripts.lite.manifest ../shared/clips OUT.tsv
 
-The clips' own list names audio offsets that a study of their lips found; here they become
-``audio_offset_s``. Clips of ``lrcar`` go to the splits ``lrcar_train`` and ``lrcar_val``.
+The clips' own list says by how many frames their sound is later than their lips (column ``lag``,
+found by a network that tells lips from speech); here that becomes ``audio_offset_s``. Clips whose
+lips and speech do not fit have no lag there and count as clips without speech here. Clips of
+``lrcar`` go to the splits ``lrcar_train`` and ``lrcar_val``.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,17 +22,13 @@ from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 
 FRAME_S = 0.04
-LRCAR_OFFSET_S = 0.0125
-"""A listener that was trained on all clips, lrcar's with 0.05 s, agreed best with those when their
-speech came one frame later than that of the others."""
-_SHIFT = re.compile(r"shift audio by ([+-]\d+) frames")
 
 
 def read_research_clips(folder: Path) -> list[ClipRow]:
     """Read ``MANIFEST.tsv`` of the research clips: every video in it.
 
     Raises:
-        ConfigError: there is no such list.
+        ConfigError: there is no such list, or a lag in it is not a number.
     """
     path = folder / "MANIFEST.tsv"
     if not path.is_file():
@@ -44,7 +41,7 @@ def read_research_clips(folder: Path) -> list[ClipRow]:
         group = media.parent.name
         if media.suffix != ".mp4":
             continue
-        silent = group == "silent"
+        offset_s = _offset_s(entry, path)
         rows.append(
             ClipRow(
                 clip=f"{group}/{media.stem}",
@@ -52,8 +49,8 @@ def read_research_clips(folder: Path) -> list[ClipRow]:
                 identity=entry["identity"],
                 split={"lrcar": f"lrcar_{entry['split']}", "silent": "silent"}.get(group, group),
                 licence=entry["repo_licence"] or "unknown",
-                has_audio=not silent,
-                audio_offset_s=_offset_s(entry["notes"], group),
+                has_audio=offset_s is not None,
+                audio_offset_s=offset_s or 0.0,
                 notes=entry["notes"],
             )
         )
@@ -61,11 +58,14 @@ def read_research_clips(folder: Path) -> list[ClipRow]:
     return sorted(rows, key=lambda row: (order.get(row.split, 3), row.clip))
 
 
-def _offset_s(notes: str, group: str) -> float:
-    shift = _SHIFT.search(notes)
-    if shift:
-        return int(shift[1]) * FRAME_S
-    return LRCAR_OFFSET_S if group == "lrcar" else 0.0
+def _offset_s(entry: dict[str, str], path: Path) -> float | None:
+    lag = entry["lag"].strip()
+    try:
+        return -float(lag) * FRAME_S if lag else None
+    except ValueError:
+        raise ConfigError(
+            f"{path}: {entry['file']}: lag: got {lag!r}, expected a number of frames or nothing"
+        ) from None
 
 
 @report_mistakes()
