@@ -75,6 +75,11 @@ class WindowSampler:
             self._window_ends.append(np.cumsum(frames - window + 1))
 
     @property
+    def rows(self) -> IntArray:
+        """Index rows of all clips that are drawn from."""
+        return np.concatenate(self._rows)
+
+    @property
     def num_windows(self) -> int:
         """Number of different windows."""
         return int(sum(ends[-1] for ends in self._window_ends))

@@ -2,15 +2,20 @@
 
 The encoder of Moonshine tiny (Jeffries et al., "Moonshine: Speech Recognition for Live
 Transcription and Voice Commands", 2024; MIT, see ``checkpoints/lite/LICENSE-moonshine``), rebuilt
-from its published graph: three convolutions on the waveform, six transformer layers with rotary
-positions. Sizes and constants are the released network's.
+from its published graph: three convolutions on the waveform, transformer layers with rotary
+positions. Sizes and constants are the released network's. Its later layers know words; what lips
+do is read from the earlier ones, so the network may be cut short.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from retalking.errors import ConfigError
 
 SAMPLES_PER_STATE = 384
 """Stride of the three convolutions: 24 ms at 16 kHz."""
@@ -18,22 +23,38 @@ FIRST_CENTRE = 447
 """Sample in the middle of what the first state's convolutions see: it reads 0 to 894."""
 FIELD_SAMPLES = 895
 """Samples that the convolutions need for one state."""
-CHANNELS, NUM_LAYERS = 288, 6
+CHANNELS = 288
 _HEADS, _HEAD_CHANNELS, _TURNED_CHANNELS = 8, 36, 32
 _HIDDEN = 1152
+
+
+@dataclass(frozen=True)
+class SpeechEncoderConfig:
+    """How much of the released network there is.
+
+    Attributes:
+        num_layers: the first so many of its six transformer layers. The normalisation after the
+            sixth is left out: whoever reads the states normalises them anyway.
+    """
+
+    num_layers: int = 6
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_layers <= 6:
+            raise ConfigError(f"num_layers: got {self.num_layers}, expected 1 to 6")
 
 
 class SpeechEncoder(nn.Module):
     """Waveform to states of a speech recogniser."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: SpeechEncoderConfig) -> None:
         super().__init__()
+        self.config = config
         self.conv1 = nn.Conv1d(1, CHANNELS, 127, stride=64, bias=False)
         self.groupnorm = nn.GroupNorm(1, CHANNELS)
         self.conv2 = nn.Conv1d(CHANNELS, 2 * CHANNELS, 7, stride=3)
         self.conv3 = nn.Conv1d(2 * CHANNELS, CHANNELS, 3, stride=2)
-        self.layers = nn.ModuleList(_Layer() for _ in range(NUM_LAYERS))
-        self.layer_norm = nn.LayerNorm(CHANNELS, bias=False)
+        self.layers = nn.ModuleList(_Layer() for _ in range(config.num_layers))
 
     def forward(self, samples: Tensor) -> Tensor:
         """Listen to speech at 16 kHz.
@@ -45,12 +66,11 @@ class SpeechEncoder(nn.Module):
         Returns:
             ``[B, S, 288]``, state ``s`` centred on sample ``FIRST_CENTRE + 384 s``.
         """
-        states = self.sounds(samples)
+        states: Tensor = self.sounds(samples)
         turn = rotation(states)
         for layer in self.layers:
             states = layer(states, turn)
-        heard: Tensor = self.layer_norm(states)
-        return heard
+        return states
 
     def sounds(self, samples: Tensor) -> Tensor:
         """Return what the convolutions make of the waveform, ``[B, S, 288]``."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.lips import HEARD
 from datasets.prepare.clip import PreparationSettings
 from datasets.store.format import (
     COEFFICIENTS,
@@ -18,6 +19,8 @@ from datasets.store.format import (
 )
 from datasets.store.index import build_index
 from tests.faces import frontal_landmarks
+
+HEARD_CHANNELS = 16
 
 
 def picture_of(clip: int, frame: int, size_px: int) -> np.ndarray:
@@ -34,7 +37,7 @@ def write_clip(
     *,
     split: str = "train",
     size_px: int = 32,
-    parts: tuple[str, ...] = ("lips", "stabiliser", "coefficients"),
+    parts: tuple[str, ...] = ("lips", "stabiliser", "coefficients", "heard"),
     speech: bool = True,
 ) -> str:
     """Write one clip; mel cells hold the column number / 100, the opening the frame / 100."""
@@ -67,14 +70,24 @@ def write_clip(
         rows = np.tile(frames[:, None], (1, 64)).astype(np.float32)
         arrays = {"expression": rows} | dict.fromkeys(("angle", "translation", "crop"), rows[:, :3])
         write_part(folder, COEFFICIENTS, name, arrays)
+    if "heard" in parts and speech:
+        write_part(folder, HEARD, name, heard_features(clip, num_frames))
     write_part(folder, TRACKS, name, numbers, notes)
     return name
+
+
+def heard_features(clip: int, num_frames: int) -> dict[str, np.ndarray]:
+    """Features of 16 channels: the clean copy holds step / 100, others what a clip's seed says."""
+    rng = np.random.default_rng(clip)
+    steps = np.arange(2 * num_frames)[:, None]
+    clean = np.tile(steps / 100, (1, HEARD_CHANNELS)).astype(np.float16)
+    return {"0": clean, "1": rng.standard_normal(clean.shape).astype(np.float16)}
 
 
 def write_store(folder: Path, num_clips: int = 4, size_px: int = 32) -> Path:
     """Write a store of clips of 20, 21, ... frames, the last one for validation."""
     settings = PreparationSettings().model_dump(mode="json")
-    parts = (f"lips_{size_px}", f"stabiliser_{size_px}", COEFFICIENTS)
+    parts = (f"lips_{size_px}", f"stabiliser_{size_px}", COEFFICIENTS, HEARD)
     folder.mkdir()
     write_store_info(folder, StoreInfo(settings, parts))
     names = [

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
-from models import weights
 from models.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
-from retalking.mel import SAMPLE_RATE_HZ
+from retalking.media.mel import SAMPLE_RATE_HZ
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, check_speech, num_steps
 from retalking.types import AudioClip, Float64Array, FloatArray
 
-VOICE_ACTIVITY_PATH = (
-    Path(__file__).resolve().parents[2] / "checkpoints" / "lite" / "voice_activity.safetensors"
-)
 _BLOCKS_AT_ONCE = 1024  # 33 s of speech
-_CERTAIN = (0.5, 0.8)
+_CERTAIN = (0.4, 0.7)
 """Probabilities below the first are silence, above the second speech."""
 _QUIET_DB = (-38.0, -30.0)
 """Levels under the loudest of the neighbourhood that are silence, and that may be speech. The
@@ -28,15 +22,6 @@ _AHEAD_STEPS = 5
 _SOFT = np.array([0.25, 0.5, 0.25])
 
 
-def load_voice_activity(path: Path = VOICE_ACTIVITY_PATH) -> VoiceActivityNet:
-    """Load the network.
-
-    Raises:
-        WeightsError: the file is missing or does not fit.
-    """
-    return weights.load(path, VoiceActivityNet)
-
-
 def hear_voice(clip: AudioClip, network: VoiceActivityNet) -> FloatArray:
     """Say when the lips are busy with speech.
 
@@ -44,7 +29,7 @@ def hear_voice(clip: AudioClip, network: VoiceActivityNet) -> FloatArray:
 
     Args:
         clip: at 16 kHz.
-        network: see ``load_voice_activity``.
+        network: hears it.
 
     Returns:
         float32 ``[T]`` in [0, 1] on the 20 ms grid: 1 from 0.1 s before a voice is heard until it

@@ -2,10 +2,12 @@
 
     python -m scripts.prepare.extend_store STORE coefficients --profile lite
     python -m scripts.prepare.extend_store STORE neutral --dnet checkpoints/lite/dnet.safetensors
+    python -m scripts.prepare.extend_store STORE heard
 
 ``coefficients`` (for D-Net): ``lite`` takes them from the stored landmarks, ``official`` from the
 pictures with Deep3DFaceRecon. ``neutral`` (references for L-Net, as inference has them) needs a
-trained D-Net and coefficients of the same profile. The same command goes on after an interruption.
+trained D-Net and coefficients of the same profile. ``heard`` (for ``train_lips.py``) needs a store
+prepared with ``--keep-audio``. The same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from retalking.script import run_entry_point
 
+from datasets.lips import HEARD, hear_copies
 from datasets.prepare.extend import (
     Compute,
     estimate_lite_coefficients,
@@ -28,12 +31,14 @@ from datasets.store.format import COEFFICIENTS, read_store_info
 from models import weights
 from models.blocks.spectral_norm import fold_spectral_norm
 from models.dnet import DNet
+from models.speech_encoder import SpeechEncoder
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.coefficients.windows import load_expression_templates
 from retalking.exit_code import report_mistakes
 from retalking.face.crops import STABILISER_PX
 from retalking.face.landmarks import LiteLandmarker
 from retalking.networks.runner import Runner, make_runner
+from retalking.speech.lip_shapes import ENCODER_PATH
 from retalking.weights import catalogue
 from third_party.face3d import Face3D
 
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("store", type=Path, help="prepared store")
-    parser.add_argument("what", choices=("coefficients", "neutral"), help="part to add")
+    parser.add_argument("what", choices=("coefficients", "neutral", "heard"), help="part to add")
     parser.add_argument("--splits", nargs="+", help="whose clips get the part; default: all")
     parser.add_argument("--profile", choices=("lite", "official"), default="lite")
     parser.add_argument("--dnet", type=Path, help="weights of D-Net, for neutral")
@@ -54,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="edited",
         help="around neutral lips: D-Net's edit, or the frame itself as the lite profile has it",
     )
+    parser.add_argument(
+        "--copies", type=int, default=6, help="of disturbed speech beside the clean one, for heard"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     options = parser.parse_args(arguments)
     if options.what == "neutral" and options.dnet is None:
@@ -63,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
         compute = _coefficients(options.profile, runner)
         added, passed = extend_store(options.store, COEFFICIENTS, compute, pictures, options.splits)
+    elif options.what == "heard":
+        compute = _heard(options, runner)
+        added, passed = extend_store(options.store, HEARD, compute, None, options.splits)
     else:
         name = f"neutral_{options.size}"
         pictures = f"stabiliser_{STABILISER_PX}"
@@ -79,6 +90,12 @@ def _coefficients(profile: str, runner: Runner) -> Compute:
     face3d = weights.load_any(catalogue.find("face3d"), Face3D, "face3d")
     runner.place(face3d)
     return partial(regress_coefficients, face3d=face3d, runner=runner)
+
+
+def _heard(options: argparse.Namespace, runner: Runner) -> Compute:
+    encoder = weights.load(ENCODER_PATH, SpeechEncoder)
+    runner.place(encoder)
+    return partial(hear_copies, encoder=encoder, num_copies=options.copies)
 
 
 def _neutral(options: argparse.Namespace, runner: Runner) -> Compute:

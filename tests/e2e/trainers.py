@@ -13,11 +13,13 @@ import torch
 import train_audio
 import train_dnet
 import train_enet
+import train_lips
 import train_lnet
 import train_syncnet
 from models.audio_opening import AudioOpening
 from models.dnet import DNet
 from models.enet import ENet
+from models.lip_shapes import LipShapeNet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
 from retalking.training.cli import launch
@@ -28,6 +30,7 @@ TRAINERS: dict[str, tuple[ModuleType, Any, Any]] = {
     "audio": (train_audio, train_audio.AudioTraining, AudioOpening),
     "dnet": (train_dnet, train_dnet.DNetTraining, DNet),
     "enet": (train_enet, train_enet.ENetTraining, ENet),
+    "lips": (train_lips, train_lips.LipTraining, LipShapeNet),
     "lnet": (train_lnet, train_lnet.LNetTraining, LNet),
     "syncnet": (train_syncnet, train_syncnet.SyncTraining, SyncExpert),
 }
@@ -39,7 +42,7 @@ def start(name: str, folder: Path, data: Path, lnet_file: Path, *settings: str) 
     """Run a trainer with its smoke recipe and further settings; returns the exit code."""
     torch.set_num_threads(1)
     common = [f"data.store={data}"]
-    common += [] if name == "audio" else [f"data.size_px={SIZE_PX}"]
+    common += [] if name in ("audio", "lips") else [f"data.size_px={SIZE_PX}"]
     if name == "enet":
         common += [f"model.low_res_size_px={SIZE_PX // 4}", f"lnet={lnet_file}"]
     arguments = ["--config", str(CONFIGS / name / "smoke.yaml"), "--run_dir", str(folder)]

@@ -1,0 +1,157 @@
+"""What the lips do over time, from speech alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from models import weights
+from models.lip_shapes import NUM_SHAPES, LipShapeNet
+from models.speech_encoder import SpeechEncoder
+from models.voice_activity import VoiceActivityNet
+from retalking.locations import LITE_WEIGHTS
+from retalking.speech.features import hear
+from retalking.speech.voice_activity import hear_voice
+from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing, check_speech, cut_windows
+from retalking.types import AudioClip, Float64Array, FloatArray
+
+ENCODER_PATH = LITE_WEIGHTS / "speech_encoder.safetensors"
+LIP_SHAPES_PATH = LITE_WEIGHTS / "lips.safetensors"
+VOICE_ACTIVITY_PATH = LITE_WEIGHTS / "voice_activity.safetensors"
+_SILENCE_AFTER_STEPS = 15
+"""Silence that is heard after the end of the track, so that the lips close there."""
+
+
+@dataclass(frozen=True)
+class LipShapes:
+    """Shapes of the lips every 20 ms, of nobody in particular.
+
+    Attributes:
+        time_s: float64 ``[T]``, 0, 0.02, ... to 0.3 s after the end of the speech.
+        values: float32 ``[T, 5]``, columns as ``retalking.face.lip_measures`` numbers them, in
+            standard deviations of the speaker from the speaker's mean, as ``measure_lips`` gives
+            them for a video in which they talk: their spread over a talk is about 1 where
+            the speech says everything and falls with what it does not say. Where nobody speaks
+            they are those of closed lips.
+        certainty: float32 ``[T, 5]`` in [0, 1], share of the lips' variance that the speech is
+            expected to explain; 1 where nobody speaks. ``values`` already shrink with it.
+        speaking: float32 ``[T]`` in [0, 1], see ``voice_activity.hear_voice``.
+    """
+
+    time_s: Float64Array
+    values: FloatArray
+    certainty: FloatArray
+    speaking: FloatArray
+
+    def __post_init__(self) -> None:
+        count = len(self.time_s)
+        for name, shape in (
+            ("values", (count, NUM_SHAPES)),
+            ("certainty", (count, NUM_SHAPES)),
+            ("speaking", (count,)),
+        ):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(
+                    f"LipShapes.{name}: got {array.dtype}{list(array.shape)}, expected "
+                    f"float32{list(shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def at(self, times_s: ArrayLike) -> LipShapes:
+        """Interpolate at other times ``[T']``, which need not be sorted; the ends are held."""
+        times = np.asarray(times_s, dtype=np.float64)
+
+        def sample(curves: FloatArray) -> FloatArray:
+            rows = [np.interp(times, self.time_s, curve) for curve in curves.T]
+            return np.stack(rows, axis=1).astype(np.float32)
+
+        speaking = sample(self.speaking[:, None])[:, 0]
+        return LipShapes(times, sample(self.values), sample(self.certainty), speaking)
+
+
+@dataclass(frozen=True)
+class LipListener:
+    """The networks that hear lips, in evaluation mode.
+
+    Attributes:
+        encoder: hears sounds.
+        shapes: tells lips from sounds.
+        voice: tells speech from silence, breath and music.
+    """
+
+    encoder: SpeechEncoder
+    shapes: LipShapeNet
+    voice: VoiceActivityNet
+
+    @classmethod
+    def from_files(
+        cls,
+        encoder: Path = ENCODER_PATH,
+        shapes: Path = LIP_SHAPES_PATH,
+        voice: Path = VOICE_ACTIVITY_PATH,
+    ) -> LipListener:
+        """Load the networks; on the CPU, which needs a hundredth of the speech's time.
+
+        Raises:
+            WeightsError: a file is missing or does not fit.
+        """
+        return cls(
+            weights.load(encoder, SpeechEncoder),
+            weights.load(shapes, LipShapeNet),
+            weights.load(voice, VoiceActivityNet),
+        )
+
+
+def hear_lips(
+    clip: AudioClip, listener: LipListener, look_ahead_s: float | None = None
+) -> LipShapes:
+    """Tell from speech what the lips do.
+
+    Neither loudness nor the length of the track matters; memory grows by some hundred bytes for
+    every 20 ms.
+
+    Args:
+        clip: speech at 16 kHz.
+        listener: see there.
+        look_ahead_s: use no more of the future than so much, as live use asks for; ``None`` uses a
+            second and more, which tells lips a little better.
+
+    Raises:
+        MediaError: the audio is empty or not at 16 kHz.
+        ValueError: the look-ahead is below 0.16 s.
+    """
+    check_speech(clip)
+    hearing = Hearing.offline() if look_ahead_s is None else Hearing.live(look_ahead_s)
+    count = -(-len(clip.samples) // STEP_SAMPLES) + _SILENCE_AFTER_STEPS
+    heard = np.pad(clip.samples, (0, count * STEP_SAMPLES - len(clip.samples)))
+    clip = AudioClip(heard, clip.sample_rate_hz)
+    values = np.empty((count, NUM_SHAPES), np.float32)
+    certainty = np.empty((count, NUM_SHAPES), np.float32)
+    for window in cut_windows(clip, hearing):
+        mean, variance = _guess(window.samples, listener)
+        rows = slice(window.start, window.start + window.kept.stop - window.kept.start)
+        values[rows], certainty[rows] = mean[window.kept], 1 - variance[window.kept]
+    speaking = hear_voice(clip, listener.voice)
+    share, closed = speaking[:, None], listener.shapes.closed.cpu().numpy()
+    return LipShapes(
+        time_s=np.arange(count, dtype=np.float64) * STEP_S,
+        values=share * values * listener.shapes.gain.cpu().numpy() + (1 - share) * closed,
+        certainty=share * certainty.clip(0, 1) + (1 - share),
+        speaking=speaking,
+    )
+
+
+@torch.inference_mode()
+def _guess(samples: FloatArray, listener: LipListener) -> tuple[FloatArray, FloatArray]:
+    features = torch.from_numpy(hear(samples, listener.encoder))
+    device = listener.shapes.feature_mean.device
+    guess = listener.shapes(features[None].to(device))
+    mean, variance = (part[0].T.cpu().numpy() for part in guess)
+    return mean, variance

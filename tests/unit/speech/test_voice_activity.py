@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models import weights
+from models.voice_activity import VoiceActivityNet
+from retalking.errors import MediaError
+from retalking.speech import voice_activity
+from retalking.speech.lip_shapes import VOICE_ACTIVITY_PATH
+from retalking.speech.voice_activity import hear_voice
+from retalking.types import AudioClip
+from tests.speech import RATE_HZ, vowels
+
+CLOSED_WITHIN_S = 0.15
+PROBABILITIES = [0.5354, 0.6770, 0.5107, 0.6066, 0.8230, 0.9458, 0.9766, 0.9914, 0.9896, 0.9825]
+
+
+@pytest.fixture(scope="module")
+def network() -> VoiceActivityNet:
+    return weights.load(VOICE_ACTIVITY_PATH, VoiceActivityNet)
+
+
+def joined(*parts: np.ndarray) -> AudioClip:
+    return AudioClip(np.concatenate(parts).astype(np.float32), RATE_HZ)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE_HZ))
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    return level * np.random.default_rng(1).standard_normal(round(seconds * RATE_HZ))
+
+
+def test_probabilities_are_those_of_the_package(network: VoiceActivityNet) -> None:
+    """What silero-vad 6.2.3 says, run by ONNX Runtime, to half precision of the weights."""
+    clip = vowels(0.32)
+    padded = torch.from_numpy(np.pad(clip.samples, (64, 0)))
+    with torch.inference_mode():
+        probability, _ = network(padded)
+    np.testing.assert_allclose(probability.numpy(), PROBABILITIES, atol=0.01)
+
+
+@pytest.mark.parametrize("after", [silence(1), noise(1, 0.0005)], ids=["silence", "soft noise"])
+def test_the_mouth_closes_soon_after_the_voice(
+    network: VoiceActivityNet, after: np.ndarray
+) -> None:
+    speaking = hear_voice(joined(silence(0.5), vowels(1.5).samples, after), network)
+    step = round(50 * (0.5 + 1.5))
+    assert speaking[40:98].min() > 0.95
+    assert speaking[: round(50 * 0.35)].max() < 0.05
+    assert speaking[step + round(50 * CLOSED_WITHIN_S) :].max() < 0.05
+
+
+def test_breath_noise_and_music_are_no_speech(network: VoiceActivityNet) -> None:
+    time_s = np.arange(3 * RATE_HZ) / RATE_HZ
+    breath = noise(3, 0.03) * np.clip(np.sin(2 * np.pi * 0.5 * time_s), 0, 1)
+    chord = sum(np.sin(2 * np.pi * hz * time_s) for hz in (220, 277, 330)) * 0.05
+    for sound in (breath, noise(3, 0.1), chord):
+        assert hear_voice(joined(sound), network).max() < 0.1
+
+
+@pytest.mark.parametrize("gain", [0.01, 0.1, 3.0])
+def test_loudness_does_not_matter(network: VoiceActivityNet, gain: float) -> None:
+    clip = joined(silence(0.5), vowels(1.5, level=0.05).samples, silence(0.5))
+    louder = AudioClip(clip.samples * np.float32(gain), RATE_HZ)
+    # The network knows levels, so the first moment of a voice may differ; the rest may not.
+    difference = np.abs(hear_voice(louder, network) - hear_voice(clip, network))
+    assert (difference > 0.1).mean() < 0.05
+
+
+def test_long_tracks_are_heard_in_blocks(
+    network: VoiceActivityNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = joined(vowels(1).samples, silence(0.7), vowels(0.613, seed=1).samples)
+    whole = hear_voice(clip, network)
+    monkeypatch.setattr(voice_activity, "_BLOCKS_AT_ONCE", 7)
+    # Rounding of a recurrent network in other batch sizes.
+    np.testing.assert_allclose(hear_voice(clip, network), whole, atol=1e-4)
+    assert len(whole) == -(-len(clip.samples) // 320)
+
+
+def test_empty_audio_is_refused(network: VoiceActivityNet) -> None:
+    with pytest.raises(MediaError, match="no samples"):
+        hear_voice(joined(), network)

@@ -1,0 +1,168 @@
+"""Train the network that tells the shape of the lips from what is heard.
+
+    python train_lips.py --config configs/lips/lite.yaml --run_dir runs/lips
+
+The store needs the part ``heard`` (``python -m scripts.prepare.extend_store STORE heard``), so no
+encoder runs here. Not in the paper, whose L-Net goes from speech to pictures.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from datasets.lips import (
+    HEARD,
+    STEPS_PER_FRAME,
+    LipDataSettings,
+    LipDraws,
+    LipSample,
+    read_clean,
+    read_shapes,
+)
+from datasets.store.reader import Needs, Store
+from losses.lips import lip_losses
+from models import weights
+from models.lip_shapes import LipShapeConfig, LipShapeNet
+from retalking.coefficients.basis import ExpressionBasis
+from retalking.config import Schema
+from retalking.face.lip_measures import OPENING, SHAPE_NAMES
+from retalking.face.lip_motion import correlate
+from retalking.training.batches import read_batches
+from retalking.training.cli import launch
+from retalking.training.ema import Ema
+from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.types import FloatArray
+
+_CLOSED_SHARE = 0.05
+
+
+class LipLossSettings(Schema):
+    """What is asked of the guesses."""
+
+    shapes: tuple[float, ...] = Field(min_length=5, max_length=5)
+    """Weights of the shapes, in the order of ``lip_measures``."""
+    closed: float = Field(ge=0)
+    """Further weight of frames whose lips are closed."""
+    uncertainty: float = Field(ge=0)
+    """Weight of the likelihood of the errors under the variance that is told."""
+
+
+class LipTraining(TrainingConfig):
+    """Everything about a run."""
+
+    model: LipShapeConfig
+    optimizer: OptimizerSettings
+    ema_decay: float = Field(ge=0, lt=1)
+    data: LipDataSettings
+    noise: float = Field(ge=0)
+    """Standard deviation of noise on the features, in theirs."""
+    loss: LipLossSettings
+    validation_splits: tuple[str, ...] = Field(strict=False)
+    """Each is judged by itself."""
+    least_frames: int = Field(ge=2)
+    """Shorter clips are not judged."""
+
+
+def train(config: LipTraining, job: Job) -> int:
+    """Train until ``config.loop.num_steps``; returns the number of updates done."""
+    mean_shape = ExpressionBasis.from_file().mean_shape
+    draws = LipDraws(config.data, config.loop.seed, mean_shape)
+    net = LipShapeNet(config.model)
+    mean, spread = draws.feature_statistics()
+    net.feature_mean.copy_(torch.from_numpy(mean))
+    net.feature_spread.copy_(torch.from_numpy(spread))
+    net.closed.copy_(torch.from_numpy(_closed_lips(draws.every_shape)))
+    prepare(net, config.compute, job.ranks)
+    ema = Ema(net, config.ema_decay)
+    updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
+    judged = {split: _read_judged(config, split, mean_shape) for split in config.validation_splits}
+
+    def step(batch: LipSample, index: int) -> dict[str, Tensor]:
+        net.train()
+        totals = []
+        for part in updater.micro_batches(batch):
+            grain = torch.randn_like(part.heard) * net.feature_spread[:, None]
+            with updater.autocast():
+                guess = net.guess_each(part.heard + config.noise * grain)
+            losses = lip_losses(
+                guess, part.steps, part.shapes, config.loss.shapes, config.loss.closed
+            )
+            updater.backward(losses.error + config.loss.uncertainty * losses.uncertainty)
+            totals.append(torch.stack(losses).detach())
+        gradient_norm = updater.apply(index)
+        ema.update()
+        error, uncertainty = torch.stack(totals).mean(dim=0)
+        return {"error": error, "uncertainty": uncertainty, "gradient_norm": gradient_norm}
+
+    @torch.no_grad()
+    def validate() -> Validation:
+        scores, spreads = {}, []
+        for split, clips in judged.items():
+            guesses = [_listen(ema.network, clip.heard, job.ranks.device) for clip in clips]
+            scores |= _score(split, guesses, clips)
+            spreads += [guess.std(axis=0) for guess in guesses]
+        # A guess moves less than lips do; at this gain it moves as much, on people not trained on.
+        gain = torch.from_numpy(1 / np.sqrt(np.square(spreads).mean(axis=0)))
+        for network in (net, ema.network):
+            network.gain.copy_(gain)
+        return Validation(scores, {})
+
+    return run(
+        config,
+        job,
+        state={"net": net, "ema": ema, "updater": updater},
+        step=step,
+        open_data=lambda start: read_batches(
+            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
+        ),
+        validate=validate,
+        save_weights=lambda path: weights.save(path, ema.network),
+    )
+
+
+def _closed_lips(shapes: FloatArray) -> FloatArray:
+    """Mean shape ``[5]`` of the frames whose lips are most closed, of shapes ``[N, 5]``."""
+    opening = shapes[:, OPENING]
+    closed: FloatArray = shapes[opening <= np.quantile(opening, _CLOSED_SHARE)].mean(axis=0)
+    return closed
+
+
+class _Judged(NamedTuple):
+    """Undisturbed speech ``[S, C]`` of a whole clip and its lips ``[F, 5]``."""
+
+    heard: FloatArray
+    shapes: FloatArray
+
+
+def _read_judged(config: LipTraining, split: str, mean_shape: FloatArray) -> list[_Judged]:
+    store = Store(config.data.store)
+    needs = Needs((split,), parts=(HEARD,), min_frames=config.least_frames, speech=True)
+    shapes = read_shapes(store, store.select(needs).tolist(), mean_shape)
+    return [_Judged(read_clean(store.clip(row)), lips) for row, lips in shapes.items()]
+
+
+def _listen(net: LipShapeNet, heard: FloatArray, device: torch.device) -> FloatArray:
+    features = torch.from_numpy(heard.T[None]).to(device)
+    guess: FloatArray = net(features).mean[0].float().cpu().numpy().T
+    return guess[::STEPS_PER_FRAME]
+
+
+def _score(split: str, guesses: list[FloatArray], clips: list[_Judged]) -> dict[str, float]:
+    pairs = list(zip(guesses, clips, strict=True))
+    scores = {}
+    for column, name in enumerate(SHAPE_NAMES):
+        found = [correlate(guess[:, column], clip.shapes[:, column]) for guess, clip in pairs]
+        scores[f"{split}_{name.replace(' ', '_')}"] = float(np.mean(found))
+    scores[f"{split}_mean"] = float(np.mean(list(scores.values())))
+    return scores
+
+
+if __name__ == "__main__":
+    sys.exit(launch("Train speech to lip shapes.", LipTraining, train))
