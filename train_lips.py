@@ -8,8 +8,9 @@ encoder runs here. Not in the paper, whose L-Net goes from speech to pictures.
 
 from __future__ import annotations
 
-import sys
 from typing import NamedTuple
+
+from retalking.script import run_entry_point
 
 import numpy as np
 import torch
@@ -31,8 +32,9 @@ from models import weights
 from models.lip_shapes import LipShapeConfig, LipShapeNet
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.config import Schema
-from retalking.face.lip_measures import OPENING, SHAPE_NAMES
 from retalking.face.lip_motion import correlate
+from retalking.mouth.warp.lip_measures import OPENING
+from retalking.speech.lip_shapes import SHAPE_NAMES
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
@@ -103,7 +105,8 @@ def train(config: LipTraining, job: Job) -> int:
 
     @torch.no_grad()
     def validate() -> Validation:
-        scores, spreads = {}, []
+        scores: dict[str, float] = {}
+        spreads: list[FloatArray] = []
         for split, clips in judged.items():
             guesses = [_listen(ema.network, clip.heard, job.ranks.device) for clip in clips]
             scores |= _score(split, guesses, clips)
@@ -119,9 +122,7 @@ def train(config: LipTraining, job: Job) -> int:
         job,
         state={"net": net, "ema": ema, "updater": updater},
         step=step,
-        open_data=lambda start: read_batches(
-            draws, config.loop.batch_size, start, config.loop.num_workers, job.ranks
-        ),
+        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
@@ -165,4 +166,4 @@ def _score(split: str, guesses: list[FloatArray], clips: list[_Judged]) -> dict[
 
 
 if __name__ == "__main__":
-    sys.exit(launch("Train speech to lip shapes.", LipTraining, train))
+    run_entry_point(lambda: launch("Train speech to lip shapes.", LipTraining, train))

@@ -21,10 +21,11 @@ from datasets.sampling import Draw, WindowSampler
 from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
 from models.speech_encoder import SpeechEncoder
+from retalking.coefficients.basis import fit_pose
 from retalking.config import Schema
-from retalking.face.lip_measures import measure_lips
 from retalking.face.smoothing import savitzky_golay
 from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.mouth.warp.lip_measures import measure_lips
 from retalking.speech.features import hear_track
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing
 from retalking.types import AudioClip, FloatArray
@@ -98,7 +99,8 @@ def read_shapes(store: Store, rows: Sequence[int], mean_shape: FloatArray) -> di
     Args:
         store: see there.
         rows: of its index.
-        mean_shape: see ``measure_lips``.
+        mean_shape: ``[68, 3]`` of the average person (``ExpressionBasis.mean_shape``), by which
+            the pose of a head is told.
 
     Returns:
         float32 ``[F, 5]`` by row.
@@ -124,7 +126,7 @@ def _measure(clip: StoredClip, mean_shape: FloatArray) -> np.ndarray:
     ).astype(np.float64)
     if len(points) >= _SMOOTHED_FRAMES:
         points = savitzky_golay(points, _SMOOTHED_FRAMES, _SMOOTHED_ORDER)
-    return measure_lips(points, mean_shape)
+    return measure_lips(fit_pose(points, mean_shape).normalise(points))
 
 
 def read_clean(clip: StoredClip) -> FloatArray:

@@ -40,18 +40,17 @@ class VoiceActivityNet(nn.Module):
         self.lstm = nn.LSTM(128, 128, batch_first=True)
         self.final_conv = nn.Conv1d(128, 1, 1)
 
-    def forward(self, samples: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, blocks: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Listen to consecutive blocks.
 
         Args:
-            samples: ``[CONTEXT_SAMPLES + S * BLOCK_SAMPLES]`` in [-1, 1] at 16 kHz; before the
-                first block lie the last samples of what was heard before, or silence.
+            blocks: ``[S, CONTEXT_SAMPLES + BLOCK_SAMPLES]`` in [-1, 1] at 16 kHz; each begins with
+                the last samples of the one before, or silence.
             state: what an earlier call returned; ``None`` at the beginning.
 
         Returns:
             Probability of speech ``[S]`` in [0, 1], and the state after the last block.
         """
-        blocks = samples.unfold(0, CONTEXT_SAMPLES + BLOCK_SAMPLES, BLOCK_SAMPLES)
         waves = self.stft_conv(F.pad(blocks, (0, _PAD), mode="reflect")[:, None])
         hidden = torch.hypot(waves[:, :_BINS], waves[:, _BINS:])
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):

@@ -15,10 +15,12 @@ from models.speech_encoder import SpeechEncoder
 from models.voice_activity import VoiceActivityNet
 from retalking.locations import LITE_WEIGHTS
 from retalking.speech.features import hear
-from retalking.speech.voice_activity import hear_voice
+from retalking.speech.voice_activity import LOOK_AHEAD_S, hear_voice
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing, check_speech, cut_windows
 from retalking.types import AudioClip, Float64Array, FloatArray
 
+SHAPE_NAMES = ("opening", "width", "jaw", "lower lip", "pucker")
+"""The columns of ``retalking.mouth.warp.lip_measures``."""
 ENCODER_PATH = LITE_WEIGHTS / "speech_encoder.safetensors"
 LIP_SHAPES_PATH = LITE_WEIGHTS / "lips.safetensors"
 VOICE_ACTIVITY_PATH = LITE_WEIGHTS / "voice_activity.safetensors"
@@ -32,11 +34,11 @@ class LipShapes:
 
     Attributes:
         time_s: float64 ``[T]``, 0, 0.02, ... to 0.3 s after the end of the speech.
-        values: float32 ``[T, 5]``, columns as ``retalking.face.lip_measures`` numbers them, in
-            standard deviations of the speaker from the speaker's mean, as ``measure_lips`` gives
-            them for a video in which they talk: their spread over a talk is about 1 where
-            the speech says everything and falls with what it does not say. Where nobody speaks
-            they are those of closed lips.
+        values: float32 ``[T, 5]``, columns of ``retalking.mouth.warp.lip_measures``, in
+            standard deviations of the speaker from the speaker's mean over a talk
+            (``LipRange.place`` makes measures of them). Over clean speech they move as much as
+            true lips; where the speech says less, as in noise, they move less. Where nobody
+            speaks they are those of closed lips.
         certainty: float32 ``[T, 5]`` in [0, 1], share of the lips' variance that the speech is
             expected to explain; 1 where nobody speaks. ``values`` already shrink with it.
         speaking: float32 ``[T]`` in [0, 1], see ``voice_activity.hear_voice``.
@@ -125,9 +127,11 @@ def hear_lips(
 
     Raises:
         MediaError: the audio is empty or not at 16 kHz.
-        ValueError: the look-ahead is below 0.16 s.
+        ValueError: the look-ahead is below ``voice_activity.LOOK_AHEAD_S``.
     """
     check_speech(clip)
+    if look_ahead_s is not None and look_ahead_s < LOOK_AHEAD_S:
+        raise ValueError(f"look_ahead_s: got {look_ahead_s:g}, expected {LOOK_AHEAD_S:g} or more")
     hearing = Hearing.offline() if look_ahead_s is None else Hearing.live(look_ahead_s)
     count = -(-len(clip.samples) // STEP_SAMPLES) + _SILENCE_AFTER_STEPS
     heard = np.pad(clip.samples, (0, count * STEP_SAMPLES - len(clip.samples)))
@@ -138,7 +142,7 @@ def hear_lips(
         mean, variance = _guess(window.samples, listener)
         rows = slice(window.start, window.start + window.kept.stop - window.kept.start)
         values[rows], certainty[rows] = mean[window.kept], 1 - variance[window.kept]
-    speaking = hear_voice(clip, listener.voice)
+    speaking = hear_voice(clip, listener.voice, live=look_ahead_s is not None)
     share, closed = speaking[:, None], listener.shapes.closed.cpu().numpy()
     return LipShapes(
         time_s=np.arange(count, dtype=np.float64) * STEP_S,

@@ -1,6 +1,12 @@
-"""Where somebody speaks: silence, breath and music are no speech, and the mouth rests there."""
+"""Where somebody speaks: in silence and in music the mouth rests.
+
+Within speech, lips move in its pauses too, and what they do there is told by what was said; so only
+what is silent for long, or wholly, counts as silence.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,32 +14,59 @@ import torch
 from models.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
 from retalking.media.mel import SAMPLE_RATE_HZ
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, check_speech, num_steps
-from retalking.types import AudioClip, Float64Array, FloatArray
+from retalking.types import AudioClip, BoolArray, Float64Array, FloatArray
 
 _BLOCKS_AT_ONCE = 1024  # 33 s of speech
-_CERTAIN = (0.4, 0.7)
-"""Probabilities below the first are silence, above the second speech."""
-_QUIET_DB = (-38.0, -30.0)
-"""Levels under the loudest of the neighbourhood that are silence, and that may be speech. The
-network remembers a voice for a quarter of a second in soft noise; its loudness ends at once."""
-_NEIGHBOURHOOD_STEPS = 100
+_MEMORY_S = 5.0
+"""How long the loudest sound counts as the level of the voice."""
+_LOUD, _FAINTEST = 0.2, 1e-3
+"""Level to which the network hears the loudest blocks raised, and the least that is raised so."""
+
+
+@dataclass(frozen=True)
+class _Silence:
+    """A kind of silence.
+
+    Attributes:
+        below_db: level under the loudest sound.
+        probability: of speech, at most.
+        least_steps: it lasts so long at least.
+    """
+
+    below_db: float
+    probability: float
+    least_steps: int
+
+
+_SILENCES = (
+    _Silence(-50.0, 1.0, 12),  # nothing at all: lips need not wait
+    _Silence(-30.0, 0.5, 50),  # a room
+    _Silence(1.0, 0.1, 75),  # breath, noise, music
+)
+_DOUBT, _LONGEST_DOUBT_STEPS = 0.9, 20
+"""The network goes on hearing a voice that has ended, less and less, into noise or music."""
 _AHEAD_STEPS = 5
 """Lips open about 0.1 s before a voice is heard."""
+LOOK_AHEAD_S = 0.17
+"""These steps, one more that smooths, and the block of 32 ms after the one of a step."""
 _SOFT = np.array([0.25, 0.5, 0.25])
 
 
-def hear_voice(clip: AudioClip, network: VoiceActivityNet) -> FloatArray:
+def hear_voice(clip: AudioClip, network: VoiceActivityNet, live: bool = False) -> FloatArray:
     """Say when the lips are busy with speech.
 
-    Loudness as such does not matter. Nothing looks further ahead than 0.16 s.
+    How loud the track is does not matter. Silence closes lips from its beginning on, within 0.1 s,
+    if it lasts for a second (a quarter if it is digital); noise and music within 0.15 s if they
+    last for 1.5 s.
 
     Args:
         clip: at 16 kHz.
         network: hears it.
+        live: look no further ahead than ``LOOK_AHEAD_S``; then lips close when silence has lasted
+            that long.
 
     Returns:
-        float32 ``[T]`` in [0, 1] on the 20 ms grid: 1 from 0.1 s before a voice is heard until it
-        ends, 0 from 0.1 s after that on (0.25 s in loud noise).
+        float32 ``[T]`` in [0, 1] on the 20 ms grid, 1 where somebody speaks.
 
     Raises:
         MediaError: the audio is empty or not at 16 kHz.
@@ -43,31 +76,41 @@ def hear_voice(clip: AudioClip, network: VoiceActivityNet) -> FloatArray:
     # A block is answered when it has been heard: its answer is about its middle.
     centres_s = (np.arange(len(probability)) + 0.5) * BLOCK_SAMPLES / SAMPLE_RATE_HZ
     grid_s = np.arange(num_steps(clip)) * STEP_S
-    speech = _ramp(np.interp(grid_s, centres_s, probability), _CERTAIN)
-    speech *= _ramp(_level_below_loudest(clip.samples, len(grid_s)), _QUIET_DB)
-    ahead = np.pad(speech, (0, _AHEAD_STEPS), mode="edge")
-    busy = np.lib.stride_tricks.sliding_window_view(ahead, _AHEAD_STEPS + 1).max(axis=1)
-    smooth = np.convolve(np.pad(busy, 1, mode="edge"), _SOFT, mode="valid")
+    probability = np.interp(grid_s, centres_s, probability)
+    level_db = _level_below_loudest(clip.samples, len(grid_s))
+    silent = np.zeros(len(grid_s), np.bool_)
+    for kind in _SILENCES:
+        quiet = (level_db <= kind.below_db) & (probability <= kind.probability)
+        ahead = _AHEAD_STEPS if live else kind.least_steps
+        silent |= _lasting(quiet, kind.least_steps, ahead)
+    if not live:
+        silent = _begun_earlier(silent, probability < _DOUBT)
+    speaking = np.pad(~silent, (0, _AHEAD_STEPS), mode="edge")
+    busy = np.lib.stride_tricks.sliding_window_view(speaking, _AHEAD_STEPS + 1).any(axis=1)
+    smooth = np.convolve(np.pad(busy.astype(np.float64), 1, mode="edge"), _SOFT, mode="valid")
     return smooth.astype(np.float32)
 
 
 @torch.inference_mode()
 def _probability(samples: FloatArray, network: VoiceActivityNet) -> FloatArray:
-    num_blocks = -(-len(samples) // BLOCK_SAMPLES)
+    count = -(-len(samples) // BLOCK_SAMPLES)
+    padded = np.pad(samples, (CONTEXT_SAMPLES, count * BLOCK_SAMPLES - len(samples)))
+    size = CONTEXT_SAMPLES + BLOCK_SAMPLES
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, size)[::BLOCK_SAMPLES]
+    levels = np.sqrt([np.square(block, dtype=np.float64).mean() for block in blocks])
+    loudest = _loudest_before(levels, round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES))
+    gains = (_LOUD / np.maximum(loudest, _FAINTEST)).astype(np.float32)
     state, found = None, []
-    for block in range(0, num_blocks, _BLOCKS_AT_ONCE):
-        begin = block * BLOCK_SAMPLES
-        end = min(block + _BLOCKS_AT_ONCE, num_blocks) * BLOCK_SAMPLES
-        part = samples[max(begin - CONTEXT_SAMPLES, 0) : end]
-        before = CONTEXT_SAMPLES if block == 0 else 0
-        part = np.pad(part, (before, max(0, end - len(samples))))
-        probability, state = network(torch.from_numpy(part), state)
+    for first in range(0, count, _BLOCKS_AT_ONCE):
+        part = slice(first, first + _BLOCKS_AT_ONCE)
+        raised = np.clip(blocks[part] * gains[part, None], -1, 1)
+        probability, state = network(torch.from_numpy(raised), state)
         found.append(probability.numpy())
     return np.concatenate(found)
 
 
 def _level_below_loudest(samples: FloatArray, count: int) -> Float64Array:
-    """Level ``[T]`` of each step in dB against the loudest within the two seconds before it."""
+    """Level ``[T]`` of each step in dB against the loudest before it; 0 if it is that itself."""
     power = np.array(
         [
             np.square(samples[max(start - STEP_SAMPLES // 2, 0) : start + STEP_SAMPLES]).mean()
@@ -75,13 +118,34 @@ def _level_below_loudest(samples: FloatArray, count: int) -> Float64Array:
         ],
         dtype=np.float64,
     )
-    level_db = 10 * np.log10(np.maximum(power, 1e-12))
-    before = np.pad(level_db, (_NEIGHBOURHOOD_STEPS, 0), mode="edge")
-    loudest = np.lib.stride_tricks.sliding_window_view(before, _NEIGHBOURHOOD_STEPS + 1).max(1)
-    return level_db - loudest
+    level_db = 10 * np.log10(np.maximum(power, _FAINTEST**2 * 1e-5))
+    loudest_db = _loudest_before(level_db, round(_MEMORY_S / STEP_S))
+    floor_db = 20 * np.log10(_FAINTEST)
+    return level_db - np.maximum(loudest_db, floor_db)
 
 
-def _ramp(values: Float64Array, ends: tuple[float, float]) -> Float64Array:
-    low, high = ends
-    ramp: Float64Array = np.clip((values - low) / (high - low), 0, 1)
-    return ramp
+def _loudest_before(levels: Float64Array, memory: int) -> Float64Array:
+    """Return the highest level ``[T]`` among each and the ``memory`` ones before it."""
+    before = np.pad(levels, (memory, 0), mode="edge")
+    loudest: Float64Array = np.lib.stride_tricks.sliding_window_view(before, memory + 1).max(axis=1)
+    return loudest
+
+
+def _begun_earlier(silent: BoolArray, doubtful: BoolArray) -> BoolArray:
+    """Let runs of silence ``[T]`` begin with the doubts that lead to them."""
+    earlier = silent.copy()
+    for begin in np.flatnonzero(silent & ~np.roll(silent, 1)):
+        before = doubtful[max(begin - _LONGEST_DOUBT_STEPS, 0) : begin]
+        sure = np.flatnonzero(~before)
+        earlier[begin - len(before) + (sure[-1] + 1 if len(sure) else 0) : begin] = True
+    return earlier
+
+
+def _lasting(quiet: BoolArray, least: int, ahead: int) -> BoolArray:
+    """Keep the steps ``[T]`` of those runs that, seen ``ahead`` steps on, last for ``least``."""
+    edges = np.flatnonzero(np.diff(np.pad(quiet, 1).astype(np.int8)))
+    kept = np.zeros(len(quiet), np.bool_)
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - begin >= least:
+            kept[max(begin, begin + least - 1 - ahead) : end] = True
+    return kept

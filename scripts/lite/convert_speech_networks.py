@@ -17,6 +17,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import numpy as np
 import onnx
 import onnx.numpy_helper
@@ -135,4 +137,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

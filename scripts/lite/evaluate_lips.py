@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.script import run_entry_point
+
 import numpy as np
 
 from datasets import room
@@ -23,12 +25,13 @@ from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import RetalkingError
-from retalking.face.lip_measures import OPENING, SHAPE_NAMES
 from retalking.face.lip_motion import correlate
 from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import (
     ENCODER_PATH,
     LIP_SHAPES_PATH,
+    SHAPE_NAMES,
     LipListener,
     LipShapes,
     hear_lips,
@@ -178,4 +181,4 @@ def _print_row(name: str, scores: list[Score], told: list[LipShapes]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_entry_point(main)

@@ -21,13 +21,21 @@ from models import weights
 from models.audio_opening import AudioOpening
 from models.dnet import DNet
 from models.enet import ENet
+from models.lip_shapes import LipShapeNet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
 from models.weight_files import read_metadata
 from retalking.errors import WeightsError
 from retalking.exit_code import report_mistakes
 
-SHIPPED: tuple[type[nn.Module], ...] = (AudioOpening, DNet, ENet, LNet, SyncExpert)
+SHIPPED: tuple[type[nn.Module], ...] = (
+    AudioOpening,
+    DNet,
+    ENet,
+    LipShapeNet,
+    LNet,
+    SyncExpert,
+)
 
 
 def ship(source: Path, target: Path, note: str) -> None:
