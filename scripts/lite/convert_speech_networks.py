@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +30,8 @@ from torch import Tensor
 from models import weights
 from models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from models.voice_activity import VoiceActivityConfig, VoiceActivityNet
-from retalking.errors import RetalkingError, WeightsError
+from retalking.errors import WeightsError
+from retalking.exit_code import report_mistakes
 
 MOONSHINE_FILE = "moonshine_voice/assets/tiny-en/encoder_model.ort"
 SILERO_FILE = "silero_vad/data/silero_vad_16k_op15.onnx"
@@ -94,6 +94,13 @@ def read_silero(data: bytes) -> dict[str, Tensor]:
     return state
 
 
+def _unpack(wheel: Path, name: str) -> bytes:
+    try:
+        return zipfile.ZipFile(wheel).read(name)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{wheel}: {name} cannot be read from it: {error}") from None
+
+
 def convert(network: torch.nn.Module, state: Mapping[str, Tensor], out: Path, note: str) -> None:
     """Write the part of the weights that the network has.
 
@@ -109,6 +116,7 @@ def convert(network: torch.nn.Module, state: Mapping[str, Tensor], out: Path, no
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -117,22 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--layers", type=int, default=NUM_LAYERS, help="of the encoder to keep")
     parser.add_argument("--out", type=Path, required=True, help="folder for both")
     options = parser.parse_args(arguments)
-    try:
-        convert(
-            SpeechEncoder(SpeechEncoderConfig(options.layers)),
-            read_moonshine(zipfile.ZipFile(options.moonshine).read(MOONSHINE_FILE)),
-            options.out / "speech_encoder.safetensors",
-            f"first {options.layers} layers of moonshine-voice 0.0.59, {MOONSHINE_FILE}; MIT",
-        )
-        convert(
-            VoiceActivityNet(VoiceActivityConfig()),
-            read_silero(zipfile.ZipFile(options.silero).read(SILERO_FILE)),
-            options.out / "voice_activity.safetensors",
-            f"silero-vad 6.2.3, {SILERO_FILE}; MIT",
-        )
-    except (RetalkingError, OSError, KeyError, zipfile.BadZipFile) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    convert(
+        SpeechEncoder(SpeechEncoderConfig(options.layers)),
+        read_moonshine(_unpack(options.moonshine, MOONSHINE_FILE)),
+        options.out / "speech_encoder.safetensors",
+        f"first {options.layers} layers of moonshine-voice 0.0.59, {MOONSHINE_FILE}; MIT",
+    )
+    convert(
+        VoiceActivityNet(VoiceActivityConfig()),
+        read_silero(_unpack(options.silero, SILERO_FILE)),
+        options.out / "voice_activity.safetensors",
+        f"silero-vad 6.2.3, {SILERO_FILE}; MIT",
+    )
     return 0
 
 

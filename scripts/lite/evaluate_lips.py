@@ -10,7 +10,6 @@ and with a limited look-ahead. Correlations are means over clips.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from datasets.lips import read_shapes
 from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
-from retalking.errors import RetalkingError
+from retalking.exit_code import report_mistakes
 from retalking.face.lip_motion import correlate
 from retalking.media.mel import SAMPLE_RATE_HZ
 from retalking.mouth.warp.lip_measures import OPENING
@@ -115,6 +114,7 @@ def tell(
     return hear_lips(speech, listener, look_ahead_s).at(np.arange(frames) / FRAME_RATE)
 
 
+@report_mistakes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -125,29 +125,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lips", type=Path, default=LIP_SHAPES_PATH)
     parser.add_argument("--only-clean", action="store_true", help="leave the disturbances out")
     options = parser.parse_args(arguments)
-    try:
-        listener = LipListener.from_files(options.encoder, options.lips)
-        store = Store(options.store)
-        needs = Needs(options.splits, min_frames=options.least_frames, speech=True)
-        shapes = read_shapes(
-            store, store.select(needs).tolist(), ExpressionBasis.from_file().mean_shape
-        )
-        rows: dict[str, tuple[Change | None, float | None]] = {
-            name: (change, None) for name, change in conditions().items()
-        }
-        rows[f"look-ahead {LIVE_LOOK_AHEAD_S:g} s"] = (None, LIVE_LOOK_AHEAD_S)
-        if options.only_clean:
-            rows = dict([next(iter(rows.items()))])
-        for number, (name, (change, look_ahead_s)) in enumerate(rows.items()):
-            told = {row: tell(store.clip(row), listener, change, look_ahead_s) for row in shapes}
-            scores = {store.clip(row).name: score(told[row].values, shapes[row]) for row in shapes}
-            if number == 0:
-                _print_clips(scores)
-                _print_header()
-            _print_row(name, list(scores.values()), list(told.values()))
-    except RetalkingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    listener = LipListener.from_files(options.encoder, options.lips)
+    store = Store(options.store)
+    needs = Needs(options.splits, min_frames=options.least_frames, speech=True)
+    shapes = read_shapes(
+        store, store.select(needs).tolist(), ExpressionBasis.from_file().mean_shape
+    )
+    rows: dict[str, tuple[Change | None, float | None]] = {
+        name: (change, None) for name, change in conditions().items()
+    }
+    rows[f"look-ahead {LIVE_LOOK_AHEAD_S:g} s"] = (None, LIVE_LOOK_AHEAD_S)
+    if options.only_clean:
+        rows = dict([next(iter(rows.items()))])
+    for number, (name, (change, look_ahead_s)) in enumerate(rows.items()):
+        told = {row: tell(store.clip(row), listener, change, look_ahead_s) for row in shapes}
+        scores = {store.clip(row).name: score(told[row].values, shapes[row]) for row in shapes}
+        if number == 0:
+            _print_clips(scores)
+            _print_header()
+        _print_row(name, list(scores.values()), list(told.values()))
     return 0
 
 
