@@ -201,6 +201,7 @@ def test_impossible_commands_are_refused(command: list[str]) -> None:
     assert stop.value.code == 2
 
 
+@pytest.mark.slow  # 45 s of a core
 @pytest.mark.shared
 def test_the_chain_runs_on_real_clips_with_the_lite_weights(
     shared_dir: Path, tmp_path: Path

@@ -38,7 +38,9 @@ def test_the_shipped_expert_is_small_and_answers_with_a_cosine() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["lrs3_jcp5vvxtEaU_00002", "vretalk_3"])
+@pytest.mark.parametrize(
+    "name", ["lrs3_jcp5vvxtEaU_00002", pytest.param("vretalk_3", marks=pytest.mark.slow)]
+)
 def test_speech_that_is_shifted_by_k_frames_reports_offset_k(
     name: str, shared_dir: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ REAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "metric", "share", "settings"), REAL)
 def test_one_batch_of_real_clips_is_learnt_by_heart(
