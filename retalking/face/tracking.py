@@ -14,11 +14,14 @@ from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.follower import FaceFollower, TrackingSettings
 from retalking.face.landmarks import Landmarker
+from retalking.face.likeness import describe
 from retalking.face.shots import split_frames
 from retalking.types import FaceSegment, FaceTrack, FaceTracks, FrameChunk, UInt8Array
 
 _CONTINUES = 0.1
 _IN_BOX = 0.05
+_SAME_PERSON = 0.92
+"""Likeness of portraits that fewer than one in twenty pairs of strangers reach (16 clips)."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def select_track(tracks: FaceTracks, choice: FaceChoice | None = None) -> FaceTr
     choice = choice or FaceChoice()
     if not tracks.segments:
         raise FaceNotFoundError(
-            f"no face found in {len(tracks)} frames; a face needs about 30 px and both eyes visible"
+            f"no face found in {len(tracks)} frames; a face needs about 30 px, both eyes visible, "
+            "and to be upright: rotate a picture in which it lies on its side"
         )
     chosen: list[FaceSegment] = []
     for shot in np.unique(tracks.shot_id):
@@ -150,7 +154,7 @@ def _join_people(segments: list[FaceSegment], choice: FaceChoice) -> list[list[F
     """Group the fitting segments of a shot by person, best person first.
 
     A face that was away for longer than the tracker bridges comes back as another segment; it
-    belongs to the person whose box it takes up.
+    belongs to the person whose box it takes up, or else to the one whom it looks like.
     """
     rated = sorted(((choice.rate(s), -s.start, s) for s in segments), key=lambda r: r[:2])
     people: list[list[FaceSegment]] = []
@@ -158,6 +162,7 @@ def _join_people(segments: list[FaceSegment], choice: FaceChoice) -> list[list[F
         if rating <= 0:
             continue
         person = next((person for person in people if _continues(segment, person)), None)
+        person = person or _look_alike(segment, people)
         if person is None:
             people.append([segment])
         else:
@@ -165,8 +170,22 @@ def _join_people(segments: list[FaceSegment], choice: FaceChoice) -> list[list[F
     return people
 
 
+def _look_alike(segment: FaceSegment, people: list[list[FaceSegment]]) -> list[FaceSegment] | None:
+    """The person, not in view meanwhile, whose portraits are nearest, if they are near enough."""
+    portrait = describe(segment.portrait)
+    absent = [person for person in people if not _together(segment, person)]
+    likeness = [max(float(describe(s.portrait) @ portrait) for s in person) for person in absent]
+    if not likeness or max(likeness) < _SAME_PERSON:
+        return None
+    return absent[int(np.argmax(likeness))]
+
+
+def _together(segment: FaceSegment, person: list[FaceSegment]) -> bool:
+    return any(segment.start < other.stop and other.start < segment.stop for other in person)
+
+
 def _continues(segment: FaceSegment, person: list[FaceSegment]) -> bool:
-    if any(segment.start < other.stop and other.start < segment.stop for other in person):
+    if _together(segment, person):
         return False
     earlier = [other for other in person if other.stop <= segment.start]
     later = [other for other in person if other.start >= segment.stop]
