@@ -183,13 +183,16 @@ class FaceTracks:
     Attributes:
         segments: in the order in which they begin.
         shot_id: int64 ``[F]``, counts up at every cut.
+        pts: int64 ``[F]``, presentation time of every frame in ticks.
     """
 
     segments: tuple[FaceSegment, ...]
     shot_id: IntArray
+    pts: IntArray
 
     def __post_init__(self) -> None:
         _expect("FaceTracks.shot_id", self.shot_id, (None,), np.int64)
+        _expect("FaceTracks.pts", self.pts, (len(self.shot_id),), np.int64)
 
     def __len__(self) -> int:
         return len(self.shot_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +42,6 @@ from retalking.types import (
     AudioClip,
     FaceTrack,
     Float64Array,
-    FrameChunk,
     IntArray,
 )
 
@@ -123,14 +121,13 @@ class ClipPreparer:
                     f"{row.media}: got {rate:g} frames per second, the manifest says "
                     f"{row.frame_rate:g}"
                 )
-            pts: list[int] = []
-            chunks = _noting_pts(reader.read_chunks(_CHUNK), pts)
+            chunks = reader.read_chunks(_CHUNK)
             tracks = track_faces(chunks, self._detector, self._landmarker, rate)
-            stamps = np.array(pts, np.int64)
+            stamps = tracks.pts
             times_s: Float64Array = (stamps - stamps[:1]) * np.float64(reader.info.time_base)
             lead_s = 0.0
-            if speech is not None and row.audio is None and pts:
-                lead_s = audio_start_s(row.media) - pts[0] * float(reader.info.time_base)
+            if speech is not None and row.audio is None and len(stamps):
+                lead_s = audio_start_s(row.media) - int(stamps[0]) * float(reader.info.time_base)
             frames = resample_frames(times_s)
             try:
                 track = take_frames(select_track(tracks), frames)
@@ -289,9 +286,3 @@ def _worthwhile(
     settings: PreparationSettings, sizes_px: tuple[int, ...], native_px: float
 ) -> tuple[int, ...]:
     return tuple(size for size in sizes_px if size <= settings.max_enlargement * native_px)
-
-
-def _noting_pts(chunks: Iterator[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:
-    for chunk in chunks:
-        pts.extend(chunk.pts.tolist())
-        yield chunk

@@ -56,20 +56,19 @@ def analyse_video(
         FaceNotFoundError: the face is nowhere, or missing somewhere under the policy ``error``.
     """
     rate = float(source.info.frame_rate)
-    pts: list[int] = []
     bar = tqdm(total=source.info.num_frames, desc="tracking", unit="frame", disable=not progress)
     with timings.measure("face tracking", 0), bar:
         tracks = track_faces(
-            _noting_pts(source.read_all(chunk_size), pts, bar),
+            _counting(source.read_all(chunk_size), bar),
             parts.detector,
             parts.landmarker,
             rate,
             TrackingSettings(max_gap_s=options.max_gap_s),
         )
-    timings.count("face tracking", len(pts))
-    if not pts:
+    timings.count("face tracking", len(tracks))
+    if not len(tracks):
         raise MediaError(f"{source.info.path}: no frame of its video can be decoded")
-    stamps = np.array(pts, dtype=np.int64)
+    pts = tracks.pts
     try:
         track = select_track(tracks, choice)
     except FaceNotFoundError as error:
@@ -86,7 +85,7 @@ def analyse_video(
                 points_in_crops(track, crops), track, parts.expression_basis
             )
     track = drop_profiles(track, coefficients, options.max_yaw_deg)
-    analysis = VideoAnalysis(source.info, stamps, track, crops, coefficients)
+    analysis = VideoAnalysis(source.info, pts, track, crops, coefficients)
     return apply_missing_policy(analysis, options.on_missing_face)
 
 
@@ -135,11 +134,8 @@ def fit_face3d(
     )
 
 
-def _noting_pts(
-    chunks: Iterable[FrameChunk], pts: list[int], bar: tqdm[NoReturn]
-) -> Iterator[FrameChunk]:
+def _counting(chunks: Iterable[FrameChunk], bar: tqdm[NoReturn]) -> Iterator[FrameChunk]:
     for chunk in chunks:
-        pts.extend(chunk.pts.tolist())
         bar.update(len(chunk))
         yield chunk
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from retalking.evaluation.pairs import Pair
 from retalking.evaluation.user_study.panel import Panel
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmarks import LiteLandmarker
-from retalking.face.tracking import FaceChoice, select_track, track_faces
+from retalking.face.tracking import select_track, track_faces
 from retalking.media import audio
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
@@ -26,7 +27,6 @@ from retalking.types import (
     AudioClip,
     FaceTrack,
     Float64Array,
-    FrameChunk,
     IntArray,
     VideoInfo,
 )
@@ -141,39 +141,24 @@ class Scorer:
         return self._views[key]
 
     def _look(self, path: Path, framing: Framing, tracked: bool) -> View:
-        pts: list[int] = []
         track = None
         with VideoReader(path) as reader:
             video = _open(reader, framing)
-            chunks = _note_pts(video.read_all(CHUNK_FRAMES), pts)
+            chunks = video.read_all(CHUNK_FRAMES)
             if tracked:
-                track = self._follow(chunks, float(video.info.frame_rate), framing.choice)
+                tracks = track_faces(chunks, *self._faces, float(video.info.frame_rate))
+                pts = tracks.pts
+                with suppress(FaceNotFoundError):
+                    track = select_track(tracks, framing.choice)
             else:
-                for _ in chunks:
-                    pass
-        if not pts:
+                pts = np.array([pts for chunk in chunks for pts in chunk.pts], np.int64)
+        if not len(pts):
             raise MediaError(f"{path}: no frame of its video can be decoded")
-        return View(video.info, np.array(pts, dtype=np.int64), track)
-
-    def _follow(
-        self, chunks: Iterator[FrameChunk], frames_per_s: float, choice: FaceChoice
-    ) -> FaceTrack | None:
-        detector, landmarker = self._faces
-        tracks = track_faces(chunks, detector, landmarker, frames_per_s)
-        try:
-            return select_track(tracks, choice)
-        except FaceNotFoundError:
-            return None
+        return View(video.info, pts, track)
 
 
 def _open(reader: VideoReader, framing: Framing) -> Source:
     return Source(reader, framing.crop, 1 if framing.static else None, framing.max_seconds)
-
-
-def _note_pts(chunks: Iterator[FrameChunk], pts: list[int]) -> Iterator[FrameChunk]:
-    for chunk in chunks:
-        pts.extend(chunk.pts.tolist())
-        yield chunk
 
 
 def _trim(speech: AudioClip, max_seconds: float | None) -> AudioClip:

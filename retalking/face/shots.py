@@ -25,9 +25,10 @@ _FLASH_RETURN = 0.6  # of the change remains at most one frame later, if it was 
 
 
 class Frame(NamedTuple):
-    """One frame: its number, pixels ``[H, W, 3]`` and whether a new shot begins with it."""
+    """One frame: number, time in ticks, pixels ``[H, W, 3]``, and whether a shot begins with it."""
 
     number: int
+    pts: int
     rgb: UInt8Array
     is_cut: bool
 
@@ -40,15 +41,15 @@ def split_frames(chunks: Iterable[FrameChunk]) -> Iterator[Frame]:
     pass; it ignores brightness, so fades pass.
     """
     judge = _CutJudge()
-    held: tuple[int, UInt8Array, FloatArray] | None = None
+    held: tuple[Frame, FloatArray] | None = None
     for chunk in chunks:
-        for number, rgb in enumerate(chunk.rgb, chunk.start):
+        for row, rgb in enumerate(chunk.rgb):
             thumb = shrink(rgb)
             if held is not None:
-                yield Frame(held[0], held[1], judge.is_cut(held[2], thumb))
-            held = (number, rgb, thumb)
+                yield held[0]._replace(is_cut=judge.is_cut(held[1], thumb))
+            held = Frame(chunk.start + row, int(chunk.pts[row]), rgb, is_cut=False), thumb
     if held is not None:
-        yield Frame(held[0], held[1], judge.is_cut(held[2], held[2]))
+        yield held[0]._replace(is_cut=judge.is_cut(held[1], held[1]))
 
 
 def shrink(rgb: UInt8Array) -> FloatArray:

@@ -87,18 +87,20 @@ def track_faces(
         settings: see there.
 
     Returns:
-        The segments, and the shot of every frame.
+        The segments, and the shot and time of every frame.
     """
     follower = FaceFollower(detector, landmarker, frames_per_s, settings or TrackingSettings())
     shot_id: list[int] = []
+    pts: list[int] = []
     for frame in split_frames(chunks):
         if frame.is_cut:
             follower.end_shot()
         follower.advance(frame.number, frame.rgb)
+        pts.append(frame.pts)
         shot_id.append((shot_id[-1] if shot_id else 0) + frame.is_cut)
     follower.end_shot()
     segments = sorted(follower.segments, key=lambda segment: segment.start)
-    return FaceTracks(tuple(segments), np.array(shot_id, np.int64))
+    return FaceTracks(tuple(segments), np.array(shot_id, np.int64), np.array(pts, np.int64))
 
 
 def select_track(tracks: FaceTracks, choice: FaceChoice | None = None) -> FaceTrack:

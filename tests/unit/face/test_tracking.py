@@ -148,6 +148,8 @@ def test_cut_ends_segments_and_counts_shots():
     tracks = track_faces(chunked(frames, 6), stage, stage, 25.0)
     assert [(s.start, s.stop) for s in tracks.segments] == [(0, 20), (20, 40)]
     np.testing.assert_array_equal(tracks.shot_id, [0] * 20 + [1] * 20)
+    stamps = np.concatenate([chunk.pts for chunk in chunked(frames, 6)])
+    np.testing.assert_array_equal(tracks.pts, stamps)
     assert select_track(tracks).detected.all()
 
 
@@ -298,4 +300,6 @@ def test_values_check_their_shapes():
             zero((112, 112, 3), np.uint8),
         )
     with pytest.raises(ValueError, match=r"FaceTracks\.shot_id"):
-        FaceTracks((), zero(3, np.int32))
+        FaceTracks((), zero(3, np.int32), zero(3, np.int64))
+    with pytest.raises(ValueError, match=r"FaceTracks.pts: got int64\[2\], expected int64\[3\]"):
+        FaceTracks((), zero(3, np.int64), zero(2, np.int64))
