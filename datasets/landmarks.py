@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset
 
 from models.landmarks import LandmarkNetConfig
+from retalking.config import Schema
+from retalking.errors import ConfigError
 from retalking.ibug68 import MIRRORED
 from retalking.types import FloatArray, UInt8Array
 
@@ -54,38 +55,81 @@ PLACEMENTS = (
 NEGATIVE_SHARE = 0.22
 
 
-class LandmarkSamples(Dataset):
-    """Augmented crops: indexing with a draw number gives crop, points, visibility, face label."""
+class LandmarkDataSettings(Schema):
+    """Where the labels are."""
 
-    def __init__(self, labels: Path, seed: int) -> None:
+    labels: Path
+
+
+class LandmarkSample(NamedTuple):
+    """One crop, or a batch of them with a leading axis.
+
+    Attributes:
+        crop: uint8 RGB ``[S, S, 3]``.
+        points: float32 ``[68, 3]`` in crop sides.
+        visible: float32 ``[68]``, 1 where the point counts: inside the crop of a face.
+        is_face: float32, 1 face, 0 none, -1 neither counts.
+        clip_ids: the label it is from.
+    """
+
+    crop: Any
+    points: Any
+    visible: Any
+    is_face: Any
+    clip_ids: Any
+
+
+class LandmarkSamples:
+    """Augmented crops by draw number."""
+
+    def __init__(self, settings: LandmarkDataSettings, seed: int, held_out: bool = False) -> None:
+        """Read the labels.
+
+        Args:
+            settings: where they are.
+            seed: of all randomness, with the draw number.
+            held_out: only the photographs that training leaves out.
+
+        Raises:
+            ConfigError: there are none.
+        """
         crops: list[np.ndarray] = []
         points: list[np.ndarray] = []
         negatives: list[np.ndarray] = []
+        self.names: list[str] = []
         self.groups: list[range] = []
-        for split in TRAINING_SPLITS:
-            first = sum(len(part) for part in crops)
-            for path in sorted((labels / split).glob("*.npz")):
-                if split == "images" and is_held_out(path.stem):
+        splits = dict(zip(TRAINING_SPLITS, SPLIT_SHARES, strict=True))
+        self.shares = (1.0,) if held_out else SPLIT_SHARES
+        for split in ("images",) if held_out else splits:
+            first = len(self.names)
+            for path in sorted((settings.labels / split).glob("*.npz")):
+                if split == "images" and is_held_out(path.stem) != held_out:
                     continue
                 with np.load(path) as label:
                     crops.append(label["crops"])
                     points.append(label["crop_points"])
                     negatives.append(label["negatives"])
-            self.groups.append(range(first, sum(len(part) for part in crops)))
+                self.names += [f"{split}/{path.stem}"] * len(crops[-1])
+            self.groups.append(range(first, len(self.names)))
+        if not all(self.groups):
+            raise ConfigError(
+                f"data.labels: got {settings.labels}, expected labels of each of "
+                f"{', '.join(splits)}; run scripts/lite/label_landmarks.py first"
+            )
         self.crops, self.points = np.concatenate(crops), np.concatenate(points)
         self.negatives = np.concatenate(negatives)
         self.seed = seed
 
-    def __getitem__(self, draw: int) -> tuple[UInt8Array, FloatArray, FloatArray, float]:
-        """Return uint8 ``[S, S, 3]``, float32 ``[68, 3]``, float32 ``[68]`` and the label."""
-        cv2.setNumThreads(1)
+    def __getitem__(self, draw: int) -> LandmarkSample:
+        """Return the sample of that number; the same at every call."""
         rng = np.random.default_rng([self.seed, draw])
         if rng.random() < NEGATIVE_SHARE / 2:
             crop = self.negatives[rng.integers(len(self.negatives))]
             crop = crop[:, ::-1] if rng.random() < 0.5 else crop
             nothing = np.zeros((68, 3), np.float32)
-            return degrade(crop, self.negatives, rng), nothing, nothing[:, 0], 0.0
-        group = self.groups[rng.choice(len(self.groups), p=SPLIT_SHARES)]
+            crop = degrade(crop, self.negatives, rng)
+            return LandmarkSample(crop, nothing, nothing[:, 0], np.float32(0), "no face")
+        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
         pick = rng.integers(group.start, group.stop)
         if rng.random() < NEGATIVE_SHARE / 2:
             shares = [0.0, 0.0, 0.0, 1.0]
@@ -104,7 +148,9 @@ class LandmarkSamples(Dataset):
         inside = ((points[:, :2] > 0.01) & (points[:, :2] < 0.99)).all(1)
         visible = np.asarray(inside & (choice < 3), np.float32)
         crop = degrade(crop, self.negatives, rng)
-        return crop, points.astype(np.float32), visible, label
+        return LandmarkSample(
+            crop, points.astype(np.float32), visible, np.float32(label), self.names[pick]
+        )
 
 
 def is_held_out(image_name: str) -> bool:

@@ -19,8 +19,10 @@ $python -m scripts.lite.manifest "$clips" "$runs/manifest.tsv"
 if [ -n "${TEACHER_PYTHON:-}" ]; then
   PYTHONPATH=. "$TEACHER_PYTHON" -m scripts.lite.label_landmarks \
     --clips "$clips" --images "$clips/../images" --out "$runs/labels"
-  $python -m scripts.lite.train_landmarks --labels "$runs/labels" --out "$runs/landmarks"
-  cp "$runs/landmarks/landmarks.safetensors" "$lite/landmarks.safetensors"
+  $python -m scripts.lite.train_landmarks --config configs/landmarks/lite.yaml \
+    --set "data.labels=$runs/labels" --run-dir "$runs/landmarks"
+  $python -m scripts.lite.ship_weights "$runs/landmarks/weights-best.safetensors" \
+    "$lite/landmarks.safetensors" --note "scripts/train_lite.sh, configs/landmarks/lite.yaml"
   $python -m scripts.lite.fit_expression_basis --labels "$runs/labels" \
     --manifest "$runs/manifest.tsv" --out "$lite/expression_basis.safetensors"
 fi

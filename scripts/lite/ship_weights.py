@@ -21,6 +21,7 @@ from models import weights
 from models.audio_opening import AudioOpening
 from models.dnet import DNet
 from models.enet import ENet
+from models.landmarks import LandmarkNet
 from models.lip_shapes import LipShapeNet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
@@ -32,6 +33,7 @@ SHIPPED: tuple[type[nn.Module], ...] = (
     AudioOpening,
     DNet,
     ENet,
+    LandmarkNet,
     LipShapeNet,
     LNet,
     SyncExpert,

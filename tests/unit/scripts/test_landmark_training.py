@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from datasets.landmarks import (
+    LandmarkDataSettings,
     LandmarkSamples,
     Offset,
     degrade,
@@ -20,6 +21,8 @@ from models import weights
 from models.landmarks import LandmarkNet
 from retalking.coefficients.basis import ExpressionBasis, lip_gap
 from retalking.ibug68 import MIRRORED
+from retalking.locations import REPOSITORY
+from retalking.training.cli import launch
 from scripts.lite import evaluate_landmarks, fit_expression_basis, train_landmarks
 
 
@@ -54,10 +57,10 @@ def test_mirroring_twice_changes_nothing():
 
 
 def test_samples_repeat_and_have_the_documented_form(labels):
-    samples = LandmarkSamples(labels, seed=1)
+    samples = LandmarkSamples(LandmarkDataSettings(labels=labels), seed=1)
     kinds = set()
     for draw in range(60):
-        crop, points, visible, label = samples[draw]
+        crop, points, visible, label, _ = samples[draw]
         again = samples[draw]
         np.testing.assert_array_equal(crop, again[0])
         np.testing.assert_array_equal(points, again[1])
@@ -75,7 +78,10 @@ def test_samples_repeat_and_have_the_documented_form(labels):
 def test_held_out_photographs_are_no_samples(labels):
     held_out = [name for name in "abcdefgh" if is_held_out(name)]
     assert 0 < len(held_out) < 8
-    assert len(LandmarkSamples(labels, seed=1).crops) == 9 + 8 - len(held_out)
+    settings = LandmarkDataSettings(labels=labels)
+    assert len(LandmarkSamples(settings, seed=1).crops) == 9 + 8 - len(held_out)
+    judged = LandmarkSamples(settings, seed=1, held_out=True)
+    assert judged.names == [f"images/{name}" for name in held_out]
 
 
 def test_placed_points_stay_on_their_pixels():
@@ -109,31 +115,40 @@ def test_degrading_keeps_form_and_changes_pixels():
         assert (changed != crop).mean() > 0.2
 
 
-def train(monkeypatch, labels, out, steps, save_every):
-    command = ["train_landmarks", "--labels", labels, "--out", out, "--steps", steps]
-    command += ["--batch-size", 4, "--save-every", save_every]
-    monkeypatch.setattr(sys, "argv", [str(word) for word in command])
-    return train_landmarks.main()
+def train(labels, out, steps):
+    config = REPOSITORY / "configs" / "landmarks" / "lite.yaml"
+    command = ["--config", config, "--run-dir", out, "--set", f"data.labels={labels}"]
+    settings = {
+        "loop.num_steps": steps,
+        "loop.batch_size": 4,
+        "loop.num_workers": 0,
+        "loop.validate_every": 2,
+        "loop.save_every": 2,
+        "validation_samples": 3,
+        "compute.precision": "fp32",
+        "compute.deterministic": "true",
+    }
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    return launch(
+        "Train.",
+        train_landmarks.LandmarkTraining,
+        train_landmarks.train,
+        [str(word) for word in [*command, "--device", "cpu"]],
+    )
 
 
-def test_interrupted_training_ends_where_the_uninterrupted_does(monkeypatch, labels, tmp_path):
-    assert train(monkeypatch, labels, tmp_path / "whole", 4, 2) == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(train_landmarks.weights, "save", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(monkeypatch, labels, tmp_path / "broken", 4, 2)
-    assert train(monkeypatch, labels, tmp_path / "broken", 4, 2) == 0
+def test_continued_training_ends_where_the_uninterrupted_does(labels, tmp_path):
+    assert train(labels, tmp_path / "whole", 4) == 0
+    assert train(labels, tmp_path / "parts", 2) == 0
+    assert train(labels, tmp_path / "parts", 4) == 0
     whole, resumed = (
-        weights.load(tmp_path / name / "landmarks.safetensors", LandmarkNet).state_dict()
-        for name in ("whole", "broken")
+        weights.load(tmp_path / name / "weights-best.safetensors", LandmarkNet).state_dict()
+        for name in ("whole", "parts")
     )
     for name, value in whole.items():
         assert torch.isfinite(value).all()
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
-
-
-def interrupt(*_args, **_kwargs):
-    raise KeyboardInterrupt
 
 
 def test_losses_ignore_what_does_not_count():
@@ -152,8 +167,8 @@ def test_losses_ignore_what_does_not_count():
     assert lips > 0
 
 
-def test_missing_labels_end_with_one_line(monkeypatch, tmp_path, capsys):
-    assert train(monkeypatch, tmp_path / "none", tmp_path / "run", 1, 1) == 2
+def test_missing_labels_end_with_one_line(tmp_path, capsys):
+    assert train(tmp_path / "none", tmp_path / "run", 1) == 2
     assert "label_landmarks" in capsys.readouterr().err
 
 
