@@ -21,7 +21,7 @@ from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
 from datasets.spoken_clips import choose_clips, read_speech
 from datasets.store.reader import Needs, Store
 from models import weights
-from models.audio_opening import AudioOpening, AudioOpeningConfig
+from models.speech.audio_opening import AudioOpening, AudioOpeningConfig
 from retalking.face.lip_motion import correlate
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch

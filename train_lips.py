@@ -29,7 +29,7 @@ from datasets.lips import (
 from datasets.store.reader import Needs, Store
 from losses.lips import lip_losses
 from models import weights
-from models.lip_shapes import LipShapeConfig, LipShapeNet
+from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.config import Schema
 from retalking.face.lip_motion import correlate

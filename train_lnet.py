@@ -28,9 +28,9 @@ from losses.sync import SyncSchedule, sync_loss, sync_probability
 from losses.teachers import PerceptualKind, load_features, load_lip_reader, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initial, weights
-from models.audio_opening import AudioOpening
 from models.blocks.lower_half import lower_half
 from models.lnet import LNet, LNetConfig
+from models.speech.audio_opening import AudioOpening
 from models.syncnet import SyncExpert
 from retalking.config import Schema
 from retalking.errors import ConfigError

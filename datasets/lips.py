@@ -20,11 +20,11 @@ from datasets.room import disturb_speech
 from datasets.sampling import Draw, WindowSampler
 from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import Needs, Store, StoredClip
-from models.speech_encoder import SpeechEncoder
+from models.speech.encoder import SpeechEncoder
 from retalking.coefficients.basis import fit_pose
 from retalking.config import Schema
 from retalking.face.smoothing import savitzky_golay
-from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.mouth.warp.lip_measures import measure_lips
 from retalking.speech.features import hear_track
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing

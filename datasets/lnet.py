@@ -20,7 +20,7 @@ from datasets.speech import relative_opening
 from datasets.store.format import LIPS, NEUTRAL, TRACKS
 from datasets.store.reader import Needs, Store
 from models import weights
-from models.audio_opening import AudioOpening
+from models.speech.audio_opening import AudioOpening
 from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.media.images import to_tensor

@@ -17,7 +17,7 @@ from torch import Tensor
 from datasets.speech import relative_opening
 from datasets.store.format import TRACKS
 from datasets.store.reader import Needs, Store
-from models.audio_opening import AudioOpening
+from models.speech.audio_opening import AudioOpening
 from retalking.types import FloatArray, IntArray
 
 _NEIGHBOURS = 0.01  # share of all speech that counts as of the same rank

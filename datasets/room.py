@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.types import Float64Array, FloatArray
 
 _LOUDNESS_DB = (-30.0, 6.0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.lip_shapes import LipGuess
+from models.speech.lip_shapes import LipGuess
 
 CLOSED_OPENING = -0.8
 """Openings below this, in standard deviations, are closed lips: one frame in five."""

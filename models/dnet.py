@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.editing_net import EditingNet
 from models.blocks.layers import LEAKY_SLOPE, level_channels
 from models.blocks.warping import flow_to_deformation, warp
+from models.blocks.warping_net import WarpingNet
 from models.checks import require, require_positive
-from models.editing_net import EditingNet
-from models.warping_net import WarpingNet
 from retalking.errors import ConfigError
 
 

@@ -20,9 +20,9 @@ from retalking.exit_code import report_mistakes
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, cut_crop
 from retalking.face.landmarks import LiteLandmarker
-from retalking.media import audio
 from retalking.media.contact_sheet import draw_contact_sheet, spread_times
 from retalking.media.images import save_image
+from retalking.media.sound import audio
 from retalking.media.video import VideoReader
 from retalking.rendering.timeline import LengthPolicy, build_timeline
 from retalking.types import Float64Array, UInt8Array

@@ -19,8 +19,8 @@ from retalking.errors import MediaError
 from retalking.exit_code import report_mistakes
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
-from retalking.media.audio_info import probe_audio
 from retalking.media.images import save_image
+from retalking.media.sound.audio_info import probe_audio
 from retalking.media.video_info import probe
 from scripts.contact_sheet import compare
 

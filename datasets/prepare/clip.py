@@ -35,8 +35,8 @@ from retalking.face.detection import CascadeDetector
 from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
 from retalking.ibug68 import lip_opening
-from retalking.media import audio
-from retalking.media.mel import MelSpectrogram, log_mel
+from retalking.media.sound import audio
+from retalking.media.sound.mel import MelSpectrogram, log_mel
 from retalking.media.video import VideoReader
 from retalking.types import (
     AudioClip,

@@ -10,7 +10,7 @@ import numpy as np
 from datasets.store.format import FRAME_RATE
 from retalking.face.crops import cut
 from retalking.media.container import decode_frames, open_input
-from retalking.media.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram
+from retalking.media.sound.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
 
 _MEL_MARGIN_S = 0.5

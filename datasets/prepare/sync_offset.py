@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retalking.media.mel import MelSpectrogram
+from retalking.media.sound.mel import MelSpectrogram
 from retalking.types import Float64Array, FloatArray
 
 _SPEECH_BANDS = slice(8, 56)  # about 300 Hz to 3.5 kHz: vowels, with which the mouth opens

@@ -16,7 +16,7 @@ from datasets.store.format import COEFFICIENTS, INDEX_DTYPE, TRACKS, part_path, 
 from retalking.errors import ConfigError, MediaError
 from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX, STABILISER_PX
-from retalking.media.mel import SILENCE, WINDOW_STEPS
+from retalking.media.sound.mel import SILENCE, WINDOW_STEPS
 from retalking.types import FaceCoefficients, FloatArray, IntArray, UInt8Array
 
 _MAX_OPEN_CLIPS = 256

@@ -15,11 +15,11 @@ from retalking.metrics.face_motion import LandmarkDistance, MouthCorrelation
 from retalking.metrics.fid import Fid, load_inception
 from retalking.metrics.identity import IdentitySimilarity, load_arcface
 from retalking.metrics.image_quality import psnr_metric, ssim_metric
+from retalking.metrics.lip_sync.judges import EXPERT_FILE, load_expert, load_syncnet
+from retalking.metrics.lip_sync.sync import LipSync
 from retalking.metrics.lpips_distance import load_lpips, lpips_metric
 from retalking.metrics.metric import Metric
 from retalking.metrics.steadiness import Flicker, Seam
-from retalking.metrics.sync import LipSync
-from retalking.metrics.sync_judges import EXPERT_FILE, load_expert, load_syncnet
 from retalking.metrics.weights import locate_weights
 from retalking.weights.catalogue import sha256_of
 

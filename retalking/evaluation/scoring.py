@@ -18,7 +18,7 @@ from retalking.evaluation.user_study.panel import Panel
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
-from retalking.media import audio
+from retalking.media.sound import audio
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.metrics.metric import Clip, Metric, Need, State

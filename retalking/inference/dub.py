@@ -12,9 +12,9 @@ import numpy as np
 
 from retalking.inference.config import InferenceConfig
 from retalking.inference.scenes import wanted_expression
-from retalking.media import audio
-from retalking.media.hearing import hear
-from retalking.media.mel import MelSpectrogram
+from retalking.media.sound import audio
+from retalking.media.sound.hearing import hear
+from retalking.media.sound.mel import MelSpectrogram
 from retalking.mouth.emotion import EmotionalMouth
 from retalking.mouth.networks.network_mouth import NetworkMouth
 from retalking.mouth.restored import RestoredMouth

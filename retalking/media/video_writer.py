@@ -14,9 +14,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from retalking.errors import ConfigError, MediaError
 from retalking.files import commit, partial_path
-from retalking.media.audio_track import AudioMuxer, AudioTrack
 from retalking.media.encoding import FILE_TYPES, EncoderOptions, check_output
 from retalking.media.matroska import ROOM, set_pixel_shape
+from retalking.media.sound.audio_track import AudioMuxer, AudioTrack
 from retalking.types import ColorTags, IntArray, UInt8Array, VideoInfo
 
 _log = logging.getLogger(__name__)

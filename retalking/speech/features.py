@@ -6,13 +6,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from models.speech_encoder import (
+from models.speech.encoder import (
     FIELD_SAMPLES,
     FIRST_CENTRE,
     SAMPLES_PER_STATE,
     SpeechEncoder,
 )
-from retalking.media.mel import SAMPLE_RATE_HZ, log_mel
+from retalking.media.sound.mel import SAMPLE_RATE_HZ, log_mel
 from retalking.speech.windows import STEP_SAMPLES, Hearing, cut_windows
 from retalking.types import AudioClip, FloatArray
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from models import weights
-from models.lip_shapes import NUM_SHAPES, LipShapeNet
-from models.speech_encoder import SpeechEncoder
-from models.voice_activity import VoiceActivityNet
+from models.speech.encoder import SpeechEncoder
+from models.speech.lip_shapes import NUM_SHAPES, LipShapeNet
+from models.speech.voice_activity import VoiceActivityNet
 from retalking.locations import LITE_WEIGHTS
 from retalking.speech.features import hear
 from retalking.speech.voice_activity import LOOK_AHEAD_S, hear_voice

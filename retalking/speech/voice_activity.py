@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from models.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
-from retalking.media.mel import SAMPLE_RATE_HZ
+from models.speech.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
+from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, check_speech, num_steps
 from retalking.types import AudioClip, BoolArray, Float64Array, FloatArray
 

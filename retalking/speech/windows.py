@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.errors import MediaError
-from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.types import AudioClip, FloatArray
 
 STEP_S = 0.02

@@ -28,8 +28,8 @@ from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession 
 from torch import Tensor
 
 from models import weights
-from models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
-from models.voice_activity import VoiceActivityConfig, VoiceActivityNet
+from models.speech.encoder import SpeechEncoder, SpeechEncoderConfig
+from models.speech.voice_activity import VoiceActivityConfig, VoiceActivityNet
 from retalking.errors import WeightsError
 from retalking.exit_code import report_mistakes
 

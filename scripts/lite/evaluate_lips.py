@@ -25,7 +25,7 @@ from datasets.store.reader import Needs, Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.exit_code import report_mistakes
 from retalking.face.lip_motion import correlate
-from retalking.media.mel import SAMPLE_RATE_HZ
+from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import (
     ENCODER_PATH,

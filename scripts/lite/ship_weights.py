@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from models import weights
-from models.audio_opening import AudioOpening
 from models.dnet import DNet
 from models.enet import ENet
 from models.landmarks import LandmarkNet
-from models.lip_shapes import LipShapeNet
 from models.lnet import LNet
+from models.speech.audio_opening import AudioOpening
+from models.speech.lip_shapes import LipShapeNet
 from models.syncnet import SyncExpert
 from models.weight_files import read_metadata
 from retalking.errors import WeightsError

@@ -23,8 +23,8 @@ import numpy as np
 
 from retalking.exit_code import report_mistakes
 from retalking.locations import REPOSITORY
-from retalking.media import audio
 from retalking.media.encoding import EncoderOptions
+from retalking.media.sound import audio
 from retalking.media.video import VideoReader
 from retalking.media.video_writer import VideoWriter
 

@@ -31,7 +31,7 @@ from datasets.store.format import COEFFICIENTS, read_store_info
 from models import weights
 from models.blocks.spectral_norm import fold_spectral_norm
 from models.dnet import DNet
-from models.speech_encoder import SpeechEncoder
+from models.speech.encoder import SpeechEncoder
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.coefficients.windows import load_expression_templates
 from retalking.exit_code import report_mistakes

@@ -13,7 +13,7 @@ import torch
 from retalking.inference.cli import main
 from retalking.inference.pipeline import Retalker
 from retalking.inference.profiles import load_profile
-from retalking.media.audio import load
+from retalking.media.sound.audio import load
 from retalking.media.video import VideoReader
 from retalking.networks.load import Parts, load_parts
 from tests import media

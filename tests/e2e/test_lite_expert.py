@@ -15,9 +15,9 @@ from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.scoring import Scorer
 from retalking.locations import CHECKPOINTS
-from retalking.media import audio
-from retalking.metrics.sync import LipSync
-from retalking.metrics.sync_judges import EXPERT_FILE, load_expert
+from retalking.media.sound import audio
+from retalking.metrics.lip_sync.judges import EXPERT_FILE, load_expert
+from retalking.metrics.lip_sync.sync import LipSync
 from tests.media import write_audio
 
 pytestmark = pytest.mark.usefixtures("one_thread")

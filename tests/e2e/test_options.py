@@ -17,8 +17,8 @@ from retalking.errors import ConfigError, FaceNotFoundError, MediaError
 from retalking.face.affine import transform_points
 from retalking.inference.pipeline import Retalker
 from retalking.inference.profiles import load_profile
-from retalking.media.audio import load
 from retalking.media.images import save_image
+from retalking.media.sound.audio import load
 from retalking.media.video import VideoReader
 from retalking.networks.load import Parts
 from tests import media

@@ -13,8 +13,8 @@ from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
 from datasets.store.reader import Store
 from models import weights
-from models.audio_opening import AudioOpening
 from models.lnet import LNet
+from models.speech.audio_opening import AudioOpening
 from retalking.config import load_config
 from retalking.training.run_dir import RunDir
 from tests.conftest import REPOSITORY

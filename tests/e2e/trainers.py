@@ -16,11 +16,11 @@ import train_enet
 import train_lips
 import train_lnet
 import train_syncnet
-from models.audio_opening import AudioOpening
 from models.dnet import DNet
 from models.enet import ENet
-from models.lip_shapes import LipShapeNet
 from models.lnet import LNet
+from models.speech.audio_opening import AudioOpening
+from models.speech.lip_shapes import LipShapeNet
 from models.syncnet import SyncExpert
 from retalking.training.cli import launch
 from retalking.training.run_dir import RunDir

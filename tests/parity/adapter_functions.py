@@ -31,7 +31,13 @@ from retalking.face.affine import (
 )
 from retalking.face.ffhq import ffhq_quad
 from retalking.ibug68 import five_points_by_corners
-from retalking.media.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram, log_mel, mel_filters
+from retalking.media.sound.mel import (
+    SAMPLE_RATE_HZ,
+    WINDOW_STEPS,
+    MelSpectrogram,
+    log_mel,
+    mel_filters,
+)
 from retalking.rendering.blending import laplacian_blend
 from retalking.types import AudioClip, FaceCoefficients
 

@@ -15,7 +15,7 @@ from retalking.files import replacing
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
-from retalking.media import audio
+from retalking.media.sound import audio
 from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
 from retalking.weights.catalogue import sha256_of

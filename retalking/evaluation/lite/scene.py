@@ -11,7 +11,7 @@ import numpy as np
 from retalking.face.affine import transform_points
 from retalking.face.lip_motion import shift_by_half
 from retalking.inference.dub import Dub
-from retalking.media.mel import SILENCE, MelSpectrogram
+from retalking.media.sound.mel import SILENCE, MelSpectrogram
 from retalking.rendering.edit_plan import make_edit_plan
 from retalking.rendering.scene import Scene
 from retalking.types import Float64Array, FloatArray

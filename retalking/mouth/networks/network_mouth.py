@@ -12,7 +12,7 @@ import numpy as np
 from retalking.coefficients.windows import crop_scale_ratio
 from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX
-from retalking.media.mel import MelSpectrogram
+from retalking.media.sound.mel import MelSpectrogram
 from retalking.mouth.networks.reference_choice import find_references
 from retalking.mouth.networks.references import References, cut_references
 from retalking.mouth.networks.stabiliser import StabilisedVideo, Stabiliser

@@ -16,11 +16,11 @@ from retalking.coefficients.basis import ExpressionBasis
 from retalking.face.affine import transform_points
 from retalking.face.crops import Pads
 from retalking.media.source import Source
-from retalking.mouth.warp.choosing import lend_mouths
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
 from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
-from retalking.mouth.warp.lender_plan import LenderPlan
-from retalking.mouth.warp.lenders import LentMouth
+from retalking.mouth.warp.lending.choosing import lend_mouths
+from retalking.mouth.warp.lending.lender_plan import LenderPlan
+from retalking.mouth.warp.lending.lenders import LentMouth
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline

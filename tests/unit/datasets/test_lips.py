@@ -11,7 +11,7 @@ from datasets.room import disturb_speech
 from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
 from datasets.store.reader import Needs, Store, StoredClip
-from models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from models.speech.encoder import SpeechEncoder, SpeechEncoderConfig
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.mouth.warp.lip_measures import OPENING, WIDTH
 from tests.faces import frontal_landmarks

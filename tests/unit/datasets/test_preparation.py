@@ -39,7 +39,7 @@ from retalking.errors import ConfigError, MediaError
 from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, smooth_anchors
 from retalking.face.landmarks import LiteLandmarker
 from retalking.locations import REPOSITORY
-from retalking.media.mel import log_mel
+from retalking.media.sound.mel import log_mel
 from retalking.mouth.networks.references import cut_references
 from retalking.networks.runner import make_runner
 from retalking.rendering.streaming_filter import smooth_stream
@@ -139,7 +139,7 @@ def test_stored_faces_are_the_crops_of_inference(store: Path, media: Path) -> No
 
 
 def test_the_mel_windows_are_those_of_inference(store: Path, media: Path) -> None:
-    from retalking.media import audio
+    from retalking.media.sound import audio
 
     clip = Store(store).clip(2)
     speech = audio.load(media / "talk.mp4")

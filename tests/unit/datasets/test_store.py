@@ -21,7 +21,7 @@ from datasets.store.format import (
 from datasets.store.index import build_index, check_names
 from datasets.store.reader import Needs, Store
 from retalking.errors import ConfigError, MediaError
-from retalking.media.mel import SILENCE
+from retalking.media.sound.mel import SILENCE
 from tests.stores import picture_of, write_clip, write_store
 
 

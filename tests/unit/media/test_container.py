@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retalking.errors import MediaError
-from retalking.media.audio import load
+from retalking.media.sound.audio import load
 from retalking.media.video import VideoReader
 from tests.media import tone, write_audio, write_video
 

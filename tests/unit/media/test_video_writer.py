@@ -15,11 +15,11 @@ import pytest
 from scipy.signal import correlate
 
 from retalking.errors import ConfigError, MediaError
-from retalking.media.audio import load, read_blocks
-from retalking.media.audio_info import probe_audio
-from retalking.media.audio_track import AudioTrack
 from retalking.media.encoding import EncoderOptions, check_output
 from retalking.media.images import save_image
+from retalking.media.sound.audio import load, read_blocks
+from retalking.media.sound.audio_info import probe_audio
+from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
 from retalking.media.video_writer import VideoWriter

@@ -17,10 +17,10 @@ from torch import Tensor
 from models import weights
 from models.syncnet import SyncExpert, SyncExpertConfig, SyncNet
 from retalking.errors import FaceNotFoundError, MediaError, WeightsError
+from retalking.metrics.lip_sync.judges import ExpertJudge, SyncNetJudge, load_expert, load_syncnet
+from retalking.metrics.lip_sync.mfcc import mfcc
+from retalking.metrics.lip_sync.sync import LipSync, offset_distances, score_offsets
 from retalking.metrics.metric import Clip, ClipChunk, State
-from retalking.metrics.mfcc import mfcc
-from retalking.metrics.sync import LipSync, offset_distances, score_offsets
-from retalking.metrics.sync_judges import ExpertJudge, SyncNetJudge, load_expert, load_syncnet
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
 from tests.faces import frontal_landmarks, make_track
 
@@ -92,7 +92,7 @@ def test_mfcc_equals_the_package(num_samples: int) -> None:
 def test_mfcc_of_long_audio_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = AudioClip(np.random.default_rng(0).normal(size=9000).astype(np.float32) / 9, RATE_HZ)
     whole = mfcc(clip)
-    monkeypatch.setattr("retalking.metrics.mfcc._BLOCK", 7)
+    monkeypatch.setattr("retalking.metrics.lip_sync.mfcc._BLOCK", 7)
     np.testing.assert_allclose(mfcc(clip), whole, rtol=0, atol=1e-9)
 
 
@@ -245,7 +245,7 @@ def test_expert_hears_and_sees_what_it_was_trained_on() -> None:
         lips, heard = judge.embed_lips(faces), judge.embed_speech(speech, 4)
         lower = torch.from_numpy(faces[1:6, 48:, :, ::-1].copy()).float() / 255
         stacked = lower.permute(0, 3, 1, 2).reshape(1, 15, 48, 96)
-        from retalking.media.mel import log_mel
+        from retalking.media.sound.mel import log_mel
 
         mel = torch.from_numpy(log_mel(speech).window(3 / 25))
         wanted_heard, wanted_lips = expert(mel[None, None], stacked)

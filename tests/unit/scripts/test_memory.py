@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking.media import audio
+from retalking.media.sound import audio
 from retalking.media.video import VideoReader
 from scripts.measure import memory
 from tests import media

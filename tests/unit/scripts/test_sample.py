@@ -14,10 +14,10 @@ from retalking.errors import ConfigError
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmarks import LiteLandmarker
 from retalking.locations import REPOSITORY
-from retalking.media.audio import load
-from retalking.media.audio_info import probe_audio
 from retalking.media.images import load_image
-from retalking.media.silence import speech_gate
+from retalking.media.sound.audio import load
+from retalking.media.sound.audio_info import probe_audio
+from retalking.media.sound.silence import speech_gate
 from retalking.media.video import VideoReader
 from scripts.lite import make_sample
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from models import weights
-from models.audio_opening import AudioOpening, AudioOpeningConfig
 from models.landmarks import LandmarkNet, LandmarkNetConfig
+from models.speech.audio_opening import AudioOpening, AudioOpeningConfig
 from models.weight_files import read_metadata
 from scripts.lite.ship_weights import main
 

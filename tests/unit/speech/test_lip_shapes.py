@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.lip_shapes import LipShapeConfig, LipShapeNet
-from models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from models.speech.encoder import SpeechEncoder, SpeechEncoderConfig
+from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
 from retalking.errors import MediaError
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import LipListener, LipShapes, hear_lips

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models import weights
-from models.voice_activity import VoiceActivityNet
+from models.speech.voice_activity import VoiceActivityNet
 from retalking.errors import MediaError
 from retalking.speech import voice_activity
 from retalking.speech.lip_shapes import VOICE_ACTIVITY_PATH

@@ -10,7 +10,7 @@ import pytest
 from retalking.errors import ConfigError
 from retalking.evaluation.judge.cast import Speaker, Trial, choose_trials
 from retalking.evaluation.judge.dubs import hear, shift, write_speech
-from retalking.media import audio
+from retalking.media.sound import audio
 from retalking.types import AudioClip
 from tests.media import tone, write_audio
 

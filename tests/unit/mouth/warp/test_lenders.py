@@ -7,14 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
-from retalking.mouth.warp.candidates import (
+from retalking.mouth.warp.lending.candidates import (
     MOST_BYTES,
     MOST_PER_SHOT,
     shares_of_shots,
     spread_candidates,
 )
-from retalking.mouth.warp.lender_plan import choose_lenders, fade_jumps
-from retalking.mouth.warp.lenders import Lenders, find_flaws, read_lenders
+from retalking.mouth.warp.lending.lender_plan import choose_lenders, fade_jumps
+from retalking.mouth.warp.lending.lenders import Lenders, find_flaws, read_lenders
 from tests.talking import DrawnSource, draw, openings, talking_points, turns
 
 FRAMES = np.array([3, 4, 5, 9])

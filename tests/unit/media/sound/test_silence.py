@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retalking.media.mel import SILENCE, log_mel
-from retalking.media.silence import gate_silence, speech_gate
+from retalking.media.sound.mel import SILENCE, log_mel
+from retalking.media.sound.silence import gate_silence, speech_gate
 from retalking.types import AudioClip
 from tests.rounding import SINGLE
 

@@ -19,9 +19,9 @@ from retalking.errors import WeightsError
 from retalking.face.crops import LIP_PX, cut, lip_crops, smooth_anchors
 from retalking.locations import CHECKPOINTS
 from retalking.media.images import to_tensor
-from retalking.media.mel import log_mel
-from retalking.metrics.mfcc import mfcc
-from retalking.metrics.sync import FRAME_RATE, WINDOW_FRAMES
+from retalking.media.sound.mel import log_mel
+from retalking.metrics.lip_sync.mfcc import mfcc
+from retalking.metrics.lip_sync.sync import FRAME_RATE, WINDOW_FRAMES
 from retalking.metrics.weights import locate_weights
 from retalking.networks.lip_calls import view_of_expert
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array

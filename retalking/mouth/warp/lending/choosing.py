@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.media.source import Source
-from retalking.mouth.warp.candidates import shares_of_shots, spread_candidates
-from retalking.mouth.warp.lender_plan import LenderPlan, choose_lenders, fade_jumps
-from retalking.mouth.warp.lenders import (
+from retalking.mouth.warp.lending.candidates import shares_of_shots, spread_candidates
+from retalking.mouth.warp.lending.lender_plan import LenderPlan, choose_lenders, fade_jumps
+from retalking.mouth.warp.lending.lenders import (
     BYTES_PER_SQUARE,
     LentMouth,
     find_flaws,

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from retalking.errors import MediaError
-from retalking.media.audio import load, read_blocks
-from retalking.media.audio_info import probe_audio
-from retalking.media.audio_track import AudioTrack
-from retalking.media.downmix import SpeechMixer, mix, stereo_weights
 from retalking.media.encoding import EncoderOptions
+from retalking.media.sound.audio import load, read_blocks
+from retalking.media.sound.audio_info import probe_audio
+from retalking.media.sound.audio_track import AudioTrack
+from retalking.media.sound.downmix import SpeechMixer, mix, stereo_weights
 from retalking.media.video_writer import VideoWriter
 from retalking.types import VideoInfo
 from tests.media import moving_picture, speech_like, tone, write_audio

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from retalking.media.loudness import BLOCK_S, block_levels, speech_level
-from retalking.media.mel import SILENCE, MelSpectrogram
+from retalking.media.sound.loudness import BLOCK_S, block_levels, speech_level
+from retalking.media.sound.mel import SILENCE, MelSpectrogram
 from retalking.types import AudioClip, Float64Array, FloatArray
 
 _BELOW_SPEECH_DB = 31.0

@@ -17,9 +17,9 @@ import numpy as np
 import soxr  # type: ignore[import-untyped]
 
 from retalking.errors import MediaError
-from retalking.media.audio_info import AudioInfo, probe_audio
 from retalking.media.container import decode_frames, open_input
-from retalking.media.downmix import SpeechMixer
+from retalking.media.sound.audio_info import AudioInfo, probe_audio
+from retalking.media.sound.downmix import SpeechMixer
 from retalking.media.tracks import audio_stream
 from retalking.types import AudioClip, FloatArray
 

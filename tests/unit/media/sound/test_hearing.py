@@ -7,9 +7,9 @@ import logging
 import numpy as np
 import pytest
 
-from retalking.media.hearing import hear
-from retalking.media.loudness import block_levels, speech_level
-from retalking.media.mel import SILENCE, log_mel
+from retalking.media.sound.hearing import hear
+from retalking.media.sound.loudness import block_levels, speech_level
+from retalking.media.sound.mel import SILENCE, log_mel
 from retalking.types import AudioClip
 from tests.media import speech_like
 

@@ -14,9 +14,9 @@ import pytest
 from scipy.signal import correlate
 
 from retalking.errors import MediaError
-from retalking.media import audio
-from retalking.media.audio import load, read_blocks
-from retalking.media.audio_info import probe_audio
+from retalking.media.sound import audio
+from retalking.media.sound.audio import load, read_blocks
+from retalking.media.sound.audio_info import probe_audio
 from tests.media import speech_like, tone, write_audio, write_video
 
 

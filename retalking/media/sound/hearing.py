@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from retalking.media.loudness import block_levels, speech_level
-from retalking.media.mel import MelSpectrogram, log_mel
-from retalking.media.silence import gate_silence, speech_gate
+from retalking.media.sound.loudness import block_levels, speech_level
+from retalking.media.sound.mel import MelSpectrogram, log_mel
+from retalking.media.sound.silence import gate_silence, speech_gate
 from retalking.types import AudioClip
 
 _log = logging.getLogger(__name__)

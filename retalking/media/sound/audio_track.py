@@ -13,10 +13,10 @@ import av.error
 import numpy as np
 
 from retalking.errors import MediaError
-from retalking.media.audio import read_blocks
-from retalking.media.audio_info import AudioInfo, probe_audio
 from retalking.media.container import open_input
-from retalking.media.downmix import mix, stereo_weights
+from retalking.media.sound.audio import read_blocks
+from retalking.media.sound.audio_info import AudioInfo, probe_audio
+from retalking.media.sound.downmix import mix, stereo_weights
 from retalking.types import Float64Array, FloatArray
 
 _log = logging.getLogger(__name__)

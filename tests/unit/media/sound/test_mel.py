@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retalking.errors import MediaError
-from retalking.media.mel import (
+from retalking.media.sound.mel import (
     SAMPLE_RATE_HZ,
     SILENCE,
     WINDOW_STEPS,
@@ -70,7 +70,7 @@ def test_columns_do_not_depend_on_the_block_they_are_computed_in(
 ) -> None:
     clip = clip_of(np.random.default_rng(0).uniform(-1, 1, 16_000))
     whole = log_mel(clip).mel
-    monkeypatch.setattr("retalking.media.mel._BLOCK_COLUMNS", 7)
+    monkeypatch.setattr("retalking.media.sound.mel._BLOCK_COLUMNS", 7)
     np.testing.assert_allclose(log_mel(clip).mel, whole, atol=1e-6)
 
 

@@ -1,0 +1,1 @@
+"""Networks that listen: speech to states, lip shapes, lip opening, voice activity."""

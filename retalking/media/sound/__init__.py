@@ -1,0 +1,1 @@
+"""Sound: reading, channels, loudness, spectrograms, silence, and what goes into the output."""

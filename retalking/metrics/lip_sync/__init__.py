@@ -1,0 +1,1 @@
+"""How well lips and speech agree: LSE-D, LSE-C and the offset, by two judges."""

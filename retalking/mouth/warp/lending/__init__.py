@@ -1,0 +1,1 @@
+"""Which frames of the video lend their lips, and when."""
