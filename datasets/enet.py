@@ -25,7 +25,7 @@ class ENetDataSettings(LNetDataSettings):
 
     jpeg_quality: tuple[float, float] = Field(strict=False)
     """Range from which the quality of the degraded frames is drawn, within 1 to 100."""
-    enhanced: bool = False
+    enhanced: bool
     """Use the frames that GPEN sharpened (``scripts.prepare.enhance_lrs2``), as the paper does."""
 
 

@@ -32,14 +32,14 @@ class HeldOutSettings(Schema):
 class HeldOutPictures(HeldOutSettings):
     """What is judged of pictures."""
 
-    lpips_weights: Path | None = None
+    lpips_weights: Path | None
     """AlexNet for LPIPS, torchvision's ``alexnet-owt-7be5be79.pth``; null leaves LPIPS out."""
 
 
 class HeldOutFilm(HeldOutPictures):
     """What is judged of pictures, and shown of a clip."""
 
-    film_frames: int = Field(default=FILM_FRAMES, ge=1)
+    film_frames: int = Field(ge=1, le=FILM_FRAMES)
     """Of the clip that TensorBoard shows."""
 
 

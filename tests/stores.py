@@ -18,6 +18,8 @@ from datasets.store.format import (
     write_store_info,
 )
 from datasets.store.index import build_index
+from retalking.config import load_config
+from retalking.locations import CONFIGS
 from tests.faces import frontal_landmarks
 
 HEARD_CHANNELS = 16
@@ -84,9 +86,15 @@ def heard_features(clip: int, num_frames: int) -> dict[str, np.ndarray]:
     return {"0": clean, "1": rng.standard_normal(clean.shape).astype(np.float16)}
 
 
+def preparation(**changes: object) -> PreparationSettings:
+    """Return the usual settings but for some."""
+    settings = load_config(PreparationSettings, CONFIGS / "prepare" / "clips.yaml")
+    return settings.model_copy(update=changes)
+
+
 def write_store(folder: Path, num_clips: int = 4, size_px: int = 32) -> Path:
     """Write a store of clips of 20, 21, ... frames, the last one for validation."""
-    settings = PreparationSettings().model_dump(mode="json")
+    settings = preparation().model_dump(mode="json")
     parts = (f"lips_{size_px}", f"stabiliser_{size_px}", COEFFICIENTS, HEARD)
     folder.mkdir()
     write_store_info(folder, StoreInfo(settings, parts))

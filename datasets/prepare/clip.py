@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
+from pydantic import Field
 
 from datasets.prepare.cutting import (
     RATE_TOLERANCE,
@@ -32,6 +33,7 @@ from retalking.face.crops import (
     stabiliser_crops,
 )
 from retalking.face.detection import CascadeDetector
+from retalking.face.follower import TrackingSettings
 from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
 from retalking.ibug68 import lip_opening
@@ -48,15 +50,17 @@ from retalking.types import (
 _CHUNK = 32
 _SYNC_TOLERANCE_S = 0.12
 """Loudness places the lips to two or three frames; a smaller offset is not evidence."""
+_BEYOND_LIMIT_S = 0.1  # how far past the limit offsets are looked for, to tell that it is passed
 
 
 class PreparationSettings(Schema):
-    """How clips are prepared; two clips of one store were prepared the same way.
+    """How clips are prepared; values are in ``configs/prepare/*.yaml``.
 
     Attributes:
         lips_px: sizes of the lip crop that are stored.
         stabiliser_px: sizes of D-Net's crop that are stored.
         max_enlargement: a size is left out for faces that would be enlarged by more.
+        max_gap_s: a face unseen for longer ends a clip; shorter gaps are bridged.
         min_frames: shorter runs of a face are left out.
         jpeg_quality: 1..100.
         keep_audio: store the speech itself besides its mel spectrogram.
@@ -65,15 +69,16 @@ class PreparationSettings(Schema):
         max_offset_s: clips that are further out of step are left out; 0 turns the check off.
     """
 
-    lips_px: tuple[int, ...] = (96, 384)
-    stabiliser_px: tuple[int, ...] = (256,)
-    max_enlargement: float = 2.0
-    min_frames: int = 15
-    jpeg_quality: int = 92
-    keep_audio: bool = False
-    needs_speech: bool = True
-    min_sync_score: float = 4.0
-    max_offset_s: float = 0.4
+    lips_px: tuple[int, ...] = Field(strict=False)
+    stabiliser_px: tuple[int, ...] = Field(strict=False)
+    max_enlargement: float = Field(gt=0)
+    max_gap_s: float = Field(ge=0)
+    min_frames: int = Field(ge=1)
+    jpeg_quality: int = Field(ge=1, le=100)
+    keep_audio: bool
+    needs_speech: bool
+    min_sync_score: float
+    max_offset_s: float = Field(ge=0)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -122,7 +127,8 @@ class ClipPreparer:
                     f"{row.frame_rate:g}"
                 )
             chunks = reader.read_chunks(_CHUNK)
-            tracks = track_faces(chunks, self._detector, self._landmarker, rate)
+            tracking = TrackingSettings(max_gap_s=self._settings.max_gap_s)
+            tracks = track_faces(chunks, self._detector, self._landmarker, rate, tracking)
             stamps = tracks.pts
             times_s: Float64Array = (stamps - stamps[:1]) * np.float64(reader.info.time_base)
             lead_s = 0.0
@@ -225,7 +231,9 @@ class ClipPreparer:
         notes["audio_offset_s"] = f"{offset_s:.4f}"
         limit_s = self._settings.max_offset_s
         times_s = numbers["time_s"] - offset_s
-        found = estimate_offset(numbers["opening"], times_s, mel, FRAME_RATE) if limit_s else None
+        reach_s = limit_s + _BEYOND_LIMIT_S
+        lips = numbers["opening"]
+        found = estimate_offset(lips, times_s, mel, FRAME_RATE, reach_s) if limit_s else None
         if found is None:
             return 0.0
         notes |= {

@@ -143,7 +143,8 @@ def summarise(reason: str) -> str:
 def _open_store(folder: Path, settings: PreparationSettings) -> None:
     wanted = settings.model_dump(mode="json")
     if (folder / "store.json").exists():
-        present = dict(read_store_info(folder).settings)
+        # What a store does not name was no setting yet when it was begun.
+        present = wanted | dict(read_store_info(folder).settings)
         if present != wanted:
             names = [name for name in wanted if present.get(name) != wanted[name]]
             raise ConfigError(

@@ -41,7 +41,7 @@ def estimate_offset(
     times_s: Float64Array,
     mel: MelSpectrogram,
     frame_rate: float,
-    max_offset_s: float = 0.5,
+    max_offset_s: float,
 ) -> SyncEstimate | None:
     """Correlate the lip opening with the loudness of speech at all shifts.
 

@@ -10,14 +10,18 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
+from retalking.config import Schema, load_config
 from retalking.errors import FaceNotFoundError, MediaError, RetalkingError
 from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
 from retalking.evaluation.user_study.panel import Panel
 from retalking.face.detection import CascadeDetector
+from retalking.face.follower import TrackingSettings
 from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
+from retalking.locations import CONFIGS
 from retalking.media.sound import audio
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
@@ -32,6 +36,13 @@ from retalking.types import (
 )
 
 CHUNK_FRAMES = 16
+SCORING_FILE = CONFIGS / "evaluation" / "scoring.yaml"
+
+
+class ScoringSettings(Schema):
+    """How videos are looked at."""
+
+    max_gap_s: float = Field(ge=0)
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,11 @@ class Scorer:
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         self.metrics = metrics
         self._views: dict[tuple[Path, Framing, bool], View] = {}
+
+    @cached_property
+    def _tracking(self) -> TrackingSettings:
+        settings = load_config(ScoringSettings, SCORING_FILE)
+        return TrackingSettings(max_gap_s=settings.max_gap_s)
 
     @cached_property
     def _faces(self) -> tuple[CascadeDetector, LiteLandmarker]:
@@ -146,7 +162,8 @@ class Scorer:
             video = _open(reader, framing)
             chunks = video.read_all(CHUNK_FRAMES)
             if tracked:
-                tracks = track_faces(chunks, *self._faces, float(video.info.frame_rate))
+                rate = float(video.info.frame_rate)
+                tracks = track_faces(chunks, *self._faces, rate, self._tracking)
                 pts = tracks.pts
                 with suppress(FaceNotFoundError):
                     track = select_track(tracks, framing.choice)

@@ -20,17 +20,17 @@ class TrackingSettings:
     """When the tracker searches, believes and gives up.
 
     Attributes:
+        max_gap_s: the longest time unseen that is bridged by interpolation.
         search_every_s: time between searches of the whole frame while all faces are followed.
         retry_every_s: the same once a face is lost or none is known; doubles with every search in
             vain, up to half of ``search_every_s``.
-        max_gap_s: the longest time unseen that is bridged by interpolation.
         min_confidence: of the landmark finder, for a face to count as seen.
         min_overlap: intersection over union of one frame's face box with the next.
     """
 
+    max_gap_s: float
     search_every_s: float = 1.0
     retry_every_s: float = 0.12
-    max_gap_s: float = 0.4
     min_confidence: float = 0.35
     min_overlap: float = 0.3
 

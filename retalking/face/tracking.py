@@ -71,7 +71,7 @@ def track_faces(
     detector: FaceDetector,
     landmarker: Landmarker,
     frames_per_s: float,
-    settings: TrackingSettings | None = None,
+    settings: TrackingSettings,
 ) -> FaceTracks:
     """Find and follow every face of a video.
 
@@ -89,7 +89,7 @@ def track_faces(
     Returns:
         The segments, and the shot and time of every frame.
     """
-    follower = FaceFollower(detector, landmarker, frames_per_s, settings or TrackingSettings())
+    follower = FaceFollower(detector, landmarker, frames_per_s, settings)
     shot_id: list[int] = []
     pts: list[int] = []
     for frame in split_frames(chunks):

@@ -28,9 +28,11 @@ from datasets.landmarks import is_held_out
 from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.face.detection import CascadeDetector, intersection_over_union
+from retalking.face.follower import TrackingSettings
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, LiteLandmarker, face_boxes
 from retalking.face.tracking import track_faces
 from retalking.ibug68 import OUTER_EYE_CORNERS, lip_opening
+from retalking.inference.profiles import load_profile
 from retalking.types import FloatArray, FrameChunk
 
 CHUNK_FRAMES = 16
@@ -145,8 +147,9 @@ def score_clip(
     clip: Path, label: Path, detector: CascadeDetector, landmarker: LiteLandmarker
 ) -> Score:
     """Track a clip and compare every frame."""
+    tracking = TrackingSettings(max_gap_s=load_profile("lite", {}).max_gap_s)
     began = time.process_time()
-    tracks = track_faces(read_chunks(clip), detector, landmarker, 25.0)
+    tracks = track_faces(read_chunks(clip), detector, landmarker, 25.0, tracking)
     seconds = time.process_time() - began
     with np.load(label) as truth:
         frames, points = truth["frame"], truth["points"]

@@ -59,7 +59,8 @@ def open_draws(module: str, store: Path, split: str) -> Draws[Any]:
     if module == "lnet":
         return LNetDraws(LNetDataSettings(**lips, size_px=96), seed=0)
     if module == "enet":
-        return ENetDraws(ENetDataSettings(**lips, size_px=384, jpeg_quality=(60, 95)), seed=0)
+        sharp = {**lips, "size_px": 384, "jpeg_quality": (60, 95), "enhanced": False}
+        return ENetDraws(ENetDataSettings(**sharp), seed=0)
     if module == "dnet":
         pairs = {**common, "augment": still, "num_candidates": 1, "min_gap": 0, "exchanged": 0.0}
         settings = DNetDataSettings(**pairs, size_px=256, min_native_px=0, expression_basis=None)

@@ -11,10 +11,12 @@ one person alone some videos, or the end of the only one.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from retalking.script import run_entry_point
 
@@ -22,8 +24,10 @@ from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import ClipRow, read_manifest
 from datasets.prepare.store import Outcome, prepare_store, summarise
+from retalking.config import load_config
 from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
+from retalking.locations import CONFIGS
 from retalking.shard import Shard
 
 
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source.add_argument("--videos", type=Path, help="folder of videos")
     parser.add_argument("--licence", default="unknown", help="of the videos in --videos")
     parser.add_argument("--val-every", type=int, default=20, help="persons per one for validation")
-    add_store_options(parser, lips=(96, 384), stabiliser=(256,))
+    add_store_options(parser, "clips.yaml")
     options = parser.parse_args(arguments)
 
     def list_rows() -> list[ClipRow]:
@@ -48,11 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(options, list_rows)
 
 
-def add_store_options(
-    parser: argparse.ArgumentParser, lips: Sequence[int], stabiliser: Sequence[int]
-) -> None:
-    """Add the options that all preparing scripts share."""
-    defaults = PreparationSettings()
+def add_store_options(parser: argparse.ArgumentParser, config: str) -> None:
+    """Add the options that all preparing scripts share.
+
+    Args:
+        parser: of the script.
+        config: file of ``configs/prepare`` whose values hold where no option is given.
+    """
+    parser.set_defaults(config=CONFIGS / "prepare" / config)
     parser.add_argument("--out", type=Path, required=True, help="folder of the store")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument(
@@ -61,28 +68,21 @@ def add_store_options(
     parser.add_argument(
         "--retry", action="store_true", help="try rows again that were left out before"
     )
-    parser.add_argument(
-        "--lips", type=int, nargs="*", default=list(lips), metavar="PX", help="lip crops to store"
-    )
-    parser.add_argument(
-        "--stabiliser",
-        type=int,
-        nargs="*",
-        default=list(stabiliser),
-        metavar="PX",
-        help="D-Net crops to store",
-    )
-    parser.add_argument(
-        "--min-frames", type=int, default=defaults.min_frames, help="shortest run of a face"
-    )
-    parser.add_argument("--keep-audio", action="store_true", help="store 16 kHz samples too")
-    parser.add_argument(
-        "--silent", action="store_true", help="take clips without speech as well (D-Net)"
-    )
-    parser.add_argument(
+    settings = parser.add_argument_group(f"settings (default: as in configs/prepare/{config})")
+
+    def add(flag: str, **details: Any) -> None:
+        settings.add_argument(flag, default=argparse.SUPPRESS, **details)
+
+    add("--lips", dest="lips_px", type=int, nargs="*", metavar="PX", help="lip crops to store")
+    add("--stabiliser", dest="stabiliser_px", type=int, nargs="*", metavar="PX", help="of D-Net")
+    add("--max-gap", dest="max_gap_s", type=float, metavar="S", help="gaps of a face to bridge")
+    add("--min-frames", type=int, help="shortest run of a face")
+    add("--keep-audio", action="store_true", help="store 16 kHz samples too")
+    add("--silent", dest="needs_speech", action="store_false", help="take clips without speech too")
+    add(
         "--max-offset",
+        dest="max_offset_s",
         type=float,
-        default=defaults.max_offset_s,
         metavar="S",
         help="drop clips whose lips and speech are further apart; 0: no check",
     )
@@ -94,14 +94,12 @@ def run(options: argparse.Namespace, list_rows: Callable[[], Sequence[ClipRow]])
     rows = list_rows()
     if options.workers < 0:
         raise ConfigError(f"--workers: got {options.workers}, expected 0 or more")
-    settings = PreparationSettings(
-        lips_px=tuple(options.lips),
-        stabiliser_px=tuple(options.stabiliser),
-        min_frames=options.min_frames,
-        keep_audio=options.keep_audio,
-        needs_speech=not options.silent,
-        max_offset_s=options.max_offset,
-    )
+    given = [
+        f"{name}={json.dumps(value)}"
+        for name, value in vars(options).items()
+        if name in PreparationSettings.model_fields
+    ]
+    settings = load_config(PreparationSettings, options.config, given)
     shard = Shard.parse(options.shard)
     report = _Reporter(len(shard.of(rows)))
     outcomes = prepare_store(

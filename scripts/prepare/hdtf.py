@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="the corpus as distributed")
-    add_store_options(parser, lips=(96, 384), stabiliser=(256,))
+    add_store_options(parser, "clips.yaml")
     options = parser.parse_args(arguments)
     return run(options, lambda: list_hdtf(options.folder))
 

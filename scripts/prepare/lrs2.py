@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="the corpus as distributed")
     parser.add_argument("--subset", choices=("main", "pretrain"), default="main")
-    add_store_options(parser, lips=(96,), stabiliser=())
+    add_store_options(parser, "lrs2.yaml")
     options = parser.parse_args(arguments)
     return run(options, lambda: list_lrs2(options.folder, options.subset))
 

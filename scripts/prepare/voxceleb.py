@@ -26,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="the corpus as distributed")
-    add_store_options(parser, lips=(), stabiliser=(256,))
-    parser.set_defaults(silent=True)
+    add_store_options(parser, "voxceleb.yaml")
     options = parser.parse_args(arguments)
     return run(options, lambda: list_voxceleb(options.folder))
 

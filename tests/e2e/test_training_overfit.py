@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.extend import estimate_lite_coefficients, extend_store
 from datasets.prepare.manifest import ClipRow
 from datasets.prepare.store import prepare_store
@@ -19,6 +18,7 @@ from datasets.store.format import COEFFICIENTS
 from retalking.coefficients.basis import ExpressionBasis
 from tests.e2e.conftest import Run
 from tests.e2e.trainers import SIZE_PX, TRAINERS, records
+from tests.stores import preparation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -67,7 +67,7 @@ def test_one_batch_is_learnt_by_heart(
 def real_store(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second of a real speaker, for training, and once more for the validation at the end."""
     folder = tmp_path_factory.mktemp("real") / "store"
-    settings = PreparationSettings(lips_px=(SIZE_PX,), stabiliser_px=(SIZE_PX,), max_offset_s=0)
+    settings = preparation(lips_px=(SIZE_PX,), stabiliser_px=(SIZE_PX,), max_offset_s=0)
     rows = [
         ClipRow(f"{name} {split}", shared_dir / f"clips/train/{name}.mp4", name, split, "research")
         for name in REAL_CLIPS

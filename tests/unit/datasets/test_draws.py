@@ -55,7 +55,9 @@ def _lnet(folder: Path, **changes) -> LNetDataSettings:
 
 
 def _enet(folder: Path, augment: AugmentSettings = STILL) -> ENetDataSettings:
-    return ENetDataSettings(**vars(_lnet(folder, augment=augment)), jpeg_quality=(60, 90))
+    return ENetDataSettings(
+        **vars(_lnet(folder, augment=augment)), jpeg_quality=(60, 90), enhanced=False
+    )
 
 
 def _dnet(folder: Path, augment: AugmentSettings = STILL) -> DNetDataSettings:

@@ -32,7 +32,7 @@ from datasets.prepare.extend import (
 from datasets.prepare.manifest import ClipRow, write_manifest
 from datasets.prepare.store import prepare_store, summarise
 from datasets.prepare.sync_offset import estimate_offset
-from datasets.store.format import TRACKS
+from datasets.store.format import TRACKS, StoreInfo, write_store_info
 from datasets.store.reader import Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import ConfigError, MediaError
@@ -46,11 +46,12 @@ from retalking.rendering.streaming_filter import smooth_stream
 from retalking.shard import Shard
 from retalking.types import AudioClip
 from scripts.measure import profile_training
-from scripts.prepare import clips, enhance_lrs2
+from scripts.prepare import clips, enhance_lrs2, lrs2, voxceleb
 from scripts.prepare import extend_store as extend_script
 from tests.media import moving_picture, speech_like, write_audio, write_video
+from tests.stores import preparation
 
-SETTINGS = PreparationSettings(
+SETTINGS = preparation(
     lips_px=(32, 96), stabiliser_px=(256,), max_enlargement=4, min_frames=8, keep_audio=True
 )
 
@@ -166,6 +167,43 @@ def test_other_settings_are_refused(store: Path, media: Path) -> None:
         prepare_store(store, [_row(media, "talk")], other, 0)
 
 
+def test_a_store_from_before_a_setting_existed_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    before = SETTINGS.model_dump(mode="json")
+    del before["max_gap_s"]
+    write_store_info(folder, StoreInfo(before, SETTINGS.parts))
+    assert prepare_store(folder, [], SETTINGS, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("main", "source", "given", "expected"),
+    [
+        (clips.main, "--videos", ["--min-frames", "9"], {"min_frames": 9}),
+        (
+            lrs2.main,
+            "",
+            ["--silent"],
+            {"lips_px": [96], "stabiliser_px": [], "needs_speech": False},
+        ),
+        (voxceleb.main, "", ["--lips", "64"], {"lips_px": [64], "needs_speech": False}),
+    ],
+)
+def test_scripts_take_their_settings_from_yaml_and_options_change_them(
+    monkeypatch: pytest.MonkeyPatch, main: Any, source: str, given: list[str], expected: Any
+) -> None:
+    seen: list[PreparationSettings] = []
+    monkeypatch.setattr(
+        clips, "prepare_store", lambda _out, _rows, found, *_: seen.append(found) or []
+    )
+    for module, name in ((clips, "list_folder"), (lrs2, "list_lrs2"), (voxceleb, "list_voxceleb")):
+        monkeypatch.setattr(module, name, lambda *_: [])
+    main([*filter(None, [source]), "corpus", "--out", "store", *given])
+    usual = preparation().model_dump(mode="json")
+    usual |= {"lips_px": [], "stabiliser_px": [256]} if main is voxceleb.main else {}
+    assert seen[0].model_dump(mode="json") == usual | expected
+
+
 def test_workers_prepare_the_same_clips(store: Path, media: Path, tmp_path: Path) -> None:
     prepare_store(tmp_path / "store", [_row(media, "talk"), _row(media, "short")], SETTINGS, 1)
     alone, pooled = (StoredClip(folder, "talk") for folder in (store, tmp_path / "store"))
@@ -255,7 +293,7 @@ def test_a_shift_between_lips_and_speech_is_measured(shift_frames: int) -> None:
     times_s = np.arange(450) / 25 + 0.6
     loud = mel.windows(times_s - shift_frames / 25)[:, 0, 8:56].mean((1, 2))
     noise = np.random.default_rng(0).normal(0, loud.std(), len(loud))
-    found = estimate_offset((loud + noise).astype(np.float32), times_s, mel, 25)
+    found = estimate_offset((loud + noise).astype(np.float32), times_s, mel, 25, 0.5)
     assert found is not None
     assert found.offset_s == pytest.approx(shift_frames / 25)
     assert found.score > 4
@@ -265,11 +303,11 @@ def test_a_shift_between_lips_and_speech_is_measured(shift_frames: int) -> None:
 def test_no_relation_between_lips_and_speech_gives_no_evidence() -> None:
     mel = log_mel(AudioClip(speech_like(20, seed=3), 16000))
     lips = np.random.default_rng(1).normal(size=450).astype(np.float32)
-    found = estimate_offset(lips, np.arange(450) / 25, mel, 25)
+    found = estimate_offset(lips, np.arange(450) / 25, mel, 25, 0.5)
     assert found is not None
     assert found.score < 4
-    assert estimate_offset(lips[:100], np.arange(100) / 25, mel, 25) is None
-    assert estimate_offset(np.zeros(450, np.float32), np.arange(450) / 25, mel, 25) is None
+    assert estimate_offset(lips[:100], np.arange(100) / 25, mel, 25, 0.5) is None
+    assert estimate_offset(np.zeros(450, np.float32), np.arange(450) / 25, mel, 25, 0.5) is None
 
 
 def test_badly_synced_clips_are_corrected_or_dropped(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from retalking.face.tracking import FaceChoice, TrackingSettings, select_track, 
 from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FaceTracks, FrameChunk
 
 SIZE = (120, 200)
+
+TRACKING = TrackingSettings(max_gap_s=0.4)
 
 
 def chunked(frames, size):
@@ -79,7 +83,8 @@ class Stage:
 
     def track(self, count, chunk=5, **settings):
         chunks = chunked(list(self.frames(count)), chunk)
-        return track_faces(chunks, self, self, 25.0, TrackingSettings(**settings))
+        tracking = dataclasses.replace(TRACKING, **settings)
+        return track_faces(chunks, self, self, 25.0, tracking)
 
 
 def walker(number):
@@ -145,7 +150,7 @@ def test_cut_ends_segments_and_counts_shots():
     for number in range(20, 40):
         frames[number] = cv2.resize(other, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
         frames[number][0, 0] = number
-    tracks = track_faces(chunked(frames, 6), stage, stage, 25.0)
+    tracks = track_faces(chunked(frames, 6), stage, stage, 25.0, TRACKING)
     assert [(s.start, s.stop) for s in tracks.segments] == [(0, 20), (20, 40)]
     np.testing.assert_array_equal(tracks.shot_id, [0] * 20 + [1] * 20)
     stamps = np.concatenate([chunk.pts for chunk in chunked(frames, 6)])
@@ -171,7 +176,13 @@ def test_choice_of_a_person():
 def test_choice_by_likeness_sees_the_portrait():
     frames = [astronaut() for _ in range(3)]
     landmarker = LiteLandmarker.from_file()
-    tracks = track_faces(chunked(frames, 3), CascadeDetector(landmarker), landmarker, 25.0)
+    tracks = track_faces(
+        chunked(frames, 3),
+        CascadeDetector(landmarker),
+        landmarker,
+        25.0,
+        TRACKING,
+    )
     seen = []
     track = select_track(tracks, FaceChoice(likeness=lambda p: seen.append(p) or 1.0))
     assert track.detected.all()
@@ -189,7 +200,7 @@ def test_photograph_picks_its_person():
     scene[:, :512] = astronaut()
     wide = cv2.resize(astronaut()[20:230, 120:330], (300, 260))[:, ::-1]
     scene[100:360, 560:860] = cv2.GaussianBlur(wide, (9, 9), 0)
-    tracks = track_faces(chunked([scene] * 2, 2), detector, landmarker, 25.0)
+    tracks = track_faces(chunked([scene] * 2, 2), detector, landmarker, 25.0, TRACKING)
     assert len(tracks.segments) == 2
     for mirrored in (False, True):
         photograph = np.ascontiguousarray(wide if mirrored else astronaut())
@@ -225,7 +236,13 @@ def test_real_face_that_moves_zooms_and_leaves():
         frame = cv2.warpAffine(astronaut(), shift, (640, 480), borderMode=cv2.BORDER_REPLICATE)
         frames.append(frame if number < 18 else np.full_like(frame, 128))
     landmarker = LiteLandmarker.from_file()
-    tracks = track_faces(chunked(frames, 5), CascadeDetector(landmarker), landmarker, 25.0)
+    tracks = track_faces(
+        chunked(frames, 5),
+        CascadeDetector(landmarker),
+        landmarker,
+        25.0,
+        TRACKING,
+    )
     track = select_track(tracks)
     np.testing.assert_array_equal(track.detected, [n < 18 for n in range(24)])
     assert track.depth_px is not None

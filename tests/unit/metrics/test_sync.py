@@ -247,8 +247,8 @@ def test_expert_hears_and_sees_what_it_was_trained_on() -> None:
         stacked = lower.permute(0, 3, 1, 2).reshape(1, 15, 48, 96)
         from retalking.media.sound.mel import log_mel
 
-        mel = torch.from_numpy(log_mel(speech).window(3 / 25))
-        wanted_heard, wanted_lips = expert(mel[None, None], stacked)
+        mel = torch.from_numpy(log_mel(speech).windows(np.array([3 / 25])))
+        wanted_heard, wanted_lips = expert(mel, stacked)
     torch.testing.assert_close(lips[1:], wanted_lips)
     torch.testing.assert_close(heard[3:], wanted_heard)
     track = still_track(3)
