@@ -17,12 +17,14 @@ from retalking.media.sound.hearing import hear
 from retalking.media.sound.mel import MelSpectrogram
 from retalking.mouth.emotion import EmotionalMouth
 from retalking.mouth.networks.network_mouth import NetworkMouth
+from retalking.mouth.own_pixels import OwnPixelsMouth
 from retalking.mouth.restored import RestoredMouth
 from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.mouth import Mouth
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import build_timeline
+from retalking.speech.lip_shapes import LipShapes, hear_lips
 from retalking.timings import Timings
 from retalking.types import FloatArray, FrameChunk
 
@@ -34,11 +36,13 @@ class Speech:
     Attributes:
         path: the file.
         mel: what L-Net hears of it.
+        lips: what the lips do, or ``None`` where L-Net is to know.
         duration_s: its length.
     """
 
     path: Path
     mel: MelSpectrogram
+    lips: LipShapes | None
     duration_s: float
 
 
@@ -62,8 +66,13 @@ class Dub:
         return self.scene.source.read_frames(index, self.scene.analysis.pts, chunk_size)
 
 
-def listen_to(path: Path, config: InferenceConfig) -> Speech:
+def listen_to(path: Path, parts: Parts, config: InferenceConfig) -> Speech:
     """Listen to a file, as far as it matters to a job that stops early.
+
+    Args:
+        path: anything with an audio stream.
+        parts: networks that hear.
+        config: how to listen.
 
     Raises:
         MediaError: it cannot be read or has no sound.
@@ -74,7 +83,10 @@ def listen_to(path: Path, config: InferenceConfig) -> Speech:
     # 230 MB per hour; only the spectrogram is kept.
     clip = audio.load(path, track=config.audio_track, max_seconds=heard_s)
     mel = hear(clip, config.silence_gate)
-    return Speech(path, mel, min(clip.duration_s, end_s or float("inf")))
+    lips = None
+    if parts.listener is not None:
+        lips = hear_lips(clip, parts.listener, config.look_ahead_s)
+    return Speech(path, mel, lips, min(clip.duration_s, end_s or float("inf")))
 
 
 def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
@@ -119,10 +131,15 @@ def make_mouth(
         ConfigError: an unknown expression template.
         FaceNotFoundError: the picture of the expression shows no face.
     """
-    scene = dub.scene
+    scene, speech = dub.scene, dub.speech
     if expression is None:
         expression = wanted_expression(parts, config)
-    mouth: Mouth[Any] = NetworkMouth(parts, scene, dub.speech.mel, config, expression, timings)
+    mouth: Mouth[Any]
+    if speech.lips is None:
+        mouth = NetworkMouth(parts, scene, speech.mel, config, expression, timings)
+    else:
+        shapes = speech.lips.at(dub.plan.timeline.audio_time_s).values
+        mouth = OwnPixelsMouth(scene, dub.plan, shapes, config, expression, timings)
     if config.up_face != "original":
         assert parts.ganimation is not None
         mouth = EmotionalMouth(

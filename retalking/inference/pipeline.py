@@ -151,7 +151,7 @@ class Retalker:
         Raises:
             MediaError: the file cannot be read or has no sound.
         """
-        return listen_to(Path(audio_file), self.config)
+        return listen_to(Path(audio_file), self.parts, self.config)
 
     def plan(self, scene: Scene, speech: str | Path | Speech) -> Dub:
         """Lay a speech over a scene.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
 from retalking.analysis.first_pass import analyse_video
+from retalking.coefficients.basis import ExpressionBasis
 from retalking.coefficients.windows import parse_expression
 from retalking.face.crops import Pads
 from retalking.face.detection import FixedBox
@@ -77,6 +78,10 @@ def wanted_expression(parts: Parts, config: InferenceConfig) -> FloatArray:
     picture = config.expression_picture()
     if picture is None:
         return parse_expression(config.exp_img).resolve(parts.templates)
+    if config.mouth == "warp" and parts.expression_basis is None:
+        parts = dataclasses.replace(
+            parts, face3d=None, expression_basis=ExpressionBasis.from_file()
+        )
     with VideoReader(picture) as reader:
         analysis = analyse_video(Source(reader, max_frames=1), parts, config, None, 1, Timings())
     expression: FloatArray = analysis.coefficients.expression[0]

@@ -28,6 +28,9 @@ class SpeechSection(Section):
     audio_track: Annotated[int, Field(ge=0)] | None = option(
         "n-th audio track of the speech file, from 0"
     )
+    look_ahead_s: Annotated[float, Field(ge=0.17)] | None = option(
+        "seconds of the future that lips may depend on, for live use; auto: any"
+    )
     silence_gate: bool = option("close the mouth in pauses")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from retalking.config import Section, option
 from retalking.networks.options import MouthNetworksSection
@@ -14,6 +16,7 @@ class MouthSection(Section):
 
     TITLE: ClassVar[str] = "what the face does"
 
+    lip_strength: Annotated[float, Field(ge=0, le=2)] = option("of lip movement; 1 as in speech")
     exp_img: str = option("neutral | smile | neutral:smile:0.4 | picture")
     reference_surroundings: Literal["edited", "source"] = option("around D-Net's faces")
     without_rl1: bool = option("upper face from E-Net, not the original pixels")

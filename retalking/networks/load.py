@@ -26,6 +26,7 @@ from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
 from retalking.networks.options import SEEDED, PartsOptions
 from retalking.networks.runner import Runner, make_runner
+from retalking.speech.lip_shapes import LipListener
 from retalking.types import FloatArray
 from third_party.face3d import Face3D
 from third_party.ganimation import GANimation
@@ -78,7 +79,9 @@ class Parts:
         expression_basis: of the coefficients from landmarks, or ``None`` with ``face3d``.
         templates: expression ``[64]`` by name.
         dnet: stabilises the expression; ``None`` takes quiet frames as references instead.
-        enet: synthesises the lips: E-Net with L-Net inside, or L-Net alone.
+        enet: synthesises the lips: E-Net with L-Net inside, or L-Net alone; ``None`` where the
+            mouth is made of the speaker's own pixels.
+        listener: hears lips; ``None`` where networks paint them.
         reference_enhancer: sharpens the references.
         restorer: restores the mouth.
         parser: finds what to paste back.
@@ -94,7 +97,8 @@ class Parts:
     expression_basis: ExpressionBasis | None
     templates: Mapping[str, FloatArray]
     dnet: DNet | None
-    enet: ENet | LNet
+    enet: ENet | LNet | None
+    listener: LipListener | None
     reference_enhancer: FaceRestorer | None
     restorer: FaceRestorer | None
     parser: ParseNet | None
@@ -122,6 +126,7 @@ def load_parts(config: PartsOptions) -> Parts:
     from_pixels = config.uses_face3d
     analysis_files += (files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,)
     basis = None if from_pixels else ExpressionBasis.from_file()
+    painted = config.mouth == "networks"
     return Parts(
         runner=runner,
         detector=detector,
@@ -130,11 +135,12 @@ def load_parts(config: PartsOptions) -> Parts:
         expression_basis=basis,
         templates=(
             load_expression_templates(files.find(config.expression_templates))
-            if basis is None
-            else basis.templates
+            if basis is None and painted
+            else (basis or ExpressionBasis.from_file()).templates
         ),
         dnet=_load_dnet(files, config.used_dnet),
-        enet=_load_enet(files, config.enet, config.lnet),
+        enet=_load_enet(files, config.enet, config.lnet) if painted else None,
+        listener=None if painted else LipListener.from_files(),
         reference_enhancer=restorers[enhancer],
         restorer=restorers[restorer],
         parser=(

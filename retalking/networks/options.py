@@ -10,12 +10,17 @@ from pydantic import Field
 from retalking.config import Fraction01, Section, option
 from retalking.locations import CHECKPOINTS
 from retalking.networks.runner import DeviceName, Precision
+from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH
 
+MouthName = Literal["warp", "networks"]
+"""The speaker's own pixels warped to the lips that are heard, or the chain of the paper."""
 Restorer = Literal["gfpgan", "gpen", "none"]
 ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
 that quiet frame warped into pose, without D-Net."""
 SEEDED = Path("seeded")
+LISTENER_PATHS = (ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH)
+"""What hears lips for ``mouth: warp``; they come with the repository."""
 
 
 class RunnerSection(Section):
@@ -55,6 +60,7 @@ class MouthNetworksSection(Section):
     TITLE: ClassVar[str] = "networks"
 
     checkpoints: Path | None = option("folder of weight files")
+    mouth: MouthName = option("warp: the speaker's own pixels; networks: D-Net, L-Net, E-Net")
     dnet: Path | None = option("weights of D-Net", "--DNet_path")
     lnet: Path | None = option("weights of L-Net", "--LNet_path")
     enet: Path | None = option("weights of E-Net", "--ENet_path")
@@ -79,14 +85,16 @@ class MouthNetworksSection(Section):
 
     @property
     def used_dnet(self) -> Path | None:
-        """D-Net's file, if the references need it."""
-        return None if self.references_from == "warped" else self.dnet
+        """D-Net's file, if there are references, and they need it."""
+        needed = self.mouth == "networks" and self.references_from != "warped"
+        return self.dnet if needed else None
 
     @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:
         """Reference enhancer and mouth restorer; ``none`` for one of strength 0."""
+        references = self.mouth == "networks" and self.reference_enhancer_strength > 0
         return (
-            self.reference_enhancer if self.reference_enhancer_strength > 0 else "none",
+            self.reference_enhancer if references else "none",
             self.restorer if self.restorer_strength > 0 else "none",
         )
 
@@ -105,12 +113,14 @@ class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
 
     def weight_files(self) -> list[Path]:
         """Return the files that this configuration loads, but for those of face-alignment."""
+        painted = self.mouth == "networks"
         wanted = [
-            (self.used_dnet, True),
-            (self.lnet, self.enet != SEEDED),
-            (self.enet, True),
+            (self.used_dnet, painted),
+            (self.lnet, painted and self.enet != SEEDED),
+            (self.enet, painted),
+            *((path, not painted) for path in LISTENER_PATHS),
             (self.face3d, self.uses_face3d),
-            (self.expression_templates, self.uses_face3d),
+            (self.expression_templates, painted and self.uses_face3d),
             (self.gpen, "gpen" in self.active_restorers),
             (self.gfpgan, "gfpgan" in self.active_restorers),
             (self.parsenet, self.parser == "parsenet"),

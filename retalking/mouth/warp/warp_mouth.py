@@ -21,7 +21,7 @@ from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
 from retalking.mouth.warp.lending.choosing import lend_mouths
 from retalking.mouth.warp.lending.lender_plan import LenderPlan
 from retalking.mouth.warp.lending.lenders import LentMouth
-from retalking.mouth.warp.lip_measures import OPENING
+from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
 from retalking.mouth.warp.speaker import Speaker, study_speaker
@@ -37,12 +37,15 @@ class WarpOptions:
 
     Attributes:
         lip_strength: scales the movement; 1 moves them as the speaker does.
+        offset: added to the measures of all lips: an expression, which may leave the range in
+            which the speaker's lips move.
         pads: room around the face in the lip crop.
         keep_away_s: frames nearer in time than this lend nothing to one another, so that a clip
             driven by itself can be judged.
     """
 
     lip_strength: float = 1.0
+    offset: tuple[float, ...] = (0.0,) * NUM_MEASURES
     pads: Pads = field(default_factory=Pads)
     keep_away_s: float = 0.0
 
@@ -125,7 +128,7 @@ class WarpMouth:
         if shapes.shape != (len(plan), 5):
             raise ValueError(f"shapes: got {list(shapes.shape)}, expected [{len(plan)}, 5]")
         speaker = study_speaker(analysis.track, basis, options.pads)
-        wanted = speaker.range.place(shapes, options.lip_strength)
+        wanted = speaker.range.place(shapes, options.lip_strength) + np.array(options.offset)
         lending, mouths = lend_mouths(source, analysis, plan, speaker, wanted, options.keep_away_s)
         shot_id = analysis.track.shot_id
         shots = {}
