@@ -185,9 +185,10 @@ def network_work(parts: Parts, num_frames: int) -> dict[str, Callable[[Run], obj
     small, lips, large = pictures(STABILISER_PX), pictures(LIP_PX), pictures(RESTORED_PX)
     windows = random.standard_normal((num_frames, 73, 26)).astype(np.float32)
     mels = random.uniform(-4, 4, (num_frames, 1, 80, 16)).astype(np.float32)
-    work: dict[str, Callable[[Run], object]] = {
-        "L-Net, E-Net": lambda run: synthesise_lips(run, parts.enet, lips, lips, mels),
-    }
+    work: dict[str, Callable[[Run], object]] = {}
+    if parts.enet is not None:
+        enet = parts.enet
+        work["L-Net, E-Net"] = lambda run: synthesise_lips(run, enet, lips, lips, mels)
     if parts.dnet is not None:
         dnet = parts.dnet
         work["D-Net"] = lambda run: edit_expression(run, dnet, small, windows)

@@ -62,7 +62,7 @@ class NegativeENet(nn.Module):
 def still_parts() -> Parts:
     """Real face analysis around networks that cost nothing and tell what they were given."""
     loaded = load_parts(
-        load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1})
+        load_profile("small", {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1})
     )
     return dataclasses.replace(loaded, dnet=StillDNet(), enet=NegativeENet())  # type: ignore[arg-type]
 

@@ -52,7 +52,7 @@ def test_table_3_runs_what_it_can_and_names_the_rest(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = ["table3", "--profile", "lite", "--clips", str(clips), "--limit", "1"]
+    command = ["table3", "--profile", "small", "--clips", str(clips), "--limit", "1"]
     command += ["--out", str(out), "--metrics", "cpbd,seam,fid", "--weights", "inception=gone.pth"]
     command += ["--no-cross-attention", "gone.pt", *SEEDED, *cache(tmp_path)]
     assert reproduce_tables.main(command) == 1
@@ -73,7 +73,7 @@ def test_table_3_runs_what_it_can_and_names_the_rest(
 
 
 def test_table_4_and_appendix_b_have_their_rows(clips: Path, tmp_path: Path) -> None:
-    common = ["--profile", "lite", "--clips", str(clips), "--limit", "1", "--metrics", "cpbd"]
+    common = ["--profile", "small", "--clips", str(clips), "--limit", "1", "--metrics", "cpbd"]
     common += ["--seconds", "0.12", *SEEDED, *cache(tmp_path)]
     assert reproduce_tables.main(["table4", "--out", str(tmp_path / "4"), *common]) == 0
     rows = read_rows(tmp_path / "4")
@@ -97,7 +97,7 @@ def test_a_list_with_faults_is_measured_as_far_as_it_goes(
         f"{clips}/one.mp4 {clips}/one.mp4\n{clips}/gone.mp4 {clips}/two.mp4\n"
         f"wall.mp4 {clips}/two.mp4\n{clips}/two.mp4 {clips}/two.mp4\n"
     )
-    common = ["--profile", "lite", "--metrics", "psnr,lmd,mouth_correlation", "--seconds", "0.12"]
+    common = ["--profile", "small", "--metrics", "psnr,lmd,mouth_correlation", "--seconds", "0.12"]
     common += ["--pairs", str(pairs), *SEEDED, *cache(tmp_path)]
     assert run_evaluate("--out", str(tmp_path / "all"), *common) == 1
     problems = json.loads((tmp_path / "all" / "problems.json").read_bytes())["Ours"]
@@ -140,7 +140,7 @@ def test_a_user_study_goes_from_clips_to_a_page_to_means(
     out = tmp_path / "out"
     (tmp_path / "tool").mkdir()
     (tmp_path / "tool" / "0.mp4").write_bytes((clips / "one.mp4").read_bytes())
-    command = ["user_study", "--profile", "lite", "--clips", str(clips), "--out", str(out)]
+    command = ["user_study", "--profile", "small", "--clips", str(clips), "--out", str(out)]
     command += ["--outputs", f"Wav2Lip={tmp_path / 'tool'}", "--seconds", "0.12", *SEEDED]
     assert reproduce_tables.main([*command, *cache(tmp_path)]) == 1
     printed = capsys.readouterr().out
@@ -162,12 +162,12 @@ def test_a_user_study_goes_from_clips_to_a_page_to_means(
 @pytest.mark.parametrize(
     ("command", "fault"),
     [
-        (["--pairs", "gone.txt", "--profile", "lite"], "gone.txt: cannot read"),
-        (["--pairs", "P", "--profile", "lite", "--metrics", "fud"], "--metrics: got 'fud'"),
+        (["--pairs", "gone.txt", "--profile", "small"], "gone.txt: cannot read"),
+        (["--pairs", "P", "--profile", "small", "--metrics", "fud"], "--metrics: got 'fud'"),
         (["--pairs", "P", "--outputs", "Tool"], "--outputs Tool: expected NAME=VALUE"),
         (["--pairs", "P", "--outputs", "Tool=gone"], "gone: no such folder"),
-        (["--pairs", "P", "--profile", "lite", "--shard", "3/2"], "--shard: got '3/2'"),
-        (["--pairs", "P", "--profile", "lite", "--set", "crf=99"], "crf"),
+        (["--pairs", "P", "--profile", "small", "--shard", "3/2"], "--shard: got '3/2'"),
+        (["--pairs", "P", "--profile", "small", "--set", "crf=99"], "crf"),
         (["--merge", "gone"], "gone: no evaluation.json"),
         (["--suite", "lite", "--clips", "gone"], "gone: no such folder"),
     ],
@@ -189,10 +189,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
     "command",
     [
         ["table9"],
-        ["table3", "--profile", "lite"],
+        ["table3", "--profile", "small"],
         ["table3", "--clips", "x"],
-        ["table3", "--profile", "lite", "--answers", "x"],
-        ["table3", "--profile", "lite", "--clips", "x", "--limit", "0"],
+        ["table3", "--profile", "small", "--answers", "x"],
+        ["table3", "--profile", "small", "--clips", "x", "--limit", "0"],
     ],
 )
 def test_impossible_commands_are_refused(command: list[str]) -> None:
@@ -210,7 +210,7 @@ def test_the_chain_runs_on_real_clips_with_the_lite_weights(
     pairs = tmp_path / "pairs.txt"
     talks = [val / "lrs2_15499_00002.mp4", val / "lrs3_jcp5vvxtEaU_00002.mp4"]
     pairs.write_text("".join(f"{a} {b}\n" for a, b in zip(talks, talks[::-1], strict=True)))
-    command = ["--profile", "lite", "--pairs", str(pairs), "--seconds", "0.52", "--device", "cpu"]
+    command = ["--profile", "small", "--pairs", str(pairs), "--seconds", "0.52", "--device", "cpu"]
     command += ["--metrics", "cpbd,flicker,seam,expert", *cache(tmp_path)]
     for table, limit in (("table3", 2), ("table4", 1)):  # six rows of table 4 take their time
         out = tmp_path / table

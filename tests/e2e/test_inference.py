@@ -33,13 +33,13 @@ def times_s(path: Path) -> list[float]:
 @pytest.fixture(scope="module")
 def parts() -> Parts:
     options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 2}
-    return load_parts(load_profile("lite", options))
+    return load_parts(load_profile("small", options))
 
 
 def dub(parts: Parts, tmp_path: Path, clip: Path, speech: Path, **options: object) -> np.ndarray:
     settings = {"codec": "ffv1", "tmp_dir": str(tmp_path / "cache"), "device": "cpu", **options}
     outfile = tmp_path / "out.mkv"
-    Retalker(load_profile("lite", settings), parts)(clip, speech, outfile)
+    Retalker(load_profile("small", settings), parts)(clip, speech, outfile)
     return read_frames(outfile)
 
 
@@ -82,7 +82,7 @@ def test_the_batch_size_changes_no_more_than_a_rounding(
     # In bfloat16 a rounding is coarse, and random networks enlarge it.
     options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "precision": "fp32"}
     several, single = (
-        load_parts(load_profile("lite", {**options, "batch_size": size})) for size in (4, 1)
+        load_parts(load_profile("small", {**options, "batch_size": size})) for size in (4, 1)
     )
     for name in ("dnet", "enet"):
         again = getattr(single, name).state_dict()
@@ -126,7 +126,7 @@ def test_timestamps_are_the_sources(
     )
     outfile = tmp_path / "out.mp4"
     options = {"tmp_dir": str(tmp_path), "length_policy": "video", "min_fps": 0}
-    Retalker(load_profile("lite", options), parts)(clip, speech, outfile)
+    Retalker(load_profile("small", options), parts)(clip, speech, outfile)
     assert times_s(outfile) == pytest.approx(times_s(clip), abs=0.0005)
 
 
@@ -144,7 +144,7 @@ def test_another_audio_skips_the_first_pass(
     parts: Parts, tmp_path: Path, clip: Path, speech: Path
 ) -> None:
     options = {"tmp_dir": str(tmp_path / "cache")}
-    retalker = Retalker(load_profile("lite", options), parts)
+    retalker = Retalker(load_profile("small", options), parts)
     first = retalker(clip, speech, tmp_path / "1.mp4")
     second = retalker(clip, speech, tmp_path / "2.mp4")
     assert "face tracking" in {stage for stage, *_ in first.timings.rows()}

@@ -25,7 +25,7 @@ SEEDED = ("dnet=seeded", "enet=seeded", "lnet=null", "batch_size=2", "chunk_size
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
-    return load_parts(load_profile("lite", {}, SEEDED))
+    return load_parts(load_profile("small", {}, SEEDED))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_faces_measured_are_those_of_the_dubbed_video(
     parts: Parts, talk: LiteClip, tmp_path: Path
 ) -> None:
     options = {"codec": "ffv1", "length_policy": "video", "tmp_dir": str(tmp_path)}
-    config = load_profile("lite", options, SEEDED)
+    config = load_profile("small", options, SEEDED)
     Retalker(config, parts)(talk.video, talk.video, tmp_path / "out.mkv")
     with VideoReader(tmp_path / "out.mkv") as reader:
         output = np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])

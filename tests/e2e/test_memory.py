@@ -23,7 +23,7 @@ def test_memory_is_bounded(still_parts: Parts, tmp_path: Path) -> None:
         media.write_video(clip, pictures=pictures, width=WIDTH, height=HEIGHT)
         media.write_audio(speech, media.speech_like(seconds))
         options = {"tmp_dir": str(tmp_path), "chunk_size": 4}  # soon all queues are full
-        retalker = Retalker(load_profile("lite", options), still_parts)
+        retalker = Retalker(load_profile("small", options), still_parts)
         del pictures
         tracemalloc.start()
         retalker(clip, speech, tmp_path / "out.mp4")

@@ -25,7 +25,7 @@ Maker = Callable[[Path], Path]
 @pytest.fixture(scope="module")
 def loaded() -> Parts:
     options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1}
-    return load_parts(load_profile("lite", options))
+    return load_parts(load_profile("small", options))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def run(
         outfile = tmp_path / "result" / "out.mp4"
         outfile.parent.mkdir(exist_ok=True)
         job = ["--face", str(face), "--audio", str(audio), "--outfile", str(outfile)]
-        settings = ["--profile", "lite", "--tmp-dir", str(tmp_path / "cache")]
+        settings = ["--profile", "small", "--tmp-dir", str(tmp_path / "cache")]
         code = main([*job, *settings, "--max-seconds", "0.05"])
         text = capsys.readouterr().err
         assert "Traceback" not in text

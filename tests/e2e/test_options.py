@@ -46,8 +46,13 @@ def read_frames(path: Path) -> np.ndarray:
 @pytest.fixture
 def job(still_parts: Parts, tmp_path: Path, clip: Path, speech: Path) -> Job:
     def run(parts: Parts = still_parts, face: Path = clip, **options: object) -> np.ndarray:
-        settings = {"codec": "ffv1", "tmp_dir": str(tmp_path / "cache"), **options}
-        Retalker(load_profile("lite", settings), parts)(face, speech, tmp_path / "out.mkv")
+        settings = {
+            "codec": "ffv1",
+            "tmp_dir": str(tmp_path / "cache"),
+            "reference_source": "current",
+            **options,
+        }
+        Retalker(load_profile("small", settings), parts)(face, speech, tmp_path / "out.mkv")
         return read_frames(tmp_path / "out.mkv")
 
     return run
@@ -280,7 +285,7 @@ def test_pauses_are_silent_to_the_networks(still_parts: Parts, tmp_path: Path, c
     for gate in (True, False):
         still_parts.enet.mels.clear()
         settings = {"tmp_dir": str(tmp_path), "silence_gate": gate}
-        Retalker(load_profile("lite", settings), still_parts)(
+        Retalker(load_profile("small", settings), still_parts)(
             clip, tmp_path / "speech.wav", tmp_path / "out.mp4"
         )
         pause = torch.cat(still_parts.enet.mels)[16:20]

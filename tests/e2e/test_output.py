@@ -22,7 +22,7 @@ def _loaded(still_parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(face: Path, audio: Path, outfile: Path, cache: Path, *flags: str) -> int:
     job = ["--face", str(face), "--audio", str(audio), "--outfile", str(outfile)]
-    return cli.main([*job, "--profile", "lite", "--tmp-dir", str(cache), *flags])
+    return cli.main([*job, "--profile", "small", "--tmp-dir", str(cache), *flags])
 
 
 def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:

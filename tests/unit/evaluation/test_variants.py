@@ -42,7 +42,7 @@ def official(changes: Mapping[str, object]) -> InferenceConfig:
 
 
 def seeded(changes: Mapping[str, object]) -> InferenceConfig:
-    return load_profile("lite", {"dnet": "seeded", "enet": "seeded", "lnet": None, **changes})
+    return load_profile("small", {"dnet": "seeded", "enet": "seeded", "lnet": None, **changes})
 
 
 def options_of(config: InferenceConfig | None) -> tuple[object, ...]:
@@ -88,7 +88,7 @@ def test_appendix_b_compares_one_reference_with_one_per_frame() -> None:
 
 def test_variants_without_their_weights_are_named_and_left_out() -> None:
     def without_dnet(changes: Mapping[str, object]) -> InferenceConfig:
-        return load_profile("lite", {"dnet": None, "enet": "seeded", "lnet": None, **changes})
+        return load_profile("small", {"dnet": None, "enet": "seeded", "lnet": None, **changes})
 
     methods, left_out = make_methods(ablations(Path("gone.safetensors")), without_dnet)
     assert [method.label for method in methods] == ["L-Net + E-Net"]
@@ -104,7 +104,7 @@ def test_variants_without_their_weights_are_named_and_left_out() -> None:
 
 def test_only_an_lnet_without_attention_counts_as_one(tmp_path: Path) -> None:
     def with_lnet(changes: Mapping[str, object]) -> InferenceConfig:
-        return load_profile("lite", {"dnet": None, "enet": None, **changes})
+        return load_profile("small", {"dnet": None, "enet": None, **changes})
 
     torch.manual_seed(0)
     weights.save(tmp_path / "concat.safetensors", LNet(SMALL))
@@ -120,7 +120,7 @@ def test_only_an_lnet_without_attention_counts_as_one(tmp_path: Path) -> None:
 
 
 def test_the_ablations_weights_are_looked_for_beside_the_profiles_lnet() -> None:
-    lite = load_profile("lite", {})
+    lite = load_profile("small", {})
     assert no_cross_attention_file(lite, None) == Path("lite/lnet_concat.safetensors")
     assert no_cross_attention_file(lite, Path("mine.pt")) == Path("mine.pt")
 

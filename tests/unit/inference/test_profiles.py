@@ -100,9 +100,9 @@ def test_auto_asks_only_for_what_the_options_use(tmp_path: Path) -> None:
 def test_weights_are_looked_for_under_their_own_path_first(tmp_path: Path) -> None:
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"")
-    config = load_profile("lite", {"dnet": mine, "checkpoints": tmp_path / "nowhere"})
+    config = load_profile("small", {"dnet": mine, "checkpoints": tmp_path / "nowhere"})
     assert missing_files(config) == []
-    gone = load_profile("lite", {"dnet": tmp_path / "gone.pt"})
+    gone = load_profile("small", {"dnet": tmp_path / "gone.pt"})
     assert missing_files(gone) == [str(tmp_path / "gone.pt")]
 
 
