@@ -19,6 +19,7 @@ from retalking.inference.dub import Dub, Speech, listen_to, make_mouth, plan_dub
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.media.encoding import EncoderOptions
+from retalking.media.extras import Extras, read_extras
 from retalking.media.options import EncoderSection
 from retalking.media.prefetch import WriteBehind, read_ahead
 from retalking.media.sound.audio_track import AudioTrack
@@ -234,7 +235,9 @@ class Retalker:
         )
         info = shown_as(scene.source.info, timeline)
         with (
-            VideoWriter(outfile, info, self._encoder, track, timeline.end_pts) as writer,
+            VideoWriter(
+                outfile, info, self._encoder, track, timeline.end_pts, extras_of(scene, timeline)
+            ) as writer,
             WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
             closing(self.render(dub, timings, kept)) as chunks,
             tqdm(total=len(dub.plan), desc="dubbing", unit="frame", disable=not progress) as bar,
@@ -261,6 +264,16 @@ def shown_as(info: VideoInfo, timeline: Timeline) -> VideoInfo:
         time_base=timeline.time_base,
         frame_rate=info.frame_rate if same or info.is_image else rate,
     )
+
+
+def extras_of(scene: Scene, timeline: Timeline) -> Extras | None:
+    """Title, chapters and subtitles that belong to what the output shows of the source."""
+    info = scene.source.info
+    if info.is_image:
+        return None
+    last_s = float(scene.analysis.time_s[-1])
+    shown_s = last_s + float(1 / info.frame_rate) if last_s else 0.0  # nothing of a single frame
+    return read_extras(info.path).until(min(shown_s, timeline.duration_s))
 
 
 def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:

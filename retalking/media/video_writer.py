@@ -15,6 +15,8 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from retalking.errors import ConfigError, MediaError
 from retalking.files import commit, partial_path
 from retalking.media.encoding import FILE_TYPES, EncoderOptions, check_output
+from retalking.media.extras import Extras
+from retalking.media.extras_muxer import ExtrasMuxer
 from retalking.media.matroska import ROOM, set_pixel_shape
 from retalking.media.sound.audio_track import AudioMuxer, AudioTrack
 from retalking.types import ColorTags, IntArray, UInt8Array, VideoInfo
@@ -41,6 +43,7 @@ class VideoWriter:
         options: EncoderOptions | None = None,
         audio: AudioTrack | None = None,
         end_pts: int | None = None,
+        extras: Extras | None = None,
     ) -> None:
         """Check everything that can be checked before work is done; nothing is written yet.
 
@@ -50,6 +53,7 @@ class VideoWriter:
             options: how to compress.
             audio: what is heard.
             end_pts: tick at which the last frame ends; else it lasts as long as the one before.
+            extras: title, chapters and subtitles.
 
         Raises:
             ConfigError: unknown suffix, codec that does not fit it, or output equal to an input.
@@ -60,6 +64,7 @@ class VideoWriter:
         self._options = options or EncoderOptions()
         self._track = audio
         self._end_pts = end_pts
+        self._extras = extras
         inputs = (info.path,) if audio is None else (info.path, audio.path)
         check_output(path, self._options, inputs)
         self._kind = FILE_TYPES[path.suffix.lower()]
@@ -89,6 +94,9 @@ class VideoWriter:
                 self._kind.copied,
                 self._kind.audio_encoder,
                 self._resources,
+            )
+            self._more = self._extras and ExtrasMuxer(
+                self._extras, self._container, self._info.path
             )
         except BaseException as error:
             self._abandon()
@@ -196,9 +204,16 @@ class VideoWriter:
                 self._first_dts = packet.dts
             if packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
-            if self._audio and packet.dts is not None:
-                self._audio.write_until(float(packet.dts * packet.time_base))
+            if packet.dts is not None:
+                self._write_beside(float(packet.dts * packet.time_base))
             self._container.mux(packet)
+
+    def _write_beside(self, time_s: float) -> None:
+        """Sound and subtitles that begin before a frame is decoded go before it."""
+        if self._audio:
+            self._audio.write_until(time_s)
+        if self._more:
+            self._more.write_until(time_s)
 
     def _finish(self) -> None:
         if self._waiting is None:
@@ -215,8 +230,7 @@ class VideoWriter:
             last = packets[-1]
             self._durations[last.pts] = max(1, self._end_tick + first_dts - last.dts)
         self._mux(packets)
-        if self._audio:
-            self._audio.write_until(float("inf"))
+        self._write_beside(float("inf"))
         self._container.close()
         if self._shapes_afterwards and not set_pixel_shape(
             self._partial, self._info.sample_aspect_ratio
