@@ -79,17 +79,16 @@ def write_video(
         stream = container.add_stream(codec, rate=rate, options=codec_options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         _describe(stream, base, space, color_range, aspect, rotation_ccw_deg)
+        name = "libopus" if path.suffix == ".webm" else "aac"
         sound = None
         if audio is not None:
-            name = "libopus" if path.suffix == ".webm" else "aac"
             sound = container.add_stream(name, rate=audio_rate_hz, layout="mono")
         for index, picture in enumerate(shown):
             frame = _to_frame(picture, pixel_format, space, color_range)
-            frame.pts = index if pts is None else int(pts[index])
-            frame.time_base = base
+            frame.pts, frame.time_base = index if pts is None else int(pts[index]), base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if sound is not None and audio is not None:
+        if sound is not None:
             _encode_sound(container, sound, audio)
     return shown
 

@@ -99,10 +99,7 @@ def build_timeline(
         MediaError: no frames, or timestamps that do not increase.
         ConfigError: an unknown policy.
     """
-    if len(pts) == 0:
-        raise MediaError("the video has no frame that can be decoded")
-    if np.any(np.diff(pts) <= 0):
-        raise MediaError("the video's timestamps do not increase")
+    _check(pts)
     times = source_times(pts, time_base, frame_rate, min_rate_hz)
     time_base, num_shown = times.time_base, len(times.pts)
     gaps, last_gap = np.diff(times.pts), times.last_ticks
@@ -132,6 +129,13 @@ def build_timeline(
         time_base=time_base,
         audio_time_s=out_pts.astype(np.float64) * float(time_base) + sync_offset_s,
     )
+
+
+def _check(pts: IntArray) -> None:
+    if len(pts) == 0:
+        raise MediaError("the video has no frame that can be decoded")
+    if np.any(np.diff(pts) <= 0):
+        raise MediaError("the video's timestamps do not increase")
 
 
 def _one_period(policy: LengthPolicy, gaps: IntArray, last_gap: int) -> tuple[IntArray, IntArray]:

@@ -74,11 +74,6 @@ def run_lite_suite(
     options = {"max_seconds": seconds, "device": device, "precision": precision}
     config = load_profile(profile, options, overrides)
     probe = LiteProbe(config, parts)
-    notes = []
-    if not probe.has_dnet:
-        notes.append("No D-Net here: its lines are left out; references are quiet frames.")
-    if not probe.has_enet:
-        notes.append("No E-Net here: its lines are left out; faces are L-Net's, enlarged.")
     found: dict[str, dict[str, float]] = {}
     failures: dict[str, str] = {}
     with tqdm(chosen, desc="lite suite", unit="clip", disable=not progress) as bar:
@@ -95,4 +90,13 @@ def run_lite_suite(
         if getattr(config, name)
     }
     settings = {"profile": profile, "overrides": list(overrides), "seconds": seconds, **weights}
-    return LiteReport(found, failures, notes, settings)
+    return LiteReport(found, failures, _describe_absence(probe), settings)
+
+
+def _describe_absence(probe: LiteProbe) -> list[str]:
+    notes = []
+    if not probe.has_dnet:
+        notes.append("No D-Net here: its lines are left out; references are quiet frames.")
+    if not probe.has_enet:
+        notes.append("No E-Net here: its lines are left out; faces are L-Net's, enlarged.")
+    return notes

@@ -148,20 +148,7 @@ def load(
             NaN or infinite samples.
     """
     info = probe_audio(path, track)
-    if info.num_tracks > 1 and track is None:
-        _log.warning(
-            "%s: %d audio tracks, hearing number %d%s; --audio-track chooses another",
-            path,
-            info.num_tracks,
-            info.track,
-            f" ({info.language})" if info.language else "",
-        )
-    if info.starts_s < -_SHORTEST_GAP_S:
-        _log.warning(
-            "%s: %.2f s of its sound come before its first picture and are not heard",
-            path,
-            -info.starts_s,
-        )
+    _tell_what_is_not_heard(info, track)
     mixer = SpeechMixer(info.channels, info.sample_rate_hz)
     mixture = _Resampled(info, sample_rate_hz)
     has_centre = "FC" in info.channels and info.num_channels > 1
@@ -190,6 +177,23 @@ def load(
     if max(samples.max(), -samples.min()) < _SILENCE_LEVEL:
         _log.warning("%s: the audio is silent throughout; the lips will not speak", path)
     return AudioClip(samples, sample_rate_hz)
+
+
+def _tell_what_is_not_heard(info: AudioInfo, track: int | None) -> None:
+    if info.num_tracks > 1 and track is None:
+        _log.warning(
+            "%s: %d audio tracks, hearing number %d%s; --audio-track chooses another",
+            info.path,
+            info.num_tracks,
+            info.track,
+            f" ({info.language})" if info.language else "",
+        )
+    if info.starts_s < -_SHORTEST_GAP_S:
+        _log.warning(
+            "%s: %.2f s of its sound come before its first picture and are not heard",
+            info.path,
+            -info.starts_s,
+        )
 
 
 class _Resampled:
