@@ -174,7 +174,7 @@ def train(config: DNetTraining, job: Job) -> int:
                 if edited is not None and teacher is not None:
                     features = teacher(edited)
                     terms["perceptual"] = perceptual(features, wanted)
-                    terms["style"] = style(features, wanted)
+                    terms["style"] = style(*map(teacher.full_scale, (features, wanted)))
                 total, log = weighted_sum(terms, {name: factors[name] for name in terms})
             updater.backward(total)
             parts.append(log)

@@ -40,7 +40,7 @@ from models.enet import ENet, ENetConfig, Noise
 from models.lnet import LNet
 from retalking.config import Schema
 from retalking.errors import ConfigError
-from retalking.ibug68 import five_points
+from retalking.face.crops import Pads, lip_stretch
 from retalking.media.images import to_tensor
 from retalking.metrics.face_crops import sharpness
 from retalking.metrics.image_quality import psnr
@@ -154,7 +154,7 @@ def train(config: ENetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device, loss = job.ranks.device, config.loss
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
-    arcface = load_arcface(config.arcface, device)
+    arcface, stretch = load_arcface(config.arcface, device), lip_stretch(Pads())
     net = build(config)
     critic = PatchDiscriminator(config.discriminator)
     for network in (net, critic):
@@ -184,8 +184,10 @@ def train(config: ENetTraining, job: Job) -> int:
                         wanted = teacher(target)
                     terms["perceptual"] = perceptual(teacher(output), wanted)
                 if arcface is not None:
-                    points = five_points(part.landmarks_px.flatten(0, 1))
-                    aligned = [align_faces(face * 2 - 1, points) for face in (output, target)]
+                    points = part.landmarks_px.flatten(0, 1)
+                    aligned = (
+                        align_faces(rgb * 2 - 1, points, stretch) for rgb in (output, target)
+                    )
                     terms["identity"] = identity_loss(arcface, *aligned)
                 if loss.adversarial > 0:
                     terms["adversarial"] = generator_loss(critic(output), loss.game)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retalking.ibug68 import five_points
 from third_party.arcface import ARCFACE_POINTS_112, ARCFACE_PX
 
 
@@ -32,26 +33,35 @@ def fit_similarity(source: Tensor, target: Tensor) -> Tensor:
     return torch.cat([linear, shift[..., None]], 2)
 
 
-def align_faces(images: Tensor, points_px: Tensor, size_px: int = ARCFACE_PX) -> Tensor:
+def align_faces(images: Tensor, landmarks_px: Tensor, stretch: float) -> Tensor:
     """Cut the aligned crop that ArcFace expects, differentiably in ``images``.
+
+    A face that is stretched in the picture is put right on the way, so that ArcFace sees what it
+    sees of the same face in a frame (``metrics.identity``). A free affine fit would put right how
+    people differ as well.
 
     Args:
         images: ``[B, C, H, W]``.
-        points_px: ``[B, 5, 2]`` eyes, nose tip and mouth corners; pixel centres are integers.
-        size_px: side of the crop.
+        landmarks_px: ``[B, 68, 2]``; pixel centres are integers.
+        stretch: pixels that a length takes across, over those that it takes down.
 
     Returns:
-        ``[B, C, size_px, size_px]``, bilinear; black where the crop leaves the picture.
+        float32 ``[B, C, 112, 112]``, bilinear; black where the crop leaves the picture.
     """
-    scale = size_px / ARCFACE_PX
-    template = points_px.new_tensor(ARCFACE_POINTS_112) * scale
-    to_image = fit_similarity(template.expand_as(points_px), points_px)
-    axis = torch.arange(size_px, dtype=points_px.dtype, device=points_px.device)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    grid = torch.stack([x, y, torch.ones_like(x)], -1) @ to_image.transpose(1, 2)[:, None]
-    extent = grid.new_tensor([images.shape[-1], images.shape[-2]])
-    normalised = (2 * grid + 1) / extent - 1
-    return F.grid_sample(images, normalised.to(images.dtype), align_corners=False)
+    height, width = images.shape[-2:]
+    # Half precision tells positions in a face of 384 px apart by one or two pixels.
+    with torch.autocast(images.device.type, enabled=False):
+        true = landmarks_px.new_tensor([1, stretch])
+        points = five_points(landmarks_px) * true
+        to_face = fit_similarity(points, points.new_tensor(ARCFACE_POINTS_112))
+        axis = torch.arange(ARCFACE_PX, dtype=points.dtype, device=points.device)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        pixels = torch.stack([x, y], -1).flatten(0, 1) - to_face[:, None, :, 2]
+        # Rows are multiplied from the left, so the inverse acts by its transpose.
+        places = pixels @ torch.linalg.inv(to_face[:, :, :2]).mT / true
+        grid = (2 * places + 1) / places.new_tensor([width, height]) - 1
+        grid = grid.unflatten(1, (ARCFACE_PX, ARCFACE_PX))
+        return F.grid_sample(images.float(), grid, align_corners=False)
 
 
 def identity_loss(embed: Callable[[Tensor], Tensor], output: Tensor, target: Tensor) -> Tensor:

@@ -141,6 +141,10 @@ class FeaturePyramid(nn.Module):
             maps = maps + self.features(image)
         return maps
 
+    def full_scale(self, maps: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Pick the activations of the picture itself out of those that ``forward`` returned."""
+        return maps[: len(maps) // self.num_scales]
+
 
 def perceptual(
     output: Sequence[Tensor],

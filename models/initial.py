@@ -27,7 +27,7 @@ def build(
         config: of the network.
         init: weights of the same widths, ours or official; ``None`` draws them at random.
         official_name: key of ``weights.OFFICIAL_FORMATS``.
-        lnet: LNet.pth, for an official ENet.pth.
+        lnet: LNet.pth or our own L-Net, for an official ENet.pth.
 
     Raises:
         ConfigError: the weights belong to a network of another config.

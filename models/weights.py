@@ -97,7 +97,8 @@ def load_official(
         name: a key of ``OFFICIAL_FORMATS``.
         source: the file, or the object that ``torch.load`` returns for it.
         lnet_source: for ``ENet`` only, and needed there: the L-Net that it owns as ``low_res``
-            comes from LNet.pth. Copies of it in ENet.pth are ignored, as upstream does.
+            comes from LNet.pth or from a file of ``save``. Copies of it in ENet.pth are ignored, as
+            upstream does.
 
     Raises:
         WeightsError: the file is missing, damaged or does not fit; the network is unchanged
@@ -111,7 +112,7 @@ def load_official(
             else f"{name} takes one file; lnet_source is for ENet only"
         )
     if lnet_source is not None:
-        load_official(network.get_submodule("low_res"), "LNet", lnet_source)
+        _load_lnet(network.get_submodule("low_res"), lnet_source)
     origin = name + " checkpoint" if isinstance(source, Mapping) else str(source)
     checkpoint = source if isinstance(source, Mapping) else read_torch_file(source)
 
@@ -130,6 +131,14 @@ def load_official(
         if key.endswith(".num_batches_tracked"):
             state.setdefault(key, value)
     _copy_into(network, expected, state, origin)
+
+
+def _load_lnet(low_res: nn.Module, source: Source) -> None:
+    if isinstance(source, Mapping) or not is_safetensors(source):
+        load_official(low_res, "LNet", source)
+        return
+    state = load(source, type(low_res)).state_dict()
+    _copy_into(low_res, low_res.state_dict(), state, str(source))
 
 
 def save(
@@ -209,7 +218,7 @@ def load_any(
         path: a file of ``save``, or an official checkpoint.
         network_class: its default config is the one of the official checkpoint.
         official_name: a key of ``OFFICIAL_FORMATS``.
-        lnet_path: LNet.pth, for an official ENet.pth; not used for our own files.
+        lnet_path: LNet.pth or our own L-Net, for an official ENet.pth; not used for our own files.
 
     Raises:
         WeightsError: as ``load`` and ``load_official``.

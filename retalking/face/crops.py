@@ -111,11 +111,7 @@ def lip_crops(anchors_px: Float64Array, pads: Pads | None = None) -> Float64Arra
     Returns:
         float64 ``[..., 2, 3]``, frame to 384 px.
     """
-    pads = pads or Pads()
-    per_px = (_BOTTOM - _TOP) / _PADS_FACE_PX
-    left, right = _LEFT - pads.left * per_px, _RIGHT + pads.right * per_px
-    top, bottom = _TOP - pads.top * per_px, _BOTTOM + pads.bottom * per_px
-
+    left, right, top, bottom = _lip_extent(pads or Pads())
     eyes = anchors_px[..., :2, :].mean(axis=-2)
     across = anchors_px[..., 1, :] - anchors_px[..., 0, :]
     down = anchors_px[..., 2, :] - eyes
@@ -133,6 +129,19 @@ def lip_crops(anchors_px: Float64Array, pads: Pads | None = None) -> Float64Arra
     linear = rotation / size * stretch[:, None]
     shift = -np.array([left, top]) * stretch - 0.5 - np.einsum("...ij,...j->...i", linear, eyes)
     return np.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def _lip_extent(pads: Pads) -> tuple[float, float, float, float]:
+    """Left, right, top and bottom of the lip crop in eye distances about the middle of the eyes."""
+    per_px = (_BOTTOM - _TOP) / _PADS_FACE_PX
+    left, right = _LEFT - pads.left * per_px, _RIGHT + pads.right * per_px
+    return left, right, _TOP - pads.top * per_px, _BOTTOM + pads.bottom * per_px
+
+
+def lip_stretch(pads: Pads) -> float:
+    """Pixels that a length takes across in the lip crop, over those that it takes down."""
+    left, right, top, bottom = _lip_extent(pads)
+    return (bottom - top) / (right - left)
 
 
 def enlarge_crops(to_crop: Float64Array, factor: int) -> Float64Array:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.ibug68 import INNER_LIPS
 from retalking.mouth.warp.lip_window import (
     Gap,
     LipWindow,
@@ -21,7 +22,6 @@ from retalking.mouth.warp.mesh import Box, WarpMap
 from retalking.mouth.warp.painted_inside import paint_inside, skin_color
 from retalking.types import Float64Array, FloatArray
 
-_INNER_LIP = slice(60, 68)
 _SOFT_PX = 1.5  # of the lip crop: over which the warp of the lips passes into that of the teeth
 _ROOM_PX = 8  # of the lip crop: around the inner lips
 _LEAST_GAP = (0.02, 0.06)  # in shape units: lips nearer than the first show nothing between them
@@ -127,8 +127,8 @@ def fill_mouth(
 
 def _view(goal: Float64Array, box: Box, room: float) -> tuple[slice, slice] | None:
     """Rows and columns of the box that hold the inner lips."""
-    low = np.floor(goal[_INNER_LIP, :2].min(axis=0) - room).astype(int)
-    high = np.ceil(goal[_INNER_LIP, :2].max(axis=0) + room).astype(int) + 1
+    low = np.floor(goal[INNER_LIPS, :2].min(axis=0) - room).astype(int)
+    high = np.ceil(goal[INNER_LIPS, :2].max(axis=0) + room).astype(int) + 1
     x1, y1 = (np.maximum(low, box[:2]) - box[:2]).tolist()
     x2, y2 = (np.minimum(high, box[2:]) - box[:2]).tolist()
     return (slice(y1, y2), slice(x1, x2)) if x1 < x2 and y1 < y2 else None

@@ -8,6 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from retalking.ibug68 import (
+    CHIN_TIP,
+    LOWER_INNER_LIP,
+    LOWER_LIP_RIM,
+    MOUTH_CORNERS,
+    NOSE_BASE_MIDDLE,
+    NOSE_TIP,
+    UPPER_INNER_LIP,
+)
 from retalking.types import Float64Array
 
 OPENING, WIDTH, JAW, LOWER_LIP, PUCKER = range(5)
@@ -15,11 +24,8 @@ OPENING, WIDTH, JAW, LOWER_LIP, PUCKER = range(5)
 below the nose, and how far the lips stand before the corners."""
 NUM_MEASURES = 5
 
-_UPPER_INNER, _LOWER_INNER = [61, 62, 63], [67, 66, 65]
 _UPPER_OUTER, _LOWER_OUTER = [50, 51, 52], [58, 57, 56]
-_CORNERS = [48, 54]
 _LIP_MIDDLES = [51, 57, 62, 66]
-_CHIN, _NOSE_TIP, _LOWER_RIM, _NOSE_BASE = 8, 30, 57, 33
 _WIDEST = 1.4  # gap of one pair of inner points over the mean of all, at most
 _UPPER_SHARE = 0.35  # of a correction that the upper lip makes
 
@@ -34,12 +40,12 @@ def measure_lips(shapes: Float64Array) -> Float64Array:
         ``[..., 5]``.
     """
     height = shapes[..., 1]
-    opening = (height[..., _LOWER_INNER] - height[..., _UPPER_INNER]).mean(axis=-1)
-    width = _distance(shapes, *_CORNERS)
-    jaw = _distance(shapes, _CHIN, _NOSE_TIP)
-    lower_lip = _distance(shapes, _LOWER_RIM, _NOSE_BASE)
+    opening = (height[..., LOWER_INNER_LIP] - height[..., UPPER_INNER_LIP]).mean(axis=-1)
+    width = _distance(shapes, *MOUTH_CORNERS)
+    jaw = _distance(shapes, CHIN_TIP, NOSE_TIP)
+    lower_lip = _distance(shapes, LOWER_LIP_RIM, NOSE_BASE_MIDDLE)
     depth = shapes[..., 2]
-    pucker = depth[..., _CORNERS].mean(axis=-1) - depth[..., _LIP_MIDDLES].mean(axis=-1)
+    pucker = depth[..., MOUTH_CORNERS].mean(axis=-1) - depth[..., _LIP_MIDDLES].mean(axis=-1)
     return np.stack([opening, width, jaw, lower_lip, pucker], axis=-1)
 
 
@@ -52,11 +58,11 @@ def meet_lips(shapes: Float64Array) -> Float64Array:
         shapes: normalised, ``[..., 68, 3]``.
     """
     height = shapes[..., 1]
-    gaps = height[..., _LOWER_INNER] - height[..., _UPPER_INNER]
+    gaps = height[..., LOWER_INNER_LIP] - height[..., UPPER_INNER_LIP]
     most = _WIDEST * np.maximum(gaps.mean(axis=-1, keepdims=True), 0)
     excess = gaps - np.clip(gaps, 0, most)
     met = shapes.copy()
-    for upper, lower in ((_UPPER_INNER, _LOWER_INNER), (_UPPER_OUTER, _LOWER_OUTER)):
+    for upper, lower in ((UPPER_INNER_LIP, LOWER_INNER_LIP), (_UPPER_OUTER, _LOWER_OUTER)):
         met[..., upper, 1] += _UPPER_SHARE * excess
         met[..., lower, 1] -= (1 - _UPPER_SHARE) * excess
     return met

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from retalking.ibug68 import OUTER_LIPS
 from retalking.mouth.warp.lip_window import Gap
 from retalking.types import Float64Array, FloatArray
 
@@ -22,7 +23,6 @@ _SHADE = np.array([0.9, 1.1, 1.15])  # exponents: what lips shade is red
 _DARK = np.array([0.26, 0.13, 0.12])
 _TONGUE = np.array([0.72, 0.38, 0.37])
 _TONGUE_HEIGHT = 0.13  # in shape units
-_OUTER_LIP = slice(48, 60)
 
 
 def paint_inside(gap: Gap, length_px: float, unit_px: float, skin: Float64Array) -> FloatArray:
@@ -70,7 +70,7 @@ def skin_color(picture: FloatArray, landmarks: Float64Array) -> Float64Array:
         picture: float32 ``[h, w, 3]`` in 0..255.
         landmarks: ``[68, 2]`` in its pixels.
     """
-    lips = landmarks[_OUTER_LIP]
+    lips = landmarks[OUTER_LIPS]
     around = lips.mean(axis=0) + (lips - lips.mean(axis=0)) * (1.3, 1.5)
     region = np.zeros(picture.shape[:2], dtype=np.uint8)
     for outline, value in ((around, 1), (lips, 0)):

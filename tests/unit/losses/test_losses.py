@@ -140,6 +140,25 @@ def test_gram_of_orthogonal_channels_is_diagonal() -> None:
     torch.testing.assert_close(gram(activation), torch.eye(4)[None] / 16)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gram_of_half_precision_is_that_of_single(dtype: torch.dtype) -> None:
+    activation = (torch.rand(1, 4, 32, 32) * 40).to(dtype)  # their squares add up to 500,000
+    with torch.autocast("cpu", dtype):
+        halved, single = gram(activation), gram(activation.float())
+    assert halved.dtype == torch.float32
+    torch.testing.assert_close(halved, single, rtol=1e-5, atol=0)  # orders of summation
+    flat = activation.double().flatten(2)
+    torch.testing.assert_close(single.double(), flat @ flat.mT / 4096, rtol=1e-5, atol=0)
+
+
+def test_style_is_taken_at_full_scale() -> None:
+    teacher = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
+    pyramid = FeaturePyramid(LayerFeatures(teacher, ["0", "1"], min_size_px=3), num_scales=3)
+    maps = pyramid(torch.rand(1, 3, 16, 16))
+    assert [part.shape[2] for part in maps] == [14, 14, 6, 6, 2, 2]
+    assert [part.shape[1:] for part in pyramid.full_scale(maps)] == [(4, 14, 14), (2, 14, 14)]
+
+
 def test_style_ignores_where_things_are() -> None:
     a = torch.rand(2, 3, 4, 4)
     assert style([a], [a.flip(-1)]).item() == pytest.approx(0, abs=1e-7)

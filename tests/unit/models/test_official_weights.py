@@ -90,6 +90,19 @@ def test_enet_takes_its_lnet_from_the_lnet_file(tmp_path: Path) -> None:
     torch.testing.assert_close(network.rgb.weight, own["rgb.weight"], rtol=0, atol=0)
 
 
+def test_enet_of_the_release_takes_an_lnet_of_ours(tmp_path: Path) -> None:
+    tuned, own = TinyNet(TinyConfig()), random_state(TinyENet(TinyConfig()))
+    tuned.load_state_dict(random_state(tuned))
+    weights.save(tmp_path / "tuned.safetensors", tuned)
+    enet_file = saved(tmp_path / "ENet.pth", {"state_dict": prefixed(own)})
+    enet = weights.load_any(enet_file, TinyENet, "ENet", tmp_path / "tuned.safetensors")
+    assert_holds(enet.low_res, tuned.state_dict())
+    torch.testing.assert_close(enet.rgb.weight, own["rgb.weight"], rtol=0, atol=0)
+    weights.save(tmp_path / "enet.safetensors", enet)
+    with pytest.raises(WeightsError, match=r"enet.safetensors: expected weights of TinyNet"):
+        weights.load_any(enet_file, TinyENet, "ENet", tmp_path / "enet.safetensors")
+
+
 def test_enet_alone_is_refused() -> None:
     network = TinyENet(TinyConfig())
     with pytest.raises(WeightsError, match=r"needs both ENet.pth and LNet.pth"):
