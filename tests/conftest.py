@@ -10,6 +10,14 @@ import pytest
 from retalking.locations import REPOSITORY
 
 
+@pytest.fixture(scope="session")
+def small_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of small random networks, by the options that name them."""
+    from tests.small_networks import write_small_networks
+
+    return write_small_networks(tmp_path_factory.mktemp("networks"))
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     import torch  # after `retalking`, which says how torch's threads wait

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from torch import nn
 
 from models import weights
 from models.blocks.spectral_norm import fold_spectral_norm
-from models.dnet import DNet, DNetConfig
-from models.enet import ENet, ENetConfig
-from models.lnet import LNet, LNetConfig
+from models.dnet import DNet
+from models.enet import ENet
+from models.lnet import LNet
 from models.weight_files import is_safetensors
 from retalking.coefficients.basis import EXPRESSION_BASIS_PATH, ExpressionBasis
 from retalking.coefficients.windows import load_expression_templates
@@ -24,7 +22,7 @@ from retalking.face.detection import CascadeDetector, FaceDetector
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
-from retalking.networks.options import SEEDED, PartsOptions
+from retalking.networks.options import PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.speech.lip_shapes import LipListener
 from retalking.types import FloatArray
@@ -34,37 +32,7 @@ from third_party.gfpgan import GFPGAN
 from third_party.gpen import GPEN
 from third_party.parsenet import ParseNet
 
-logger = logging.getLogger(__name__)
-
 Network = TypeVar("Network", bound=nn.Module)
-Config = TypeVar("Config")
-
-_SEEDED_DNET = DNetConfig(
-    descriptor_channels=64,
-    adain_channels=32,
-    warping_base_channels=8,
-    warping_max_channels=32,
-    editing_base_channels=8,
-    editing_max_channels=32,
-    editing_blocks=1,
-)
-_SEEDED_LNET = LNetConfig(
-    base_channels=16,
-    max_channels=64,
-    blocks_per_level=1,
-    adain_channels=32,
-    audio_channels=64,
-    audio_base_channels=8,
-    attention_head_channels=16,
-    attention_hidden=64,
-)
-_SEEDED_ENET = ENetConfig(
-    upsample_channels=(16, 8),
-    style_channels=64,
-    encoder_channels=(8, 8, 16, 16, 16, 16, 16),
-    lnet=_SEEDED_LNET,
-)
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -138,7 +106,7 @@ def load_parts(config: PartsOptions) -> Parts:
             if basis is None and painted
             else (basis or ExpressionBasis.from_file()).templates
         ),
-        dnet=_load_dnet(files, config.used_dnet),
+        dnet=None if config.used_dnet is None else files.load(config.used_dnet, DNet, "DNet"),
         enet=_load_enet(files, config.enet, config.lnet) if painted else None,
         listener=None if painted else LipListener.from_files(),
         reference_enhancer=restorers[enhancer],
@@ -204,22 +172,12 @@ def _load_face_analysis(
     return detector, package.FanLandmarker(runner.device), paths
 
 
-def _load_dnet(files: _Loader, path: Path | None) -> DNet | None:
-    if path is None:
-        return None
-    if path == SEEDED:
-        return _make_seeded(DNet, _SEEDED_DNET, files.runner)
-    return files.load(path, DNet, "DNet")
-
-
 def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -> ENet | LNet:
     """E-Net with the L-Net of ``lnet_path`` inside or the one its file brings, or L-Net alone."""
     if enet_path is None:
         if lnet_path is None:
             raise ConfigError("enet and lnet: both are null, expected at least one file")
         return files.load(lnet_path, LNet, "LNet")
-    if enet_path == SEEDED:
-        return _make_seeded(ENet, _SEEDED_ENET, files.runner)
     if lnet_path is None or not is_safetensors(files.find(enet_path)):
         official_lnet = None if lnet_path is None else files.find(lnet_path)
         return files.load(enet_path, ENet, "ENet", official_lnet)
@@ -232,18 +190,3 @@ def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -
         )
     enet.low_res = lnet
     return enet
-
-
-def _make_seeded(
-    network_class: Callable[[Config], Network], config: Config, runner: Runner
-) -> Network:
-    """Make a network with reproducible random weights."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(_SEED)
-        network = network_class(config)
-        for parameter in network.parameters():
-            if parameter.dim() > 1:
-                parameter.copy_(torch.randn(parameter.shape) * parameter[0].numel() ** -0.5)
-    logger.warning("%s is not trained: its weights are random numbers", type(network).__name__)
-    runner.place(network)
-    return network

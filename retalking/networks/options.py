@@ -18,7 +18,6 @@ Restorer = Literal["gfpgan", "gpen", "none"]
 ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
 that quiet frame warped into pose, without D-Net."""
-SEEDED = Path("seeded")
 LISTENER_PATHS = (ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH)
 """What hears lips for ``mouth: warp``; they come with the repository."""
 
@@ -107,8 +106,7 @@ class MouthNetworksSection(Section):
 class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
     """What ``load_parts`` reads.
 
-    A weight file is looked for under its path first, then in the folder ``checkpoints``. The word
-    ``seeded`` stands for a small network with random weights, for trying out the chain.
+    A weight file is looked for under its path first, then in the folder ``checkpoints``.
     """
 
     def weight_files(self) -> list[Path]:
@@ -116,7 +114,7 @@ class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
         painted = self.mouth == "networks"
         wanted = [
             (self.used_dnet, painted),
-            (self.lnet, painted and self.enet != SEEDED),
+            (self.lnet, painted),
             (self.enet, painted),
             *((path, not painted) for path in LISTENER_PATHS),
             (self.face3d, self.uses_face3d),
@@ -126,4 +124,4 @@ class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
             (self.parsenet, self.parser == "parsenet"),
             (self.ganimation, self.up_face != "original"),
         ]
-        return [path for path, needed in wanted if needed and path and path != SEEDED]
+        return [path for path, needed in wanted if needed and path]

@@ -59,11 +59,9 @@ class NegativeENet(nn.Module):
 
 
 @pytest.fixture
-def still_parts() -> Parts:
+def still_parts(small_networks: dict[str, Path]) -> Parts:
     """Real face analysis around networks that cost nothing and tell what they were given."""
-    loaded = load_parts(
-        load_profile("small", {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1})
-    )
+    loaded = load_parts(load_profile("small", {**small_networks, "batch_size": 1}))
     return dataclasses.replace(loaded, dnet=StillDNet(), enet=NegativeENet())  # type: ignore[arg-type]
 
 

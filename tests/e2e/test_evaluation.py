@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from retalking.evaluation.pairs import read_pairs
 from scripts import evaluate, reproduce_tables
@@ -16,7 +15,11 @@ from tests import media
 from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, portrait_frames
 from tests.rounding import SINGLE
 
-SEEDED = ["--set", "dnet=seeded", "--set", "enet=seeded", "--device", "cpu"]
+
+@pytest.fixture(scope="module")
+def small(small_networks: dict[str, Path]) -> list[str]:
+    files = [("--set", f"{name}={path}") for name, path in small_networks.items()]
+    return [*(word for pair in files for word in pair), "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_evaluate(*command: str) -> int:
-    torch.manual_seed(0)  # of the biases of seeded networks
     return evaluate.main(list(command))
 
 
@@ -49,12 +51,12 @@ def cache(tmp_path: Path) -> list[str]:
 
 
 def test_table_3_runs_what_it_can_and_names_the_rest(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: list[str], clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     command = ["table3", "--profile", "small", "--clips", str(clips), "--limit", "1"]
     command += ["--out", str(out), "--metrics", "cpbd,seam,fid", "--weights", "inception=gone.pth"]
-    command += ["--no-cross-attention", "gone.pt", *SEEDED, *cache(tmp_path)]
+    command += ["--no-cross-attention", "gone.pt", *small, *cache(tmp_path)]
     assert reproduce_tables.main(command) == 1
     rows = read_rows(out)
     for label in ("L-Net", "L-Net + E-Net", "L-Net + E-Net + D-Net"):
@@ -72,9 +74,11 @@ def test_table_3_runs_what_it_can_and_names_the_rest(
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
 
-def test_table_4_and_appendix_b_have_their_rows(clips: Path, tmp_path: Path) -> None:
+def test_table_4_and_appendix_b_have_their_rows(
+    small: list[str], clips: Path, tmp_path: Path
+) -> None:
     common = ["--profile", "small", "--clips", str(clips), "--limit", "1", "--metrics", "cpbd"]
-    common += ["--seconds", "0.12", *SEEDED, *cache(tmp_path)]
+    common += ["--seconds", "0.12", *small, *cache(tmp_path)]
     assert reproduce_tables.main(["table4", "--out", str(tmp_path / "4"), *common]) == 0
     rows = read_rows(tmp_path / "4")
     assert [label for label, origin in rows if origin == "measured here"] == [
@@ -89,7 +93,7 @@ def test_table_4_and_appendix_b_have_their_rows(clips: Path, tmp_path: Path) -> 
 
 
 def test_a_list_with_faults_is_measured_as_far_as_it_goes(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: list[str], clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     media.write_video(tmp_path / "wall.mp4", 3, audio=media.speech_like(0.12))
     pairs = tmp_path / "pairs.txt"
@@ -98,7 +102,7 @@ def test_a_list_with_faults_is_measured_as_far_as_it_goes(
         f"wall.mp4 {clips}/two.mp4\n{clips}/two.mp4 {clips}/two.mp4\n"
     )
     common = ["--profile", "small", "--metrics", "psnr,lmd,mouth_correlation", "--seconds", "0.12"]
-    common += ["--pairs", str(pairs), *SEEDED, *cache(tmp_path)]
+    common += ["--pairs", str(pairs), *small, *cache(tmp_path)]
     assert run_evaluate("--out", str(tmp_path / "all"), *common) == 1
     problems = json.loads((tmp_path / "all" / "problems.json").read_bytes())["Ours"]
     assert "gone.mp4: no such file" in problems["00001"]["result"]
@@ -135,13 +139,13 @@ def test_another_tools_results_are_measured_without_a_profile(clips: Path, tmp_p
 
 
 def test_a_user_study_goes_from_clips_to_a_page_to_means(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: list[str], clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     (tmp_path / "tool").mkdir()
     (tmp_path / "tool" / "0.mp4").write_bytes((clips / "one.mp4").read_bytes())
     command = ["user_study", "--profile", "small", "--clips", str(clips), "--out", str(out)]
-    command += ["--outputs", f"Wav2Lip={tmp_path / 'tool'}", "--seconds", "0.12", *SEEDED]
+    command += ["--outputs", f"Wav2Lip={tmp_path / 'tool'}", "--seconds", "0.12", *small]
     assert reproduce_tables.main([*command, *cache(tmp_path)]) == 1
     printed = capsys.readouterr().out
     assert "left out: pair 00001:" in printed

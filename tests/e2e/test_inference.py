@@ -1,4 +1,4 @@
-"""The whole chain from file to file: real classes, small seeded networks, a real face."""
+"""The whole chain from file to file: real classes, small random networks, a real face."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def times_s(path: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
-    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 2}
-    return load_parts(load_profile("small", options))
+def parts(small_networks: dict[str, Path]) -> Parts:
+    return load_parts(load_profile("small", {**small_networks, "batch_size": 2}))
 
 
 def dub(parts: Parts, tmp_path: Path, clip: Path, speech: Path, **options: object) -> np.ndarray:
@@ -77,10 +76,10 @@ def test_only_the_lower_face_changes(
 
 
 def test_the_batch_size_changes_no_more_than_a_rounding(
-    tmp_path: Path, clip: Path, speech: Path
+    small_networks: dict[str, Path], tmp_path: Path, clip: Path, speech: Path
 ) -> None:
     # In bfloat16 a rounding is coarse, and random networks enlarge it.
-    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "precision": "fp32"}
+    options = {**small_networks, "precision": "fp32"}
     several, single = (
         load_parts(load_profile("small", {**options, "batch_size": size})) for size in (4, 1)
     )

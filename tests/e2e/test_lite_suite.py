@@ -1,4 +1,4 @@
-"""The lite suite on a real face with small seeded networks: it measures what inference makes."""
+"""The lite suite on a real face with small random networks: it measures what inference makes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from retalking.networks.load import Parts, load_parts
 from tests import media
 from tests.e2e.conftest import FRAMES, HEIGHT, WIDTH, StillDNet, portrait_frames
 
-SEEDED = ("dnet=seeded", "enet=seeded", "lnet=null", "batch_size=2", "chunk_size=3", "device=cpu")
+
+@pytest.fixture(scope="module")
+def small(small_networks: dict[str, Path]) -> list[str]:
+    files = [f"{name}={path}" for name, path in small_networks.items()]
+    return [*files, "batch_size=2", "chunk_size=3", "device=cpu"]
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
-    return load_parts(load_profile("small", {}, SEEDED))
+def parts(small: list[str]) -> Parts:
+    return load_parts(load_profile("small", {}, small))
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +42,12 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> LiteClip:
 
 
 def test_every_line_is_measured_and_a_broken_clip_is_named(
-    parts: Parts, talk: LiteClip, tmp_path: Path
+    small: list[str], parts: Parts, talk: LiteClip, tmp_path: Path
 ) -> None:
     still = dataclasses.replace(parts, dnet=StillDNet())  # type: ignore[arg-type]
     report = run_lite_suite(
         [talk, LiteClip("absent", tmp_path / "absent.mp4")],
-        overrides=[*SEEDED, "reference_source=current", f"tmp_dir={tmp_path}"],
+        overrides=[*small, "reference_source=current", f"tmp_dir={tmp_path}"],
         parts=still,
     )
     values = report.clips["talk"]
@@ -57,11 +61,11 @@ def test_every_line_is_measured_and_a_broken_clip_is_named(
 
 
 def test_lines_of_absent_networks_are_left_out_and_said_so(
-    parts: Parts, talk: LiteClip, tmp_path: Path
+    small: list[str], parts: Parts, talk: LiteClip, tmp_path: Path
 ) -> None:
     enet = parts.enet
     alone = dataclasses.replace(parts, dnet=None, enet=enet.low_res)  # type: ignore[arg-type]
-    overrides = [*SEEDED, f"tmp_dir={tmp_path}"]
+    overrides = [*small, f"tmp_dir={tmp_path}"]
     report = run_lite_suite([talk, talk], overrides=overrides, limit=1, parts=alone)
     left_out = {line.name for line in (*DNET_LINES, *ENET_LINES)}
     assert set(report.clips["talk"]) == {line.name for line in LINES} - left_out
@@ -69,10 +73,10 @@ def test_lines_of_absent_networks_are_left_out_and_said_so(
 
 
 def test_the_faces_measured_are_those_of_the_dubbed_video(
-    parts: Parts, talk: LiteClip, tmp_path: Path
+    small: list[str], parts: Parts, talk: LiteClip, tmp_path: Path
 ) -> None:
     options = {"codec": "ffv1", "length_policy": "video", "tmp_dir": str(tmp_path)}
-    config = load_profile("small", options, SEEDED)
+    config = load_profile("small", options, small)
     Retalker(config, parts)(talk.video, talk.video, tmp_path / "out.mkv")
     with VideoReader(tmp_path / "out.mkv") as reader:
         output = np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])

@@ -23,9 +23,8 @@ Maker = Callable[[Path], Path]
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Parts:
-    options = {"dnet": "seeded", "enet": "seeded", "lnet": None, "batch_size": 1}
-    return load_parts(load_profile("small", options))
+def loaded(small_networks: dict[str, Path]) -> Parts:
+    return load_parts(load_profile("small", {**small_networks, "batch_size": 1}))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,8 +41,12 @@ def official(changes: Mapping[str, object]) -> InferenceConfig:
     return load_profile("official", changes)
 
 
-def seeded(changes: Mapping[str, object]) -> InferenceConfig:
-    return load_profile("small", {"dnet": "seeded", "enet": "seeded", "lnet": None, **changes})
+Choose = Callable[[Mapping[str, object]], InferenceConfig]
+
+
+@pytest.fixture
+def small(small_networks: dict[str, Path]) -> Choose:
+    return lambda changes: load_profile("small", {**small_networks, **changes})
 
 
 def options_of(config: InferenceConfig | None) -> tuple[object, ...]:
@@ -67,8 +71,8 @@ def test_the_ablation_grows_from_lnet_to_the_whole(monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_expressions_go_from_neutral_to_smile_by_the_papers_steps() -> None:
-    methods, left_out = make_methods(expression_templates(), seeded)
+def test_expressions_go_from_neutral_to_smile_by_the_papers_steps(small: Choose) -> None:
+    methods, left_out = make_methods(expression_templates(), small)
     assert left_out == {}
     assert [method.label for method in methods] == list(read_published().table4.rows)
     assert [method.config and method.config.exp_img for method in methods] == [
@@ -81,14 +85,17 @@ def test_expressions_go_from_neutral_to_smile_by_the_papers_steps() -> None:
     ]
 
 
-def test_appendix_b_compares_one_reference_with_one_per_frame() -> None:
-    methods, _ = make_methods(reenactment_settings(), seeded)
+def test_appendix_b_compares_one_reference_with_one_per_frame(small: Choose) -> None:
+    methods, _ = make_methods(reenactment_settings(), small)
     assert [method.config and method.config.one_shot for method in methods] == [True, False]
 
 
-def test_variants_without_their_weights_are_named_and_left_out() -> None:
+def test_variants_without_their_weights_are_named_and_left_out(
+    small_networks: dict[str, Path],
+) -> None:
     def without_dnet(changes: Mapping[str, object]) -> InferenceConfig:
-        return load_profile("small", {"dnet": None, "enet": "seeded", "lnet": None, **changes})
+        without = {"dnet": None, "enet": small_networks["enet"], "lnet": None}
+        return load_profile("small", {**without, **changes})
 
     methods, left_out = make_methods(ablations(Path("gone.safetensors")), without_dnet)
     assert [method.label for method in methods] == ["L-Net + E-Net"]
