@@ -16,6 +16,7 @@ class MouthSection(Section):
 
     TITLE: ClassVar[str] = "what the face does"
 
+    keep_away_s: Annotated[float, Field(ge=0)] = option("frames so near lend no mouth, to judge it")
     lip_strength: Annotated[float, Field(ge=0, le=2)] = option("of lip movement; 1 as in speech")
     exp_img: str = option("neutral | smile | neutral:smile:0.4 | picture")
     reference_surroundings: Literal["edited", "source"] = option("around D-Net's faces")

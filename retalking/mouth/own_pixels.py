@@ -62,7 +62,7 @@ class OwnPixelsMouth:
                 scene.analysis,
                 plan,
                 shapes,
-                WarpOptions(options.lip_strength, offset, scene.pads),
+                WarpOptions(options.lip_strength, offset, scene.pads, options.keep_away_s),
                 basis,
             )
 

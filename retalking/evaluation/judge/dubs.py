@@ -22,6 +22,7 @@ from retalking.weights.catalogue import sha256_of
 
 _PROGRAM = ("retalking", "models", "third_party")
 _LEVELS = 32767
+_KEEP_AWAY_S = 0.5
 
 
 class Dubber:
@@ -51,13 +52,17 @@ class Dubber:
         """
         speech = self._folder / f"{trial.kind}-{trial.name}.wav"
         write_speech(speech, hear(trial, seconds))
-        described = Method.from_config("dub", self._config).describe()
+        config = self._config
+        if trial.kind == "self":
+            # A frame that lends itself its mouth would be the truth.
+            config = config.model_copy(update={"keep_away_s": _KEEP_AWAY_S})
+        described = Method.from_config("dub", config).describe()
         parts = [sha256_of(trial.face), sha256_of(speech), self._code, json.dumps(described)]
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
         path = self._folder / f"{trial.kind}-{trial.name}-{key}.mp4"
         if not path.is_file():
-            self._parts = self._parts or load_parts(self._config)
-            Retalker(self._config, self._parts)(trial.face, speech, path)
+            self._parts = self._parts or load_parts(config)
+            Retalker(config, self._parts)(trial.face, speech, path)
         return path
 
 

@@ -57,6 +57,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--nosmooth", [], "nosmooth", True),
     ("--mouth", ["networks"], "mouth", "networks"),
     ("--lip-strength", ["0.5"], "lip_strength", 0.5),
+    ("--keep-away-s", ["0.5"], "keep_away_s", 0.5),
     ("--look-ahead-s", ["0.2"], "look_ahead_s", 0.2),
     ("--exp-img", ["neutral:smile:0.4"], "exp_img", "neutral:smile:0.4"),
     ("--up-face", ["surprise"], "up_face", "surprise"),

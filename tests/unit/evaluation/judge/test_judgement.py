@@ -19,6 +19,7 @@ from retalking.evaluation.judge.judges import JUDGE_PYTHON, Judges, Sight
 from retalking.evaluation.judge.mouths import compare_mouths
 from retalking.evaluation.judge.report import LINES, JudgeReport
 from retalking.evaluation.judge.sheet import draw_trial
+from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_profile
 from tests.media import tone, write_audio, write_video
 
@@ -45,10 +46,11 @@ def test_a_dub_is_made_once_for_each_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Path] = []
+    kept_away: list[float] = []
 
     class Recorder:
-        def __init__(self, *_: object) -> None:
-            pass
+        def __init__(self, config: InferenceConfig, _: object) -> None:
+            kept_away.append(config.keep_away_s)
 
         def __call__(self, face: Path, speech: Path, out: Path) -> None:
             out.write_bytes(face.read_bytes() + speech.read_bytes())
@@ -70,6 +72,9 @@ def test_a_dub_is_made_once_for_each_content(
     face.write_bytes(b"two")
     assert Dubber(config, tmp_path / "dubs").dub(trial, 0.4) != first
     assert len(made) == 4
+    dubber = Dubber(config, tmp_path / "dubs")
+    dubber.dub(Trial("self", face, trial.speaker), 0.4)
+    assert kept_away == [0] * 4 + [0.5]
 
 
 def test_what_a_judge_needs_is_asked_for_by_name(tmp_path: Path) -> None:
