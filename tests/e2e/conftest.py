@@ -21,10 +21,12 @@ from models.dnet import DNetConfig, DNetOutput
 from models.enet import ENetOutput
 from models.lnet import LNet
 from retalking.config import load_config
+from retalking.inference.pipeline import Retalker
 from retalking.inference.profiles import load_profile
 from retalking.networks.load import Parts, load_parts
 from tests import media
-from tests.e2e.trainers import CONFIGS, SIZE_PX, start
+from tests.e2e.jobs import Job, read_frames
+from tests.e2e.training.trainers import CONFIGS, SIZE_PX, start
 from tests.stores import write_store
 from train_lnet import LNetTraining
 
@@ -117,7 +119,7 @@ def one_thread() -> Iterator[None]:
 def processes() -> Any:
     """Processes, loaders too, that start at once: forked from one that has the imports done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.e2e.trainers"])
+    context.set_forkserver_preload(["tests.e2e.training.trainers"])
     return context
 
 
@@ -143,3 +145,18 @@ def run(training_store: Path, lnet_file: Path) -> Run:
         return start(name, folder, data, lnet_file, *settings)
 
     return run_trainer
+
+
+@pytest.fixture
+def job(still_parts: Parts, tmp_path: Path, clip: Path, speech: Path) -> Job:
+    def run(parts: Parts = still_parts, face: Path = clip, **options: object) -> np.ndarray:
+        settings = {
+            "codec": "ffv1",
+            "tmp_dir": str(tmp_path / "cache"),
+            "reference_source": "current",
+            **options,
+        }
+        Retalker(load_profile("small", settings), parts)(face, speech, tmp_path / "out.mkv")
+        return read_frames(tmp_path / "out.mkv")
+
+    return run

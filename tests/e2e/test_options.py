@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,10 @@ import torch
 from models.dnet import DNetOutput
 from models.enet import ENetOutput
 from models.lnet import LNet, LNetConfig
-from retalking.errors import ConfigError, FaceNotFoundError, MediaError
+from retalking.errors import ConfigError
 from retalking.face.affine import transform_points
-from retalking.inference.pipeline import Retalker
-from retalking.inference.profiles import load_profile
 from retalking.media.images import save_image
-from retalking.media.sound.audio import load
-from retalking.media.video import VideoReader
 from retalking.networks.load import Parts
-from tests import media
 from tests.e2e.conftest import (
     FRAMES,
     HEIGHT,
@@ -30,37 +24,11 @@ from tests.e2e.conftest import (
     StillDNet,
     portrait_frames,
 )
+from tests.e2e.jobs import Job, changed_rows, read_frames
 from third_party.ganimation import GANimation, GANimationConfig
 from third_party.gfpgan import GFPGAN, GFPGANConfig
 from third_party.gpen import GPEN, GPENConfig
 from third_party.parsenet import ParseNet, ParseNetConfig
-
-Job = Callable[..., np.ndarray]
-
-
-def read_frames(path: Path) -> np.ndarray:
-    with VideoReader(path) as reader:
-        return np.concatenate([chunk.rgb for chunk in reader.read_chunks(8)])
-
-
-@pytest.fixture
-def job(still_parts: Parts, tmp_path: Path, clip: Path, speech: Path) -> Job:
-    def run(parts: Parts = still_parts, face: Path = clip, **options: object) -> np.ndarray:
-        settings = {
-            "codec": "ffv1",
-            "tmp_dir": str(tmp_path / "cache"),
-            "reference_source": "current",
-            **options,
-        }
-        Retalker(load_profile("small", settings), parts)(face, speech, tmp_path / "out.mkv")
-        return read_frames(tmp_path / "out.mkv")
-
-    return run
-
-
-def changed_rows(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
-    rows = np.flatnonzero((before != after).any(axis=(0, 2, 3)))
-    return int(rows.min()), int(rows.max())
 
 
 def test_the_expression_of_every_window_is_the_template(job: Job, still_parts: Parts) -> None:
@@ -165,18 +133,6 @@ def test_surroundings_of_references_are_those_of_the_source(job: Job, still_part
     assert not seen(reference_surroundings="source", one_shot=True).any()
 
 
-def test_static_shows_the_first_frame_only(job: Job, clip: Path) -> None:
-    still, source = job(static=True), read_frames(clip)
-    assert len(still) == FRAMES
-    upper = slice(0, HEIGHT // 4)
-    assert all(np.array_equal(frame[upper], source[0][upper]) for frame in still)
-
-
-def test_a_still_image_lasts_as_long_as_the_speech(job: Job, tmp_path: Path) -> None:
-    save_image(tmp_path / "face.png", portrait_frames(1)[0])
-    assert len(job(face=tmp_path / "face.png", fps=50.0)) == 2 * FRAMES
-
-
 def test_restorers_and_the_parser_take_part(job: Job, still_parts: Parts) -> None:
     torch.manual_seed(0)
     narrow = {"narrow": 1 / 32, "style_dim": 16, "num_mlp_layers": 1}
@@ -212,143 +168,6 @@ def test_crop_cuts_the_video(job: Job, clip: Path) -> None:
     assert np.array_equal(cropped[:, :40], source[:, :40])
 
 
-def test_a_box_stands_in_for_the_detector(job: Job, still_parts: Parts, clip: Path) -> None:
-    class Blind:
-        def detect(self, rgb: np.ndarray) -> np.ndarray:
-            return np.zeros((0, 4), np.float32)
-
-    blind = dataclasses.replace(still_parts, detector=Blind())
-    with pytest.raises(FaceNotFoundError):
-        job(blind)
-    center = WIDTH // 2
-    found = job(blind, box=[40, 170, center - 55, center + 55])
-    assert np.abs(found.astype(int) - job()).mean() < 1
-    assert not np.array_equal(found, read_frames(clip))
-
-
-def two_people(tmp_path: Path) -> Path:
-    """The portrait twice side by side, the right one smaller."""
-    large, small = portrait_frames(4, 256, 208), portrait_frames(4, 180, 150)
-    pictures = []
-    for left, right in zip(large, small, strict=True):
-        picture = np.full((208, 448, 3), 60, np.uint8)
-        picture[:, :256], picture[20:170, 262:442] = left, right
-        pictures.append(picture)
-    path = tmp_path / "two.mkv"
-    media.write_video(
-        path, pictures=pictures, width=448, height=208, codec="ffv1", pixel_format="bgr0"
-    )
-    return path
-
-
-@pytest.mark.parametrize(
-    ("options", "is_left"),
-    [
-        ({}, True),
-        ({"face_index": 0}, True),
-        ({"face_index": 1}, False),
-        ({"face_box": [270, 20, 440, 170]}, False),
-    ],
-)
-def test_one_of_two_people_is_edited(
-    job: Job, tmp_path: Path, options: dict[str, object], is_left: bool
-) -> None:
-    path = two_people(tmp_path)
-    dubbed, source = job(face=path, length_policy="video", **options), read_frames(path)
-    changed = (dubbed != source).any(axis=(0, 1, 3))
-    assert changed[:256].any() == is_left
-    assert changed[262:].any() != is_left
-
-
-def test_the_person_of_a_photograph_is_edited(job: Job, tmp_path: Path) -> None:
-    save_image(tmp_path / "who.png", portrait_frames(1, 300, 260)[0])
-    path = two_people(tmp_path)
-    assert len(job(face=path, length_policy="video", face_image=str(tmp_path / "who.png"))) == 4
-    save_image(tmp_path / "nobody.png", np.full((90, 90, 3), 128, np.uint8))
-    with pytest.raises(FaceNotFoundError, match=r"photograph"):
-        job(face=path, face_image=str(tmp_path / "nobody.png"))
-    with pytest.raises(MediaError, match=r"gone\.png"):
-        job(face=path, face_image=str(tmp_path / "gone.png"))
-
-
-def test_the_sync_offset_moves_the_mel_windows(job: Job, still_parts: Parts) -> None:
-    job()
-    usual = torch.cat(still_parts.enet.mels)
-    still_parts.enet.mels.clear()
-    job(sync_offset_ms=40.0)
-    assert torch.equal(torch.cat(still_parts.enet.mels)[:-1], usual[1:])
-
-
-def test_pauses_are_silent_to_the_networks(still_parts: Parts, tmp_path: Path, clip: Path) -> None:
-    humming = np.concatenate([media.speech_like(0.4), 0.002 * media.tone(0.6)])
-    media.write_audio(tmp_path / "speech.wav", humming)
-    for gate in (True, False):
-        still_parts.enet.mels.clear()
-        settings = {"tmp_dir": str(tmp_path), "silence_gate": gate}
-        Retalker(load_profile("small", settings), still_parts)(
-            clip, tmp_path / "speech.wav", tmp_path / "out.mp4"
-        )
-        pause = torch.cat(still_parts.enet.mels)[16:20]
-        assert (pause == -4).all() == gate
-
-
-def test_a_missing_face_can_stop_the_job(job: Job, tmp_path: Path) -> None:
-    empty = [np.full((HEIGHT, WIDTH, 3), 90, np.uint8)] * 3
-    path = tmp_path / "gap.mkv"
-    media.write_video(
-        path,
-        pictures=portrait_frames(6) + empty,
-        width=WIDTH,
-        height=HEIGHT,
-        codec="ffv1",
-        pixel_format="bgr0",
-    )
-    with pytest.raises(FaceNotFoundError, match=r"frame 6 \(0\.24 s\)") as caught:
-        job(face=path, length_policy="video", on_missing_face="error")
-    assert caught.value.frame_index == 6
-
-
-@pytest.mark.parametrize(("policy", "is_edited"), [("passthrough", False), ("hold", True)])
-def test_a_hidden_face_is_left_alone_or_held(
-    job: Job, tmp_path: Path, policy: str, is_edited: bool
-) -> None:
-    pictures = portrait_frames(9)
-    for picture in pictures[6:]:
-        picture[HEIGHT // 5 : HEIGHT * 4 // 5, WIDTH * 3 // 8 : WIDTH * 5 // 8] = 90
-    path = tmp_path / "hidden.mkv"
-    media.write_video(
-        path, pictures=pictures, width=WIDTH, height=HEIGHT, codec="ffv1", pixel_format="bgr0"
-    )
-    dubbed = job(face=path, length_policy="video", on_missing_face=policy)
-    changed = (dubbed != read_frames(path)).any(axis=(1, 2, 3))
-    assert changed[:4].all()
-    assert changed[7:].all() == changed[7:].any() == is_edited
-
-
-def test_a_turned_face_is_left_alone(job: Job) -> None:
-    with pytest.raises(FaceNotFoundError, match=r"no usable face"):
-        job(max_yaw_deg=1e-9)  # the portrait looks almost straight ahead
-
-
-def test_places_are_smoothed_over_time_unless_told_not_to(job: Job, clip: Path) -> None:
-    smooth, raw = job(), job(nosmooth=True)
-    assert not np.array_equal(smooth, raw)
-    np.testing.assert_allclose(smooth.mean(), raw.mean(), atol=1)
-    source = read_frames(clip)
-    assert abs(changed_rows(source, smooth)[1] - changed_rows(source, raw)[1]) < 5
-
-
-def test_max_seconds_ends_the_job_early(job: Job, clip: Path) -> None:
-    assert len(job(max_seconds=0.12)) == 3
-
-
-def test_the_sound_is_the_given_file(job: Job, tmp_path: Path, speech: Path) -> None:
-    job()
-    dubbed, given = load(tmp_path / "out.mkv"), load(speech)
-    count = min(len(dubbed.samples), len(given.samples))
-    np.testing.assert_allclose(dubbed.samples[:count], given.samples[:count], atol=1e-3)
-
-
 def test_the_edit_is_where_the_mouth_is(job: Job, clip: Path, still_parts: Parts) -> None:
     source, dubbed = read_frames(clip), job()
     boxes = still_parts.detector.detect(source[0])
@@ -361,27 +180,6 @@ def test_the_edit_is_where_the_mouth_is(job: Job, clip: Path, still_parts: Parts
         - dubbed[0, y - 4 : y + 4, x - 6 : x + 6]
     )
     assert around.mean() > 10
-
-
-def test_an_interrupted_job_goes_on(job: Job, still_parts: Parts, tmp_path: Path) -> None:
-    whole = job(chunk_size=2)
-    network = still_parts.enet
-    num_frames = len(network.mels)
-
-    class Interrupted(type(network)):  # type: ignore[misc]
-        def forward(self, *inputs: torch.Tensor) -> object:
-            if len(self.mels) == 5:
-                raise KeyboardInterrupt
-            return super().forward(*inputs)
-
-    (tmp_path / "out.mkv").unlink()
-    with pytest.raises(KeyboardInterrupt):
-        job(dataclasses.replace(still_parts, enet=Interrupted()), chunk_size=2)
-    assert not (tmp_path / "out.mkv").exists()
-    network.mels.clear()
-    assert np.array_equal(job(chunk_size=2), whole)
-    assert len(network.mels) == num_frames - 4
-    assert list((tmp_path / "cache" / "jobs").iterdir()) == []
 
 
 def test_without_d_net_a_quiet_frame_is_the_reference(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import cv2
 import numpy as np
 import pytest
@@ -13,82 +11,11 @@ from skimage.data import astronaut
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face.detection import CascadeDetector
 from retalking.face.follower import frontality
-from retalking.face.landmarks import LiteLandmarker, face_boxes
+from retalking.face.landmarks import LiteLandmarker
 from retalking.face.likeness import likeness_to
-from retalking.face.shots import split_frames
-from retalking.face.tracking import FaceChoice, TrackingSettings, select_track, track_faces
-from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FaceTracks, FrameChunk
-
-SIZE = (120, 200)
-
-TRACKING = TrackingSettings(max_gap_s=0.4)
-
-
-def chunked(frames, size):
-    for start in range(0, len(frames), size):
-        part = np.stack(frames[start : start + size])
-        yield FrameChunk(start, np.arange(start, start + len(part)), part)
-
-
-def plain_points(x, y, side):
-    """68 points in a square, eyes above the mouth."""
-    rng = np.random.default_rng(0)
-    unit = rng.uniform(0, 1, (68, 3)).astype(np.float32)
-    unit[0, :2], unit[1, :2] = 0, 1
-    unit[36:48, 1], unit[48:60, 1] = 0.2, 0.8
-    return unit * np.array([side, side, 0]) + np.array([x, y, 0])
-
-
-class Stage:
-    """Detector and landmarker in one that knows where faces are: ``actors[i](frame)`` or None.
-
-    The frame number is written into the first pixel, since both see nothing but pixels.
-    """
-
-    def __init__(self, actors):
-        self.actors = actors
-        self.searched = []
-
-    def frames(self, count):
-        rng = np.random.default_rng(7)
-        scene = rng.integers(40, 200, (*SIZE, 3), np.uint8)
-        for number in range(count):
-            scene[0, 0] = number
-            yield scene.copy()
-
-    def _faces(self, rgb):
-        spots = [actor(int(rgb[0, 0, 0])) for actor in self.actors]
-        return [plain_points(*spot).astype(np.float32) for spot in spots if spot is not None]
-
-    def detect(self, rgb):
-        self.searched.append(int(rgb[0, 0, 0]))
-        faces = self._faces(rgb)
-        return face_boxes(np.stack(faces)) if faces else np.zeros((0, 4), np.float32)
-
-    def follow(self, rgb, points):
-        return self._nearest(rgb, points[..., :2].mean(1))
-
-    def predict(self, rgb, boxes):
-        return self._nearest(rgb, (boxes[:, :2] + boxes[:, 2:]) / 2)
-
-    def _nearest(self, rgb, centers):
-        faces = self._faces(rgb)
-        points = np.zeros((len(centers), 68, 3), np.float32)
-        confidence = np.zeros(len(centers), np.float32)
-        for row, center in enumerate(centers):
-            for face in faces:
-                if np.linalg.norm(face[:, :2].mean(0) - center) < 25:
-                    points[row], confidence[row] = face, 0.9
-        return points, confidence
-
-    def track(self, count, chunk=5, **settings):
-        chunks = chunked(list(self.frames(count)), chunk)
-        tracking = dataclasses.replace(TRACKING, **settings)
-        return track_faces(chunks, self, self, 25.0, tracking)
-
-
-def walker(number):
-    return 20 + number, 40, 30
+from retalking.face.tracking import FaceChoice, select_track, track_faces
+from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FaceTracks
+from tests.unit.face.stage import SIZE, TRACKING, Stage, chunked, walker
 
 
 def test_follows_a_moving_face_and_searches_seldom():
@@ -251,50 +178,6 @@ def test_real_face_that_moves_zooms_and_leaves():
     error = np.linalg.norm(track.landmarks_px[:18, 30] - nose, axis=1)
     assert (error < 6 * scales).all()
     assert (error - error.mean() < 2).all()
-
-
-def shots_of(frames):
-    return [frame.number for frame in split_frames(chunked(frames, 4)) if frame.is_cut]
-
-
-def texture(seed, height=180, width=640):
-    coarse = np.random.default_rng(seed).integers(0, 255, (18, width // 10, 3), np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
-def test_cut_is_found_at_its_frame():
-    first, second = texture(0, width=320), texture(1, width=320)
-    assert shots_of([first] * 9 + [second] * 9) == [9]
-    assert shots_of([first] * 9 + [second]) == [9]
-
-
-def test_every_frame_comes_once_and_in_order():
-    frames = [np.full((20, 20, 3), number, np.uint8) for number in range(11)]
-    for chunk in (1, 4, 11):
-        out = list(split_frames(chunked(frames, chunk)))
-        assert [frame.number for frame in out] == list(range(11))
-        assert [int(frame.rgb[0, 0, 0]) for frame in out] == list(range(11))
-    assert list(split_frames([])) == []
-
-
-def test_pan_is_no_cut():
-    wide = texture(2)
-    assert shots_of([wide[:, 8 * n : 8 * n + 320] for n in range(30)]) == []
-
-
-def test_flash_is_no_cut():
-    view = texture(3, width=320)
-    flash = np.clip(view.astype(int) * 0.2 + 220, 0, 255).astype(np.uint8)
-    white = np.full_like(view, 255)
-    for bright in (flash, white):
-        assert shots_of([view] * 10 + [bright] + [view] * 10) == []
-
-
-def test_fade_through_black_is_at_most_one_cut():
-    first, second = texture(4, width=320), texture(5, width=320)
-    out = [(first * (1 - k / 12)).astype(np.uint8) for k in range(13)]
-    back = [(second * (k / 12)).astype(np.uint8) for k in range(13)]
-    assert len(shots_of([first] * 5 + out + back + [second] * 5)) <= 1
 
 
 def test_frontality_prefers_the_frontal_face():

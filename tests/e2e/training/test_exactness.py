@@ -18,7 +18,7 @@ import torch
 from models import weights
 from retalking.training.run_dir import RunDir
 from tests.e2e.conftest import Run
-from tests.e2e.trainers import TRAINERS, assert_same_state, final, leaves, records, start
+from tests.e2e.training.trainers import TRAINERS, assert_same_state, final, leaves, records, start
 
 pytestmark = pytest.mark.usefixtures("one_thread", "processes")
 

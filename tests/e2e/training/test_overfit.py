@@ -17,7 +17,7 @@ from datasets.prepare.store import prepare_store
 from datasets.store.format import COEFFICIENTS
 from retalking.coefficients.basis import ExpressionBasis
 from tests.e2e.conftest import Run
-from tests.e2e.trainers import SIZE_PX, TRAINERS, records
+from tests.e2e.training.trainers import SIZE_PX, TRAINERS, records
 from tests.stores import preparation
 
 pytestmark = pytest.mark.usefixtures("one_thread")

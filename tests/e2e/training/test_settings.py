@@ -19,7 +19,7 @@ from retalking.config import load_config
 from retalking.training.run_dir import RunDir
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import Run
-from tests.e2e.trainers import CONFIGS, SIZE_PX, TRAINERS, records
+from tests.e2e.training.trainers import CONFIGS, SIZE_PX, TRAINERS, records
 from tests.stores import write_store
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,0 +1,111 @@
+"""The scripts that prepare and measure, as a user runs them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets.prepare.clip import PreparationSettings
+from datasets.prepare.manifest import write_manifest
+from datasets.store.reader import Store
+from retalking.errors import ConfigError
+from scripts.measure import profile_training
+from scripts.prepare import clips, enhance_lrs2, lrs2, voxceleb
+from scripts.prepare import extend_store as extend_script
+from tests.stores import preparation
+from tests.unit.datasets.prepare.walking_faces import row_of
+
+
+def _run(main, *arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_the_script_prepares_a_folder(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("talk", "short"):
+        (videos / f"{name}.mp4").write_bytes((media / f"{name}.mp4").read_bytes())
+    out = tmp_path / "store"
+    code = _run(
+        clips.main, "--videos", videos, "--out", out, "--workers", 0, "--min-frames", 12,
+        "--lips", 96, "--stabiliser", "--val-every", 0,
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "1 clips from 2 rows, 12 frames" in printed
+    assert "left out 1: the longest run of the face is N frames" in printed
+    assert Store(out).info.parts == ("lips_96", "coefficients")
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "message"),
+    [
+        (clips.main, ["--manifest", "gone.tsv", "--out", "s"], "no such manifest"),
+        (clips.main, ["--videos", "gone", "--out", "s"], "no such folder"),
+        (extend_script.main, ["gone", "coefficients"], "not a prepared store"),
+        (enhance_lrs2.main, ["gone"], "not a prepared store"),
+        (profile_training.main, ["--store", "gone"], "not a prepared store"),
+    ],
+)
+def test_scripts_end_with_one_line(
+    main, arguments: Sequence[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", profile_training.MODULES)
+def test_every_data_set_can_be_measured_or_says_what_it_lacks(extended: Path, module: str) -> None:
+    with suppress(ConfigError):
+        profile_training.open_draws(module, extended, "train")
+
+
+def test_the_data_path_is_measured(extended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = _run(
+        profile_training.main, "--store", extended, "--module", "speech", "--workers", 0,
+        "--seconds", 0.1,
+    )  # fmt: skip
+    assert code == 0
+    assert "samples/s from 0 loader processes" in capsys.readouterr().out
+
+
+def test_nothing_prepared_is_a_failure(media: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.tsv"
+    write_manifest(manifest, [row_of(media, "broken")])
+    out = tmp_path / "store"
+    assert _run(clips.main, "--manifest", manifest, "--out", out, "--workers", 0) == 2
+
+
+@pytest.mark.parametrize(
+    ("main", "source", "given", "expected"),
+    [
+        (clips.main, "--videos", ["--min-frames", "9"], {"min_frames": 9}),
+        (
+            lrs2.main,
+            "",
+            ["--silent"],
+            {"lips_px": [96], "stabiliser_px": [], "needs_speech": False},
+        ),
+        (voxceleb.main, "", ["--lips", "64"], {"lips_px": [64], "needs_speech": False}),
+    ],
+)
+def test_scripts_take_their_settings_from_yaml_and_options_change_them(
+    monkeypatch: pytest.MonkeyPatch, main: Any, source: str, given: list[str], expected: Any
+) -> None:
+    seen: list[PreparationSettings] = []
+    monkeypatch.setattr(
+        clips, "prepare_store", lambda _out, _rows, found, *_: seen.append(found) or []
+    )
+    for module, name in ((clips, "list_folder"), (lrs2, "list_lrs2"), (voxceleb, "list_voxceleb")):
+        monkeypatch.setattr(module, name, lambda *_: [])
+    main([*filter(None, [source]), "corpus", "--out", "store", *given])
+    usual = preparation().model_dump(mode="json")
+    usual |= {"lips_px": [], "stabiliser_px": [256]} if main is voxceleb.main else {}
+    assert seen[0].model_dump(mode="json") == usual | expected
