@@ -36,6 +36,20 @@ def _expect(
 
 
 @dataclass(frozen=True)
+class HdrMetadata:
+    """What HDR video says of its light, in the units of a bit stream.
+
+    Attributes:
+        display: x and y of red, green, blue and white in 0.00002, then the least and the greatest
+            luminance in 0.0001 cd/m2.
+        light: the brightest pixel and the brightest frame's mean in cd/m2.
+    """
+
+    display: tuple[int, ...] | None
+    light: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
 class ColorTags:
     """How the pixels of a stream are to be read; FFmpeg's integer codes, 2 or 0 = unspecified."""
 
@@ -43,6 +57,7 @@ class ColorTags:
     primaries: int = 2
     transfer: int = 2
     space: int = 2
+    hdr: HdrMetadata | None = None
 
 
 @dataclass(frozen=True)

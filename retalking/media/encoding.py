@@ -9,6 +9,8 @@ import av
 
 from retalking.errors import ConfigError
 from retalking.files import check_writable
+from retalking.media.hdr import encoder_parameters
+from retalking.types import HdrMetadata
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ class EncoderOptions:
             return "yuv420p"
         return "yuv444p"
 
-    def for_encoder(self, muxer: str, width_px: int, height_px: int) -> dict[str, str]:
+    def for_encoder(
+        self, muxer: str, width_px: int, height_px: int, hdr: HdrMetadata | None = None
+    ) -> dict[str, str]:
         """The encoder's options for pictures of this size in a file of FFmpeg's ``muxer``."""
         ahead = max(
             2, _LOOKAHEAD_BYTES // (_BYTES_PER_PIXEL * width_px * height_px) - _OTHER_FRAMES
@@ -146,12 +150,17 @@ class EncoderOptions:
             return {**quality, **fixed, "lag-in-frames": str(min(ahead, _USUAL_LAG))}
         options = {**quality, "preset": self.preset}
         few = ahead < _USUAL_LOOKAHEAD[self.preset]
+        parameters = encoder_parameters(hdr, self.codec) if hdr is not None else []
         if self.codec == "libx265":
-            options["x265-params"] = "log-level=error"
+            parameters.append("log-level=error")
             if few:
-                options["x265-params"] += f":rc-lookahead={max(ahead, _X265_FRAMES)}"
-        elif few:
-            options["rc-lookahead"] = str(ahead)
+                parameters.append(f"rc-lookahead={max(ahead, _X265_FRAMES)}")
+            options["x265-params"] = ":".join(parameters)
+        else:
+            if few:
+                options["rc-lookahead"] = str(ahead)
+            if parameters:
+                options["x264-params"] = ":".join(parameters)
         if muxer == "avi":
             options["bf"] = "0"  # AVI cannot tell when a reordered frame is shown
         return options

@@ -13,6 +13,7 @@ from av.video.reformatter import ColorRange
 
 from retalking.errors import MediaError
 from retalking.media.container import decode_frames, open_input
+from retalking.media.hdr import read_hdr
 from retalking.media.images import is_still_image, load_image
 from retalking.media.orientation import Orientation
 from retalking.media.tracks import video_stream
@@ -85,6 +86,7 @@ def probe(path: Path, still_image_rate: Fraction = STILL_IMAGE_RATE) -> VideoInf
                 primaries=int(frame.color_primaries),
                 transfer=int(frame.color_trc),
                 space=int(frame.colorspace),
+                hdr=read_hdr(frame),
             ),
             sample_aspect_ratio=aspect,
         )

@@ -152,7 +152,9 @@ class VideoWriter:
         self._tags = _output_tags(info.color, rgb)
 
         stream = self._container.add_stream(codec, rate=info.frame_rate)
-        stream.options = self._options.for_encoder(self._kind.format, info.width_px, info.height_px)
+        stream.options = self._options.for_encoder(
+            self._kind.format, info.width_px, info.height_px, info.color.hdr
+        )
         # A frame of AVI is a count, so its tick must be one frame long.
         self._tick = 1 / info.frame_rate if self._kind.format == "avi" else info.time_base
         stream.time_base = stream.codec_context.time_base = self._tick

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _LIPS_HZ = 25
 """Frames a second to which sparse ones are filled up, the rate that the networks learned at."""
-_JITTER = 1.05
+_JITTER, _EXCESS = 1.05, 0.05
 _LONGEST_S = 600.0
 """Longer gaps between frames are damaged time stamps."""
 _LARGEST_DENOMINATOR = 10**6
@@ -58,7 +58,7 @@ def source_times(
     if min_rate_hz > 0:
         seconds: Float64Array = durations * float(time_base)
         long = (seconds * min_rate_hz > _JITTER) & (seconds < _LONGEST_S)
-        parts[long] = np.ceil(seconds[long] * _LIPS_HZ / _JITTER).astype(np.int64)
+        parts[long] = np.ceil(seconds[long] * _LIPS_HZ - _EXCESS).astype(np.int64)
         if long.any():
             _log.warning(
                 "%d of %d source frames are shown for more than 1/%g s; they are repeated so that "

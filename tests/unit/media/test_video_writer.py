@@ -16,7 +16,7 @@ from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
 from retalking.media.video_writer import VideoWriter
-from retalking.types import ColorTags
+from retalking.types import ColorTags, HdrMetadata
 from tests.media import moving_picture, tone, write_audio, write_video
 from tests.unit.media.reading import error
 from tests.unit.media.writing import LOSSLESS, even_pts, make_info, pictures, read_all
@@ -176,6 +176,18 @@ def test_decoding_and_encoding_drifts_by_no_more_than_rounding(
     # In full range two levels of chroma may become one of RGB; in limited range none do.
     assert drift.mean() < (0.3 if full else 0.02)
     assert drift.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "libx264"), (".mp4", "libx265"), (".mkv", "libx265")]
+)
+def test_hdr_metadata_survives(tmp_path: Path, suffix: str, codec: str) -> None:
+    display = (34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450, 50, 10_000_000)
+    hdr = HdrMetadata(display, (1000, 400))
+    info = make_info(color=ColorTags(1, 9, 16, 9, hdr))
+    with VideoWriter(tmp_path / f"out{suffix}", info, EncoderOptions(codec)) as writer:
+        writer.write(pictures(5), even_pts(5))
+    assert probe(tmp_path / f"out{suffix}").color == info.color
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_other_times_are_kept(pts: np.ndarray, rate: Fraction) -> None:
 @pytest.mark.parametrize(
     ("rate", "time_base", "expected"),
     [
-        (Fraction(1), Fraction(1), 24),  # a film of stills, in AVI
+        (Fraction(1), Fraction(1), 25),  # a film of stills, in AVI
         (Fraction(10), Fraction(1, 10), 30),
         (Fraction(15), Fraction(1, 15360), 30),
         (Fraction(25, 2), Fraction(2, 25), 25),
