@@ -1,12 +1,10 @@
-"""Make the bundled sample of the demo from public material: a portrait, a video and a speech.
+"""Make the bundled sample of the demo from free material: a video of a portrait, and a speech.
 
     apt-get install flite
-    pip install -r requirements-dev.txt
     python -m scripts.lite.make_sample --out assets/sample
 
-The portrait is the public-domain photograph that scikit-image carries; in the video it drifts,
-turns and comes nearer, smoothly and the same in every run. The speech is synthesised by Flite.
-Prints the rows of ``assets/sample/SOURCES.md``; the files' bytes depend on the encoders' versions.
+In the video the portrait (``assets/sample/portrait.jpg``) drifts, turns and comes nearer, smoothly
+and the same in every run. The speech is synthesised by Flite. Prints the rows of ``assets/sample/SOURCES.md``; the files' bytes depend on the encoders' versions.
 """
 
 from __future__ import annotations
@@ -21,13 +19,12 @@ from retalking.script import run_entry_point
 
 import cv2
 import numpy as np
-import skimage.data
 
 from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.files import check_writable
 from retalking.media.encoding import EncoderOptions
-from retalking.media.images import save_image
+from retalking.media.images import load_image
 from retalking.media.video_writer import VideoWriter
 from retalking.types import Float64Array, UInt8Array, VideoInfo
 
@@ -35,9 +32,7 @@ TEXT = "Hello! I was a photograph. Now my mouth follows this voice, word by word
 SPEECH_COMMAND = ("flite", "-voice", "slt", "-t", TEXT, "-o")
 NUM_FRAMES = 132  # 5.28 s, just longer than the speech
 FRAME_RATE = Fraction(25)
-WIDTH_PX, HEIGHT_PX = 640, 360
-_SCALE = 1.6  # of the portrait's pixels
-_CENTER_PX = (226.0, 122.0)  # of the portrait, in the middle of the video
+WIDTH_PX = HEIGHT_PX = 448  # leaves room for the motion within the portrait's 512
 _REACH = np.array([9.0, 5.0, 2.5, 0.04])
 """How far the motion goes: right and down in portrait pixels, roll in degrees, zoom as a share."""
 _MAX_CYCLES = 3  # the quickest sway takes 1.8 s
@@ -52,8 +47,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("assets/sample"), help="existing folder")
     out: Path = parser.parse_args().out
-    portrait: UInt8Array = skimage.data.astronaut()
-    save_image(out / "portrait.jpg", portrait)
+    portrait = load_image(out / "portrait.jpg")
     write_video(out / "talk.mp4", portrait, source=out / "portrait.jpg")
     synthesise_speech(out / "speech.wav")
     for name in ("portrait.jpg", "talk.mp4", "speech.wav"):
@@ -80,9 +74,9 @@ def sway(num_frames: int, seed: int = _SEED) -> Float64Array:
 def move_portrait(portrait: UInt8Array, motion: Float64Array) -> UInt8Array:
     """Show the portrait ``[H, W, 3]`` in the place of one row ``[4]`` of ``sway``."""
     right_px, down_px, roll_deg, zoom = motion
-    x, y = _CENTER_PX
-    matrix = cv2.getRotationMatrix2D((x, y), float(roll_deg), _SCALE * (1 + float(zoom)))
-    matrix[:, 2] += WIDTH_PX / 2 - x + _SCALE * right_px, HEIGHT_PX / 2 - y + _SCALE * down_px
+    x, y = portrait.shape[1] / 2, portrait.shape[0] / 2
+    matrix = cv2.getRotationMatrix2D((x, y), float(roll_deg), 1 + float(zoom))
+    matrix[:, 2] += WIDTH_PX / 2 - x + right_px, HEIGHT_PX / 2 - y + down_px
     frame = cv2.warpAffine(
         portrait,
         matrix,
