@@ -4,7 +4,8 @@
     python -m scripts.lite.make_sample --out assets/sample
 
 In the video the portrait (``assets/sample/portrait.jpg``) drifts, turns and comes nearer, smoothly
-and the same in every run. The speech is synthesised by Flite. Prints the rows of ``assets/sample/SOURCES.md``; the files' bytes depend on the encoders' versions.
+and the same in every run. The speech is synthesised by Flite. Prints the rows of
+``assets/sample/SOURCES.md``; the files' bytes depend on the encoders' versions.
 """
 
 from __future__ import annotations
