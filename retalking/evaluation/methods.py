@@ -12,7 +12,7 @@ from retalking.evaluation.pairs import Pair
 from retalking.face.landmarks import LITE_LANDMARKS_PATH
 from retalking.face.tracking import FaceChoice
 from retalking.inference.config import InferenceConfig
-from retalking.media.encoding import FILE_TYPES
+from retalking.media.output.encoding import FILE_TYPES
 from retalking.media.source import Region
 from retalking.rendering.timeline import LengthPolicy
 from retalking.weights.catalogue import sha256_of

@@ -18,12 +18,12 @@ from retalking.inference.config import InferenceConfig
 from retalking.inference.dub import Dub, Speech, listen_to, make_mouth, plan_dub
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
-from retalking.media.encoding import EncoderOptions
-from retalking.media.extras import Extras, read_extras
 from retalking.media.options import EncoderSection
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.extras import Extras, read_extras
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.prefetch import WriteBehind, read_ahead
 from retalking.media.sound.audio_track import AudioTrack
-from retalking.media.video_writer import VideoWriter
 from retalking.networks.load import Parts, load_parts
 from retalking.rendering.finished_frames import FinishedFrames
 from retalking.rendering.renderer import RenderedChunk, Renderer

@@ -24,9 +24,9 @@ import numpy as np
 from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.files import check_writable
-from retalking.media.encoding import EncoderOptions
 from retalking.media.images import load_image
-from retalking.media.video_writer import VideoWriter
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.video_writer import VideoWriter
 from retalking.types import Float64Array, UInt8Array, VideoInfo
 
 TEXT = "Hello! I was a photograph. Now my mouth follows this voice, word by word."

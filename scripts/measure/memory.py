@@ -23,10 +23,10 @@ import numpy as np
 
 from retalking.exit_code import report_mistakes
 from retalking.locations import REPOSITORY
-from retalking.media.encoding import EncoderOptions
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound import audio
 from retalking.media.video import VideoReader
-from retalking.media.video_writer import VideoWriter
 
 _CHUNK_FRAMES = 16
 

@@ -11,7 +11,7 @@ import torch
 
 from retalking.errors import MediaError
 from retalking.inference import cli, pipeline
-from retalking.media.video_writer import VideoWriter
+from retalking.media.output.video_writer import VideoWriter
 from retalking.networks.load import Parts
 
 

@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from retalking.errors import MediaError
 from retalking.media import video
-from retalking.media.encoding import EncoderOptions
+from retalking.media.output.encoding import EncoderOptions
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
 from tests.media import moving_picture, write_video

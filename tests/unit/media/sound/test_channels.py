@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from retalking.errors import MediaError
-from retalking.media.encoding import EncoderOptions
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio import load, read_blocks
 from retalking.media.sound.audio_info import probe_audio
 from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.sound.downmix import SpeechMixer, mix, stereo_weights
-from retalking.media.video_writer import VideoWriter
 from retalking.types import VideoInfo
 from tests.media import moving_picture, speech_like, tone, write_audio
 

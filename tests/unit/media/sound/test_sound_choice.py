@@ -12,12 +12,12 @@ import pytest
 from av.stream import Disposition
 
 from retalking.errors import MediaError
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound import audio
 from retalking.media.sound.audio import load, read_blocks
 from retalking.media.sound.audio_info import probe_audio
 from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.video import VideoReader
-from retalking.media.video_writer import VideoWriter
 from tests.media import speech_like, tone, write_audio, write_video
 
 

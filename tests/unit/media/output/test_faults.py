@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError, MediaError
-from retalking.media.encoding import EncoderOptions, check_output
+from retalking.media.output.encoding import EncoderOptions, check_output
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio_track import AudioTrack
-from retalking.media.video_writer import VideoWriter
 from tests.media import tone, write_audio, write_video
-from tests.unit.media.writing import LOSSLESS, even_pts, make_info, pictures, read_all
+from tests.unit.media.output.writing import LOSSLESS, even_pts, make_info, pictures, read_all
 
 
 def test_output_replaces_an_older_file(tmp_path: Path) -> None:

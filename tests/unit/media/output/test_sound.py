@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from retalking.media.encoding import EncoderOptions
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio import load, read_blocks
 from retalking.media.sound.audio_info import probe_audio
 from retalking.media.sound.audio_track import AudioTrack
-from retalking.media.video_writer import VideoWriter
 from tests.media import speech_like, tone, write_audio
-from tests.unit.media.writing import LOSSLESS, even_pts, make_info, pictures, read_all
+from tests.unit.media.output.writing import LOSSLESS, even_pts, make_info, pictures, read_all
 
 SOUNDS = [
     ("voice.wav", "pcm_s16le", 44100),

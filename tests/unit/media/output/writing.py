@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking.media.encoding import EncoderOptions
+from retalking.media.output.encoding import EncoderOptions
 from retalking.media.video import VideoReader
 from retalking.types import VideoInfo
 from tests.media import moving_picture

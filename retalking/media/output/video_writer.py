@@ -14,10 +14,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from retalking.errors import ConfigError, MediaError
 from retalking.files import commit, partial_path
-from retalking.media.encoding import FILE_TYPES, EncoderOptions, check_output
-from retalking.media.extras import Extras
-from retalking.media.extras_muxer import ExtrasMuxer
-from retalking.media.matroska import ROOM, set_pixel_shape
+from retalking.media.output.encoding import FILE_TYPES, EncoderOptions, check_output
+from retalking.media.output.extras import Extras
+from retalking.media.output.extras_muxer import ExtrasMuxer
+from retalking.media.output.matroska import ROOM, set_pixel_shape
 from retalking.media.sound.audio_track import AudioMuxer, AudioTrack
 from retalking.types import ColorTags, IntArray, UInt8Array, VideoInfo
 

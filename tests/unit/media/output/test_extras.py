@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from retalking.media.extras import Extras, Passage, Subtitles, plain_text, read_extras
+from retalking.media.output.extras import Extras, Passage, Subtitles, plain_text, read_extras
+from retalking.media.output.video_writer import EncoderOptions, VideoWriter
 from retalking.media.video import VideoReader
-from retalking.media.video_writer import EncoderOptions, VideoWriter
 from tests.media import write_video
 
 EXTRAS = Extras(

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError
-from retalking.media.encoding import EncoderOptions
 from retalking.media.images import save_image
+from retalking.media.output.encoding import EncoderOptions
+from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
-from retalking.media.video_writer import VideoWriter
 from retalking.types import ColorTags, HdrMetadata
 from tests.media import moving_picture, tone, write_audio, write_video
+from tests.unit.media.output.writing import LOSSLESS, even_pts, make_info, pictures, read_all
 from tests.unit.media.reading import error
-from tests.unit.media.writing import LOSSLESS, even_pts, make_info, pictures, read_all
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from retalking.media.extras import Extras, Passage
+from retalking.media.output.extras import Extras, Passage
 
 _log = logging.getLogger(__name__)
 

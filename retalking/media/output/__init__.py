@@ -1,0 +1,1 @@
+"""The output file: encoders, containers, what is carried over, writing."""
