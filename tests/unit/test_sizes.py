@@ -1,4 +1,4 @@
-"""How large a folder, a file and a function may be (CONTRIBUTING.md): what one reads at a sitting."""
+"""How large a folder, a file and a function may be (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
