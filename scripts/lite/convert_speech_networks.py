@@ -35,8 +35,8 @@ from retalking.exit_code import report_mistakes
 
 MOONSHINE_FILE = "moonshine_voice/assets/tiny-en/encoder_model.ort"
 SILERO_FILE = "silero_vad/data/silero_vad_16k_op15.onnx"
-NUM_LAYERS = 4
-"""Lips of people not trained on are told best from the fourth layer of six."""
+NUM_LAYERS = 3
+"""Lips of people not trained on are told best from the third and fourth layer of six."""
 _TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 9: np.bool_}
 _QUANTIZED = "_quantized"
 _GROUP_NORM = {"onnx::Mul_2080": "groupnorm.weight", "onnx::Add_2081": "groupnorm.bias"}
