@@ -8,6 +8,7 @@ encoder runs here. Not in the paper, whose L-Net goes from speech to pictures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from retalking.script import run_entry_point
@@ -40,9 +41,10 @@ from retalking.training.cli import launch
 from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
 from retalking.training.optimization import OptimizerSettings, Updater, prepare
-from retalking.types import FloatArray
+from retalking.types import BoolArray, FloatArray
 
-_CLOSED_SHARE = 0.05
+_CLOSED_SHARE, _RESTING_SHARE = 0.05, 0.1
+_RESTING_FRAMES = 8
 
 
 class LipLossSettings(Schema):
@@ -80,7 +82,7 @@ def train(config: LipTraining, job: Job) -> int:
     mean, spread = draws.feature_statistics()
     net.feature_mean.copy_(torch.from_numpy(mean))
     net.feature_spread.copy_(torch.from_numpy(spread))
-    net.closed.copy_(torch.from_numpy(_closed_lips(draws.every_shape)))
+    net.closed.copy_(torch.from_numpy(closed_lips(draws.shapes)))
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
@@ -128,11 +130,34 @@ def train(config: LipTraining, job: Job) -> int:
     )
 
 
-def _closed_lips(shapes: FloatArray) -> FloatArray:
-    """Mean shape ``[5]`` of the frames whose lips are most closed, of shapes ``[N, 5]``."""
-    opening = shapes[:, OPENING]
-    closed: FloatArray = shapes[opening <= np.quantile(opening, _CLOSED_SHARE)].mean(axis=0)
-    return closed
+def closed_lips(clips: Sequence[FloatArray]) -> FloatArray:
+    """Say what closed lips look like that do not speak.
+
+    The opening is that of the most closed frames. What the lips do besides is taken from those that
+    stay closed for longer than the sounds p, b and m, which make them narrow.
+
+    Args:
+        clips: shapes ``[F, 5]``.
+
+    Returns:
+        float32 ``[5]``.
+    """
+    every = np.concatenate(clips)
+    closed = every[:, OPENING] <= np.quantile(every[:, OPENING], _RESTING_SHARE)
+    ends = np.cumsum([len(clip) for clip in clips])[:-1]
+    resting = np.concatenate([_long_runs(part, _RESTING_FRAMES) for part in np.split(closed, ends)])
+    lips = every[resting if resting.any() else closed].mean(axis=0)
+    most = np.quantile(every[:, OPENING], _CLOSED_SHARE)
+    lips[OPENING] = every[every[:, OPENING] <= most, OPENING].mean()
+    return lips.astype(np.float32)
+
+
+def _long_runs(chosen: BoolArray, least: int) -> BoolArray:
+    edges = np.flatnonzero(np.diff(np.pad(chosen, 1).astype(np.int8)))
+    kept = np.zeros_like(chosen)
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        kept[begin:end] = end - begin >= least
+    return kept
 
 
 class _Judged(NamedTuple):

@@ -155,9 +155,9 @@ class LipDraws:
         return self._sampler.num_windows
 
     @property
-    def every_shape(self) -> FloatArray:
-        """The lips of every frame, ``[N, 5]``."""
-        return np.concatenate(list(self._shapes.values()))
+    def shapes(self) -> list[FloatArray]:
+        """The lips of each clip, ``[F, 5]``."""
+        return list(self._shapes.values())
 
     def feature_statistics(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation ``[C]`` of the undisturbed features."""

@@ -17,6 +17,7 @@ from retalking.mouth.warp.lip_measures import OPENING, WIDTH
 from tests.faces import frontal_landmarks
 from tests.speech import vowels
 from tests.stores import write_clip, write_store
+from train_lips import closed_lips
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,16 @@ def test_disturbed_speech_is_still_that_speech(seed: int) -> None:
     lags = np.arange(-80, 81)
     fit = [float(samples[100:-100] @ np.roll(changed, -lag)[100:-100]) for lag in lags]
     assert abs(lags[int(np.argmax(fit))]) <= 2
+
+
+def test_resting_lips_are_those_that_stay_closed() -> None:
+    """Half a second of closed, wide lips; and a short closure that is narrow and tighter."""
+    shapes = np.zeros((200, 5), np.float32)
+    shapes[:, OPENING] = 1
+    shapes[20:38, OPENING], shapes[20:38, WIDTH] = -1.5, 0.5
+    shapes[100:103, OPENING], shapes[100:103, WIDTH] = -2, -1
+    rest = closed_lips([shapes[:60], shapes[60:]])
+    assert rest[WIDTH] == pytest.approx(0.5)
+    assert -2 <= rest[OPENING] <= -1.5
+    never_long = closed_lips([shapes[90:110]])
+    assert never_long[WIDTH] == pytest.approx(-1)
