@@ -12,7 +12,7 @@ import numpy as np
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.face.crops import Pads, lip_crops, smooth_anchors
 from retalking.face.smoothing import smooth_track
-from retalking.mouth.warp.face_model import FaceModel, fit_face
+from retalking.mouth.warp.face_model import FaceModel, fit_face, turn_terms
 from retalking.mouth.warp.head import Head, follow_head
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips, meet_lips
 from retalking.mouth.warp.lip_range import LipRange, measure_range
@@ -42,6 +42,11 @@ class Speaker:
     lips: Float64Array
     to_lips: Float64Array
     landmarks_px: Float64Array
+
+    def moves(self, frames: IntArray) -> Float64Array:
+        """Return what changes the look of the lower face: pose and lips ``[A, 9]``."""
+        turns = turn_terms(self.head.angles[frames], self.model.mean_angles)
+        return np.concatenate([turns, self.lips[frames]], axis=1)
 
     def aim(self, lips: Float64Array, frames: IntArray) -> Float64Array:
         """Return where landmarks go, in pixels of the frames.

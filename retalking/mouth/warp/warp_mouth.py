@@ -18,13 +18,12 @@ from retalking.face.crops import Pads
 from retalking.media.source import Source
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
 from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
-from retalking.mouth.warp.lending.choosing import lend_mouths
-from retalking.mouth.warp.lending.lender_plan import LenderPlan
-from retalking.mouth.warp.lending.lenders import LentMouth
+from retalking.mouth.warp.lending.choosing import Lending, lend_mouths
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
 from retalking.mouth.warp.speaker import Speaker, study_speaker
+from retalking.mouth.warp.visibility import glance_at, uncover
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.masks import JAW
 from retalking.rendering.paste_back import Layer
@@ -91,15 +90,13 @@ class WarpMouth:
         self,
         speaker: Speaker,
         wanted: Float64Array,
-        lending: LenderPlan,
-        mouths: Mapping[int, LentMouth],
+        lending: Lending,
         shot_id: IntArray,
         shots: Mapping[int, _Shot],
     ) -> None:
         self._speaker = speaker
         self._wanted = wanted
         self._lending = lending
-        self._mouths = mouths
         self._shot_id = shot_id
         self._shots = shots
 
@@ -129,7 +126,6 @@ class WarpMouth:
             raise ValueError(f"shapes: got {list(shapes.shape)}, expected [{len(plan)}, 5]")
         speaker = study_speaker(analysis.track, basis, options.pads)
         wanted = speaker.range.place(shapes, options.lip_strength) + np.array(options.offset)
-        lending, mouths = lend_mouths(source, analysis, plan, speaker, wanted, options.keep_away_s)
         shot_id = analysis.track.shot_id
         shots = {}
         index = plan.timeline.source_index
@@ -138,7 +134,9 @@ class WarpMouth:
             frames = np.flatnonzero(analysis.track.detected & (shot_id == shot))
             rows = shown[shot_id[index[shown]] == shot]
             shots[shot] = _describe_shot(speaker, frames, wanted[rows], index[rows])
-        return cls(speaker, wanted, lending, mouths, shot_id, shots)
+        areas = {shot: described.area for shot, described in shots.items()}
+        lending = lend_mouths(source, analysis, plan, speaker, wanted, areas, options.keep_away_s)
+        return cls(speaker, wanted, lending, shot_id, shots)
 
     def layers(self, frames: list[UInt8Array], source: IntArray, numbers: IntArray) -> list[Layer]:
         """Make new faces.
@@ -170,7 +168,17 @@ class WarpMouth:
             mouth = self._lend(number, goal, part)
             below[:] = join_mouth(below, mouth, outline, (x1, y1), goal.scale)
         to_box = np.array([[1.0, 0.0, -box[0]], [0.0, 1.0, -box[1]]])
-        return Layer(face, place_mask(shot.area, goal.to_lips, box), to_box)
+        area = self._uncover(frame, index, shot.area)
+        return Layer(face, place_mask(area, goal.to_lips, box), to_box)
+
+    def _uncover(self, frame: UInt8Array, index: int, area: FloatArray) -> FloatArray:
+        """Leave what lies in front of the face where it is."""
+        usual = self._lending.usual[int(self._shot_id[index])]
+        if usual is None:
+            return area
+        glance = glance_at(frame, self._speaker.to_lips[index])
+        moves = self._speaker.moves(np.array([index]))[0]
+        return uncover(area, usual.find_strange(glance, moves))
 
     def _goal(self, index: int, number: int, target: Float64Array) -> _Goal:
         to_lips = self._speaker.to_lips[index]
@@ -185,15 +193,16 @@ class WarpMouth:
 
     def _lend(self, number: int, goal: _Goal, box: Box) -> FloatArray:
         """Mouth of an output frame in a box of it, cross-faded after a jump."""
-        mouth = self._lend_from(int(self._lending.lender[number]), goal, box)
-        left = self._lending.former_share[number]
+        plan = self._lending.plan
+        mouth = self._lend_from(int(plan.lender[number]), goal, box)
+        left = plan.former_share[number]
         if left > 0:
-            former = self._lend_from(int(self._lending.former[number]), goal, box)
+            former = self._lend_from(int(plan.former[number]), goal, box)
             mouth += left * (former - mouth)
         return mouth
 
     def _lend_from(self, lender: int, goal: _Goal, box: Box) -> FloatArray:
-        lent, speaker = self._mouths[lender], self._speaker
+        lent, speaker = self._lending.mouths[lender], self._speaker
         found = self._map(lender, lent.origin, goal, box)
         lips = speaker.landmarks_px[lender, :, :2] - lent.origin
         size = float(speaker.head.pose.scale_px[lender]) / goal.unit_px

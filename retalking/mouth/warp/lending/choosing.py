@@ -19,8 +19,9 @@ from retalking.mouth.warp.lending.lenders import (
 )
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import Speaker
+from retalking.mouth.warp.visibility import UsualFace
 from retalking.rendering.edit_plan import EditPlan
-from retalking.types import Float64Array, IntArray, VideoAnalysis
+from retalking.types import Float64Array, FloatArray, IntArray, VideoAnalysis
 
 _ANGLES = np.array([1.0, 1.0, 0.2])  # price of a radian of pitch, yaw and roll
 _LIPS = np.array([1.0, 0.8, 0.4, 0.4, 3.0])  # price of a unit of each measure
@@ -41,14 +42,30 @@ class _Pool:
     flaws: Float64Array
 
 
+@dataclass(frozen=True)
+class Lending:
+    """What is lent in a video.
+
+    Attributes:
+        plan: lenders of every output frame.
+        mouths: all that the plan names, by frame.
+        usual: by shot, how it shows the face; ``None`` where that is unknown.
+    """
+
+    plan: LenderPlan
+    mouths: Mapping[int, LentMouth]
+    usual: Mapping[int, UsualFace | None]
+
+
 def lend_mouths(
     source: Source,
     analysis: VideoAnalysis,
     plan: EditPlan,
     speaker: Speaker,
     wanted: Float64Array,
+    areas: Mapping[int, FloatArray],
     keep_away_s: float = 0.0,
-) -> tuple[LenderPlan, Mapping[int, LentMouth]]:
+) -> Lending:
     """Choose and read the mouths of a video.
 
     Args:
@@ -57,22 +74,21 @@ def lend_mouths(
         plan: of the output.
         speaker: of the video.
         wanted: measures of the lips ``[N, 5]``.
+        areas: by shot, where the face is in the lip crop; only these shots lend.
         keep_away_s: frames nearer in time than this lend nothing to one another.
-
-    Returns:
-        The plan and all mouths that it names.
     """
     track, index = analysis.track, plan.timeline.source_index
     shown = np.flatnonzero(plan.opacity > 0)
-    candidates = _choose_candidates(analysis, speaker)
+    candidates = _choose_candidates(analysis, speaker, areas)
     everyone = np.sort(np.concatenate(list(candidates.values())))
     lenders = read_lenders(
         source, analysis.pts, speaker.landmarks_px[..., :2], speaker.to_lips, everyone
     )
-    pools = {}
+    pools, usual = {}, {}
     for shot, frames in candidates.items():
-        flaws = find_flaws(lenders.rows(np.searchsorted(everyone, frames)))
-        pools[shot] = _Pool(frames, flaws)
+        own, moves = lenders.rows(np.searchsorted(everyone, frames)), speaker.moves(frames)
+        usual[shot] = UsualFace.of(own.glances, moves, areas[shot])
+        pools[shot] = _Pool(frames, find_flaws(own, moves, usual[shot]))
     pools = {shot: _enlarge(shot, pools) for shot in pools}
     chosen = np.full(len(plan), -1, dtype=np.int64)
     for run in np.unique(plan.run[shown]).tolist():
@@ -85,16 +101,18 @@ def lend_mouths(
             ]
         )
         chosen[rows] = pool.frames[choose_lenders(costs, pool.frames)]
-    lending = fade_jumps(chosen, plan.run)
-    needed = np.unique(np.concatenate([lending.lender[shown], lending.former[shown]])).tolist()
-    return lending, {frame: lenders.mouths[frame] for frame in needed}
+    faded = fade_jumps(chosen, plan.run)
+    needed = np.unique(np.concatenate([faded.lender[shown], faded.former[shown]])).tolist()
+    return Lending(faded, {frame: lenders.mouths[frame] for frame in needed}, usual)
 
 
-def _choose_candidates(analysis: VideoAnalysis, speaker: Speaker) -> dict[int, IntArray]:
+def _choose_candidates(
+    analysis: VideoAnalysis, speaker: Speaker, areas: Mapping[int, FloatArray]
+) -> dict[int, IntArray]:
     """Frames of each shot that may lend."""
     track = analysis.track
     seen = np.flatnonzero(track.detected)
-    shots = [seen[track.shot_id[seen] == shot] for shot in np.unique(track.shot_id[seen])]
+    shots = [seen[track.shot_id[seen] == shot] for shot in areas]
     sizes = [mouth_width(speaker.landmarks_px[rows, :, :2]) for rows in shots]
     takes = np.array([BYTES_PER_SQUARE * float((size**2).mean()) for size in sizes])
     shares = shares_of_shots(np.array([len(rows) for rows in shots], dtype=np.int64), takes)

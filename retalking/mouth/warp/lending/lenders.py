@@ -8,17 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.blocks.lower_half import EDITED_FROM
-from retalking.face.crops import LIP_PX, cut
 from retalking.ibug68 import OUTER_LIPS
 from retalking.media.source import Source
+from retalking.mouth.warp.visibility import UsualFace, glance_at
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
-_GLANCE_PX = 48  # side of the lip crop at which faces are compared
 _BLURRED = 0.6  # of the sharpness that is usual in a shot
-_STRANGE = 3.0  # times the usual difference from what a shot mostly shows
-_STRANGE_LEVELS = 14.0  # grey levels, below which no difference is strange
 BYTES_PER_SQUARE = float(4 * _REACH.prod() * 3)
 """Bytes of a box per square pixel of the mouth's width."""
 
@@ -99,32 +95,23 @@ def cut_mouth(frame: UInt8Array, landmarks_px: Float64Array) -> LentMouth:
     return LentMouth(box.copy(), (int(low[0]), int(low[1])))
 
 
-def glance_at(frame: UInt8Array, to_lips: Float64Array) -> UInt8Array:
-    """Lower half of the lip crop, small: uint8 ``[24, 48, 3]``."""
-    factor = _GLANCE_PX / LIP_PX
-    to_glance = to_lips * factor
-    to_glance[:, 2] += (factor - 1) / 2
-    return cut(frame, to_glance, _GLANCE_PX)[round(EDITED_FROM * _GLANCE_PX) :]
-
-
-def find_flaws(lenders: Lenders) -> Float64Array:
+def find_flaws(lenders: Lenders, moves: Float64Array, usual: UsualFace | None) -> Float64Array:
     """Say what speaks against the candidates of one shot.
 
-    A mouth is hidden where the lower face looks unlike what the shot mostly shows, whatever its
-    light; lips that move change little of it.
+    Args:
+        lenders: ``K`` of them.
+        moves: ``[K, D]``, pose and lips.
+        usual: how the shot shows the face; ``None`` if that is unknown.
 
     Returns:
-        ``[K]``: 0 for good ones, more for blurred ones, 1 and more for hidden ones.
+        ``[K]``: 0 for good ones, up to 1 for blurred ones, 1 and more for hidden ones.
     """
-    pictures = lenders.glances.astype(np.float32)
-    pictures -= pictures.mean(axis=(1, 2, 3), keepdims=True)
-    differences = np.abs(pictures - np.median(pictures, axis=0)).mean(axis=(1, 2, 3))
-    usual = max(_STRANGE * float(np.median(differences)), _STRANGE_LEVELS)
-    hidden = np.clip(differences / usual - 1, 0, None) * 4
-    blurred = np.clip(
-        1 - lenders.sharpness / (_BLURRED * max(float(np.median(lenders.sharpness)), 1e-6)), 0, 1
-    )
-    return np.asarray(hidden + blurred, dtype=np.float64)
+    edges = _BLURRED * max(float(np.median(lenders.sharpness)), 1e-6)
+    flaws = np.clip(1 - lenders.sharpness / edges, 0, 1).astype(np.float64)
+    if usual is not None:
+        pairs = zip(lenders.glances, moves, strict=True)
+        flaws += [usual.hides(glance, move) for glance, move in pairs]
+    return flaws
 
 
 def _strength_of_edges(picture: UInt8Array) -> float:

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from retalking.face.crops import LIP_PX
 from retalking.mouth.warp.lending.candidates import (
     MOST_BYTES,
     MOST_PER_SHOT,
@@ -15,9 +16,13 @@ from retalking.mouth.warp.lending.candidates import (
 )
 from retalking.mouth.warp.lending.lender_plan import choose_lenders, fade_jumps
 from retalking.mouth.warp.lending.lenders import Lenders, find_flaws, read_lenders
+from retalking.mouth.warp.visibility import UsualFace, uncover
 from tests.talking import DrawnSource, draw, openings, talking_points, turns
 
 FRAMES = np.array([3, 4, 5, 9])
+
+
+MOVES = np.stack([turns(20, 3.0), openings(20)], axis=1)
 
 
 def total(costs: np.ndarray, path: tuple[int, ...], jump: float) -> float:
@@ -80,17 +85,45 @@ def lenders_of(pictures: list[np.ndarray], points: np.ndarray) -> Lenders:
     return read_lenders(source, pts, points[..., :2], to_lips, np.arange(len(points)))  # type: ignore[arg-type]
 
 
+def usual_face(glances: np.ndarray) -> UsualFace:
+    area = np.zeros((LIP_PX, LIP_PX), np.float32)
+    area[200:370, 90:290] = 1
+    found = UsualFace.of(glances, MOVES, area)
+    assert found is not None
+    return found
+
+
 def test_hidden_and_blurred_mouths_are_found() -> None:
     points = talking_points(openings(20), turns(20, 3.0))
     pictures = [draw(p, 1 + 0.2 * (k % 2)) for k, p in enumerate(points)]  # light that changes
-    pictures[7][110:220, 60:150] = (20, 20, 20)  # a hand
-    pictures[12] = np.repeat(np.repeat(pictures[12][::6, ::6], 6, 0), 6, 1)  # coarse, no grain
-    pictures[12] = np.full_like(pictures[12], 0) + pictures[12].mean((0, 1)).astype(np.uint8)
-    flaws = find_flaws(lenders_of(pictures, points))
-    good = np.delete(flaws, [7, 12])
-    assert good.max() < 0.1
+    pictures[7][110:220, 60:125] = (20, 20, 20)  # a hand over half the face
+    pictures[12][:] = pictures[12].mean((0, 1)).astype(np.uint8)
+    lenders = lenders_of(pictures, points)
+    flaws = find_flaws(lenders, MOVES, usual_face(lenders.glances))
+    assert np.delete(flaws, [7, 12]).max() < 0.1
     assert flaws[7] > 1
     assert flaws[12] > 0.5
+
+
+def test_what_lies_in_front_stays_in_front() -> None:
+    points = talking_points(openings(20), turns(20, 3.0))
+    pictures = [draw(p) for p in points]
+    usual = usual_face(lenders_of(pictures, points).glances)
+    hidden = pictures[3].copy()
+    hidden[150:220, 100:125] = (20, 20, 20)
+    before, after = (
+        usual.find_strange(lenders_of([p], points[3:4]).glances[0], MOVES[3])
+        for p in (pictures[3], hidden)
+    )
+    assert not before.any()
+    area = np.ones((LIP_PX, LIP_PX), np.float32)
+    left = uncover(area, after)
+    # In the lip crop the hand is at x 152..202 and y 240..380.
+    assert left[264:366, 164:190].max() < 0.15
+    assert left[:, :100].min() == 1
+    assert uncover(area, before) is area
+    everyone = lenders_of(pictures, points).glances
+    assert not any(usual.find_strange(*pair).any() for pair in zip(everyone, MOVES, strict=True))
 
 
 def test_mouths_at_the_border_are_cut_off() -> None:

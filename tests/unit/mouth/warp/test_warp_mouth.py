@@ -91,7 +91,7 @@ def test_layers_have_the_resolution_of_the_frame() -> None:
 
 def test_lenders_stay_away_from_frames_that_are_judged() -> None:
     mouth, plan, source = prepare(0.0, options=WarpOptions(keep_away_s=0.2))
-    lenders = mouth._lending.lender
+    lenders = mouth._lending.plan.lender
     assert (np.abs(lenders - plan.timeline.source_index) >= 5).all()
     assert sorted(set(source.read)) == source.read
 
@@ -116,7 +116,7 @@ def test_shots_lend_each_other_what_they_lack() -> None:
     source = DrawnSource(PICTURES)
     wanted = np.full((len(plan), 5), -2.0, dtype=np.float32)  # shot 1 is open throughout
     mouth = WarpMouth.prepare(source, analysis, plan, wanted)  # type: ignore[arg-type]
-    assert (mouth._lending.lender[36:] < 36).any()
+    assert (mouth._lending.plan.lender[36:] < 36).any()
 
 
 def test_shapes_of_another_length_are_refused() -> None:
