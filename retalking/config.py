@@ -1,7 +1,8 @@
 """Load a YAML file into a typed, frozen configuration, and say precisely what is wrong with it.
 
-Values live in YAML only; types and ranges live in the schema only. A file may begin with
-``base: other.yaml`` (relative to itself) and then lists only what differs from that file.
+Values live in YAML, but for those of a few settings that recipes may leave out; types and ranges
+live in the schema. A file may begin with ``base: other.yaml`` (relative to itself) and then lists
+only what differs from that file.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from retalking.errors import ConfigError
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[int, Field(ge=0)]
+Pixels = Annotated[int, Field(ge=0, le=100_000)]
 FourPixels = tuple[Pixels, Pixels, Pixels, Pixels]
-Border = Annotated[int, Field(ge=-1)]
+Border = Annotated[int, Field(ge=-1, le=100_000)]
 """A position in pixels; -1 stands for the far border, or for none."""
 FourBorders = tuple[Border, Border, Border, Border]
 Key = tuple[str, ...]
@@ -82,7 +83,7 @@ def section_values(config: BaseModel, sections: Iterable[type[Section]]) -> dict
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e-4`` as a number and refuses a key given twice."""
+    """Safe YAML that reads ``1e-4`` as a number; refuses a key given twice and endless numbers."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -93,6 +94,15 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        number = super().construct_yaml_int(node)
+        if abs(number) >= 2**63:
+            problem = "a number of more than 18 digits"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 # YAML 1.1 wants a dot and a signed exponent in a float, so PyYAML leaves "1e-4" a string.
 _Loader.add_implicit_resolver(
@@ -100,6 +110,10 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+
+
+_MOST_NODES = 10_000
+"""Values in a configuration: beyond it, aliases of aliases are meant to exhaust the memory."""
 
 
 def load_config(schema: type[AnySchema], path: Path, overrides: Sequence[str] = ()) -> AnySchema:
@@ -142,38 +156,68 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _read(path: Path, origins: dict[Key, str], including: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in including:
-        raise ConfigError(f"{path}: includes itself through 'base'")
     try:
+        resolved = path.resolve()
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle, before 3.13
+        reason = getattr(error, "strerror", None) or "links in a circle"
+        raise ConfigError(f"{path}: cannot read the configuration: {reason}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a UTF-8 text file") from None
-    try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        values = {} if root is None else loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if resolved in including:
+        raise ConfigError(f"{path}: includes itself through 'base'")
+    root, values = _parse(text, str(path))
+    values = {} if root is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got a {type(values).__name__}, expected keys and values")
     base = values.pop("base", None)
     inherited: dict[str, Any] = {}
     if base is not None:
-        inherited = _read(path.parent / str(base), origins, (*including, path.resolve()))
+        inherited = _read(path.parent / str(base), origins, (*including, resolved))
     origins.update((key, f"{path}:{line}") for key, line in _key_lines(root))
     return _merge(inherited, values)
+
+
+def _parse(text: str, where: str) -> tuple[yaml.Node | None, Any]:
+    """Return the tree and the values of YAML.
+
+    Raises:
+        ConfigError: it is not valid, or is made to exhaust the memory.
+    """
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is not None and _count_nodes(root, {}) > _MOST_NODES:
+            raise ConfigError(f"{where}: more than {_MOST_NODES} values, aliases counted")
+        return root, None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark and "\n" in text else ""
+        raise ConfigError(f"{where}{line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{where}: not valid YAML: nested too deeply, or in itself") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # of a value's type
+        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the nodes that a tree has once its aliases are written out."""
+    if id(node) not in known:
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] = 1 + sum(_count_nodes(child, known) for child in children)
+    return known[id(node)]
 
 
 def _key_lines(node: yaml.Node | None, parent: Key = ()) -> Iterable[tuple[Key, int]]:
     """Yield every key of a YAML tree with its line, counted from one."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the schema knows no such key, and says so
             yield (*parent, key.value), key.start_mark.line + 1
             yield from _key_lines(value, (*parent, key.value))
 
@@ -191,17 +235,14 @@ def _override(values: dict[str, Any], override: str, origins: dict[Key, str]) ->
     key = tuple(name.strip().split("."))
     if not equals or not all(key):
         raise ConfigError(f"--set {override}: expected KEY=VALUE, such as loop.seed=1")
-    try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+    _, value = _parse(text, f"--set {shorten(override)}")
     target = values
     for part in key[:-1]:
         if not isinstance(target.get(part), dict):
             target[part] = {}
         target = target[part]
     target[key[-1]] = value
-    origins[key] = f"--set {override}"
+    origins[key] = f"--set {shorten(override)}"
 
 
 def _explain(
@@ -217,7 +258,12 @@ def _explain(
         return f"{where}: {name}: unknown key; {close}"
     if fault["type"] == "missing":
         return f"{where}: {name}: missing; add it to {path} or pass --set {name}=VALUE"
-    return f"{where}: {name}: got {fault['input']!r}; {fault['msg']}"
+    return f"{where}: {name}: got {shorten(repr(fault['input']))}; {fault['msg']}"
+
+
+def shorten(text: str) -> str:
+    """Return a text that fits into a line: the middle of a long one goes."""
+    return text if len(text) <= 200 else f"{text[:120]} ... {text[-60:]}"
 
 
 def _closest(schema: type[BaseModel], key: Key) -> str:

@@ -16,13 +16,15 @@ class AnalysisSection(Section):
 
     TITLE: ClassVar[str] = "whose face, and where"
 
-    face_index: Annotated[int, Field(ge=0)] | None = option("n-th person by size, from 0")
+    face_index: Annotated[int, Field(ge=0, le=999)] | None = option("n-th person by size, from 0")
     face_box: FourPixels | None = option("person in this box", letters="LTRB")
     face_image: Path | None = option("picture of the person")
     box: FourBorders = option("fixed face box, no detection", letters="TBLR")
     max_yaw_deg: Annotated[float, Field(gt=0, le=180)] = option("faces turned further stay")
     on_missing_face: MissingFace = option("frames without the face")
-    max_gap_s: Annotated[float, Field(ge=0)] = option("bridge gaps of the track up to this")
+    max_gap_s: Annotated[float, Field(ge=0, le=3600)] = option(
+        "bridge gaps of the track up to this"
+    )
 
     @model_validator(mode="after")
     def _one_choice_of_face(self) -> AnalysisSection:
@@ -42,5 +44,5 @@ class CacheSection(Section):
     TITLE: ClassVar[str] = "kept work"
 
     tmp_dir: Path | None = option("cache of the face analysis and of unfinished jobs")
-    cache_gb: Annotated[float, Field(ge=0)] = option("size of that cache")
+    cache_gb: Annotated[float, Field(ge=0, le=1e6)] = option("size of that cache")
     re_preprocess: bool = option("ignore that cache")

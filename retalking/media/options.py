@@ -16,8 +16,10 @@ class SourceSection(Section):
 
     crop: FourBorders = option("region of the video to use", letters="TBLR")
     static: bool = option("use the first frame only")
-    fps: Annotated[float, Field(gt=0, le=1000)] = option("of a still image")
-    max_seconds: Annotated[float, Field(gt=0)] | None = option("stop after this much output")
+    fps: Annotated[float, Field(ge=0.1, le=1000)] = option("of a still image")
+    max_seconds: Annotated[float, Field(gt=0, le=1e6)] | None = option(
+        "stop after this much output"
+    )
 
 
 class SpeechSection(Section):
@@ -25,10 +27,10 @@ class SpeechSection(Section):
 
     TITLE: ClassVar[str] = "speech"
 
-    audio_track: Annotated[int, Field(ge=0)] | None = option(
+    audio_track: Annotated[int, Field(ge=0, le=999)] | None = option(
         "n-th audio track of the speech file, from 0"
     )
-    look_ahead_s: Annotated[float, Field(ge=0.17)] | None = option(
+    look_ahead_s: Annotated[float, Field(ge=0.17, le=60)] | None = option(
         "seconds of the future that lips may depend on, for live use; auto: any"
     )
     silence_gate: bool = option("close the mouth in pauses")

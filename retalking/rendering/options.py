@@ -24,4 +24,4 @@ class RenderingSection(Section):
     )
     pads: FourPixels = option("room around the face, px of a face 200 px high", letters="TBLR")
     nosmooth: bool = option("no filter over time")
-    chunk_size: Annotated[int, Field(ge=1)] = option("frames in flight")
+    chunk_size: Annotated[int, Field(ge=1, le=10_000)] = option("frames in flight")

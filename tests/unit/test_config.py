@@ -159,6 +159,53 @@ def test_bad_files(path: Path, content: bytes, message: str) -> None:
     assert message in _fault(path)
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("2020-99-99", "month must be in 1..12"),
+        ("!!int foo", "invalid literal for int"),
+        ("!!timestamp x", "not valid YAML"),
+        ("!!python/object:os.system x", "could not determine a constructor"),
+        ("[[[[", "not valid YAML"),
+        ("[" * 3000, "nested too deeply, or in itself"),
+        ("&a [*a]", "nested too deeply, or in itself"),
+        ("&a {b: *a}", "nested too deeply, or in itself"),
+        ("9" * 400, "a number of more than 18 digits"),
+        ("9" * 5000, "not valid YAML"),
+        ("1e400", "finite"),
+        ("{[a]: b}", "unhashable key"),
+        ("\x07", "special characters are not allowed"),
+    ],
+)
+def test_hostile_values_are_one_short_line(path: Path, value: str, problem: str) -> None:
+    for fault in (
+        _fault(path, f"loss.l1={value}"),
+        _fault_of_text(path, f"loss:\n  l1: {value}\n"),
+    ):
+        assert problem in fault
+        assert "\n" not in fault
+        assert len(fault) < 600
+
+
+def test_aliases_of_aliases_do_not_exhaust_the_memory(path: Path) -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    for level in range(1, 12):
+        lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]")
+    assert "more than 10000 values" in _fault_of_text(path, "\n".join(lines))
+
+
+def _fault_of_text(path: Path, text: str) -> str:
+    hostile = path.with_name("hostile.yaml")
+    hostile.write_text(f"base: {path.name}\n{text}")
+    return _fault(hostile)
+
+
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    assert "cannot read the configuration: " in _fault(tmp_path / "loop.yaml")
+    assert "File name too long" in _fault(tmp_path / ("n" * 300))
+
+
 def test_missing_file(tmp_path: Path) -> None:
     assert "cannot read the configuration: No such file" in _fault(tmp_path / "none.yaml")
 
