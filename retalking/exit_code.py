@@ -24,6 +24,9 @@ def report_mistakes(
 ) -> Callable[[Callable[Parameters, int | None]], Callable[Parameters, int]]:
     """Decorate a ``main``: errors that the user can fix become one line and exit code 2.
 
+    Besides our own these are the system's about a path: a folder that may not be entered, a name
+    that is too long, links in a circle.
+
     Args:
         interrupted: what is said when it is interrupted, with exit code 130.
     """
@@ -35,6 +38,11 @@ def report_mistakes(
                 return main(*args, **kwargs) or EXIT_OK
             except RetalkingError as error:
                 print(f"error: {error}", file=sys.stderr)
+                return EXIT_ERROR
+            except OSError as error:
+                if error.filename is None:  # not of a path: a pipe, a closed stream
+                    raise
+                print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
                 return EXIT_ERROR
             except KeyboardInterrupt:
                 print(interrupted, file=sys.stderr)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from retalking.errors import MediaError
+
+_PARTIAL = re.compile(r"\.retalking-[0-9a-f]{12}\.part(\.\w+)?")
+_ABANDONED_S = 24 * 3600.0
 
 
 def check_writable(path: Path) -> None:
@@ -17,7 +23,7 @@ def check_writable(path: Path) -> None:
     Raises:
         MediaError: ``path`` is a directory, or its directory is missing or not writable.
     """
-    folder = path.parent
+    folder = _place(path).parent
     if path.is_dir():
         raise MediaError(f"{path}: is a directory; give the name of the file to write")
     if not folder.is_dir():
@@ -27,15 +33,37 @@ def check_writable(path: Path) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """A hidden name beside ``path``, with its suffix, to write to before `commit`."""
-    return path.with_name(f".retalking-{secrets.token_hex(6)}.part{path.suffix}")
+    """A hidden name beside ``path``, or what it links to, with its suffix; for before `commit`.
+
+    What jobs that were killed left there more than a day ago is removed.
+    """
+    place = _place(path)
+    for old in place.parent.glob(".retalking-*.part*"):
+        with suppress(OSError):
+            if _PARTIAL.fullmatch(old.name) and time.time() - old.stat().st_mtime > _ABANDONED_S:
+                old.unlink()
+    return place.with_name(f".retalking-{secrets.token_hex(6)}.part{path.suffix}")
 
 
 def commit(partial: Path, path: Path) -> None:
-    """Put the finished ``partial`` in the place of ``path``, once all of it is on the disk."""
+    """Put the finished ``partial`` in the place of ``path``, once all of it is on the disk.
+
+    A file that is there already hands its mode on; a link stays, and what it points to is replaced.
+    """
     with partial.open("rb+") as file:
+        if path.exists():
+            os.chmod(partial, stat.S_IMODE(path.stat().st_mode))
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    os.replace(partial, _place(path))
+
+
+def _place(path: Path) -> Path:
+    """Where a path leads: a link to a file stays when the file is replaced."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle, before 3.13
+        reason = getattr(error, "strerror", None) or "links in a circle"
+        raise MediaError(f"{path}: cannot be written: {reason}") from None
 
 
 @contextmanager

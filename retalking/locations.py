@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -9,3 +11,18 @@ CONFIGS = REPOSITORY / "configs"
 CHECKPOINTS = REPOSITORY / "checkpoints"
 LITE_WEIGHTS = CHECKPOINTS / "lite"
 """Weights of our own that come with the repository."""
+
+
+def user_cache() -> Path:
+    """Return the user's folder for caches: ``XDG_CACHE_HOME``, else ``~/.cache``.
+
+    An empty or relative variable counts as not set, as its specification says. A user without a
+    home has a folder among the temporary ones.
+    """
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if given.is_absolute():
+        return given
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # no HOME, and no entry in the list of users
+        return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"

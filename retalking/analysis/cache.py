@@ -18,6 +18,7 @@ import numpy as np
 
 from retalking.cache_folder import code_version, entry_path, make_private
 from retalking.errors import MediaError
+from retalking.locations import user_cache
 from retalking.sealed_arrays import read_arrays, write_arrays
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
 from retalking.weights.catalogue import sha256_of
@@ -29,8 +30,8 @@ _COEFFICIENTS = ("expression", "angle", "translation", "crop")
 
 
 def default_cache_folder() -> Path:
-    """Return the user's cache folder for this program (``XDG_CACHE_HOME``, else ``~/.cache``)."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "retalking"
+    """Return this program's folder in the user's cache."""
+    return user_cache() / "retalking"
 
 
 def fingerprint(files: Iterable[Path], options: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from retalking.errors import ConfigError, WeightsError
-from retalking.locations import CHECKPOINTS
+from retalking.locations import CHECKPOINTS, user_cache
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -246,8 +246,9 @@ def read_lock(folder: Path) -> dict[str, dict[str, Any]]:
 
 def torch_hub_folder() -> Path:
     """Where PyTorch keeps downloaded weights (as ``torch.hub.get_dir()``, without importing it)."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
+    given = os.environ.get("TORCH_HOME")
+    home = Path(os.path.expanduser(given)) if given else user_cache() / "torch"
+    return home / "hub" / "checkpoints"
 
 
 def _weight(name: str, table: dict[str, Any], hosts: dict[str, tuple[str, ...]]) -> WeightFile:

@@ -67,6 +67,19 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: --fps: got -1, expected more than 0\n"
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "loop/x.mp4"])
+def test_a_path_that_the_system_refuses_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SystemExit) as stopped:
+        run_entry_point(lambda: bool((tmp_path / name).stat()))
+    assert stopped.value.code == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"error: {tmp_path / name}: ")
+    assert complaint.count("\n") == 1
+
+
 def run_shell(redirection: str, code: str) -> subprocess.CompletedProcess[str]:
     """Run Python code with a redirection of the shell."""
     return subprocess.run(
