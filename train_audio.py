@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.augment import Disturbance
-from datasets.speech import SpeechDataSettings, SpeechDraws, SpeechSample
+from datasets.speech import SpeechDataset, SpeechDataSettings, SpeechSample
 from datasets.spoken_clips import choose_clips, read_speech
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from models import weights
 from models.speech.audio_opening import AudioOpening, AudioOpeningConfig
 from retalking.face.lip_motion import correlate
@@ -50,13 +50,13 @@ def train(config: AudioTraining, job: Job) -> int:
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    draws = SpeechDraws(config.data, config.loop.seed, config.disturb)
+    dataset = SpeechDataset(config.data, config.loop.seed, config.disturb)
     store = Store(config.data.store)
     judged = {
         split: [
             read_speech(clip, max_frames=250)
             for clip in choose_clips(
-                store, Needs((split,), min_frames=25, speech=True), config.validation_clips
+                store, ClipFilter((split,), min_frames=25, speech=True), config.validation_clips
             )
         ]
         for split in config.validation_splits
@@ -65,10 +65,10 @@ def train(config: AudioTraining, job: Job) -> int:
     def step(batch: SpeechSample, index: int) -> dict[str, Tensor]:
         net.train()
         losses = []
-        for part in updater.micro_batches(batch):
+        for micro in updater.micro_batches(batch):
             with updater.autocast():
-                made = net(part.mels).float()
-                loss = F.smooth_l1_loss(made, part.relative_openings)
+                made = net(micro.mels).float()
+                loss = F.smooth_l1_loss(made, micro.relative_openings)
             updater.backward(loss)
             losses.append(loss.detach())
         gradient_norm = updater.apply(index)
@@ -93,7 +93,7 @@ def train(config: AudioTraining, job: Job) -> int:
         job,
         state={"net": net, "ema": ema, "updater": updater},
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.dnet import DNetDataSettings, DNetDraws, DNetSample
+from datasets.dnet import DNetDataset, DNetDataSettings, DNetSample
 from datasets.held_out import (
     HeldOutFilm,
     compare_pictures,
@@ -32,7 +32,7 @@ from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.style import style
 from losses.teachers import PerceptualKind, load_features, load_lip_reader
 from losses.weighted_sum import mean_terms, weighted_sum
-from models import initial, weights
+from models import initialisation, weights
 from models.dnet import DNet, DNetConfig
 from retalking.config import Schema
 from retalking.training.batches import read_batches
@@ -128,10 +128,10 @@ def train(config: DNetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device = job.ranks.device
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
-    draws = DNetDraws(config.data, config.loop.seed)
-    net = initial.build(DNet, config.model, config.init, "DNet")
+    dataset = DNetDataset(config.data, config.loop.seed)
+    net = initialisation.build(DNet, config.model, config.init, "DNet")
     if config.model.standardised and config.init is None:
-        net.mapping_net.measure(draws.coefficients(MEASURED_DRAWS))
+        net.mapping_net.measure(dataset.coefficients(MEASURED_DRAWS))
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
@@ -147,21 +147,21 @@ def train(config: DNetTraining, job: Job) -> int:
     def step(batch: DNetSample, index: int) -> dict[str, Tensor]:
         net.train()
         warp_only = index < config.warp_steps
-        parts = []
-        for part in updater.micro_batches(batch):
+        logs = []
+        for micro in updater.micro_batches(batch):
             with updater.autocast():
-                warped, edited, flow_px = edit(net, part, warp_only)
-                points = (part.source_points_px, part.target_points_px)
+                warped, edited, flow_px = edit(net, micro, warp_only)
+                points = (micro.source_points_px, micro.target_points_px)
                 mouth = weigh_mouth(points[1], config.data.size_px, config.loss.mouth)
                 terms = {
                     "points": point_loss(flow_px, *points, config.data.size_px, config.loss.mouth)
                 }
                 if reader is not None:
                     seen = reader(warped if edited is None else edited, points[1])
-                    terms["opening"] = opening_loss(seen, part.openings)
+                    terms["opening"] = opening_loss(seen, micro.openings)
                 # Where there is no true picture both sides are black, and only the points count.
-                shown = part.is_true[:, None, None, None]
-                warped, targets = warped * shown, part.targets * shown
+                shown = micro.is_true[:, None, None, None]
+                warped, targets = warped * shown, micro.targets * shown
                 edited = None if edited is None else edited * shown
                 terms["warp_l1"] = weighted_l1(warped, targets, mouth)
                 if teacher is not None and not (warp_only and config.loss.warp_perceptual == 0):
@@ -177,18 +177,18 @@ def train(config: DNetTraining, job: Job) -> int:
                     terms["style"] = style(*map(teacher.full_scale, (features, wanted)))
                 total, log = weighted_sum(terms, {name: factors[name] for name in terms})
             updater.backward(total)
-            parts.append(log)
+            logs.append(log)
         gradient_norm = updater.apply(index)
         ema.update()
         absent = {name: torch.zeros((), device=device) for name in factors}
-        return {**absent, **mean_terms(parts), "gradient_norm": gradient_norm}
+        return {**absent, **mean_terms(logs), "gradient_norm": gradient_norm}
 
     return run(
         config,
         job,
         state={"net": net, "ema": ema, "updater": updater},
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
@@ -206,7 +206,7 @@ class Validator:
         # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
         # well the flow follows the coefficients.
         pairs, others = (
-            DNetDraws(still.model_copy(update={"exchanged": share}), seed=0)
+            DNetDataset(still.model_copy(update={"exchanged": share}), seed=0)
             for share in (0.0, 1.0 if config.data.exchanged else 0.0)
         )
         self._pairs: list[DNetSample] = read_held_out(pairs, settings.num_samples, device)

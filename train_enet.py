@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.enet import ENetDataSettings, ENetDraws, ENetSample, degrade
+from datasets.enet import ENetDataset, ENetDataSettings, ENetSample, degrade
 from datasets.held_out import (
     HeldOutFilm,
     compare_pictures,
@@ -27,14 +27,14 @@ from datasets.held_out import (
 from datasets.lnet import match_speech
 from datasets.spoken_clips import TalkingFace, choose_clips, read_face
 from datasets.store.format import LIPS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1
 from losses.teachers import PerceptualKind, load_arcface, load_features
 from losses.weighted_sum import mean_terms, weighted_sum
-from models import initial, weights
+from models import initialisation, weights
 from models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from models.enet import ENet, ENetConfig, Noise
 from models.lnet import LNet
@@ -99,9 +99,9 @@ def build(config: ENetTraining) -> ENet:
     """
     if config.init is None and config.lnet is None:
         raise ConfigError("lnet: got null, expected the weights of a trained L-Net")
-    net = initial.build(ENet, config.model, config.init, "ENet", config.lnet)
+    net = initialisation.build(ENet, config.model, config.init, "ENet", config.lnet)
     if config.lnet is not None:
-        lnet = initial.build(LNet, config.model.lnet, config.lnet, "LNet")
+        lnet = initialisation.build(LNet, config.model.lnet, config.lnet, "LNet")
         net.low_res.load_state_dict(lnet.state_dict())
     net.low_res.requires_grad_(False)
     return net
@@ -164,7 +164,7 @@ def train(config: ENetTraining, job: Job) -> int:
     critic_updater = Updater(
         critic.parameters(), config.discriminator_optimizer, config.compute, job.ranks
     )
-    draws = ENetDraws(
+    dataset = ENetDataset(
         config.data, config.loop.seed, match_speech(config.data, config.audio_encoder)
     )
     validate = Validator(config, ema.network, device)
@@ -173,18 +173,18 @@ def train(config: ENetTraining, job: Job) -> int:
         net.train()
         net.low_res.eval()
         critic.requires_grad_(False)
-        made, parts = [], []
-        for part in updater.micro_batches(batch):
-            target = part.faces.flatten(0, 1)
+        made, logs = [], []
+        for micro in updater.micro_batches(batch):
+            target = micro.faces.flatten(0, 1)
             with updater.autocast():
-                output, _ = enlarge(net, part)
+                output, _ = enlarge(net, micro)
                 terms = {"l1": l1(output, target), "gradient_l1": gradient_l1(output, target)}
                 if teacher is not None:
                     with torch.no_grad():
                         wanted = teacher(target)
                     terms["perceptual"] = perceptual(teacher(output), wanted)
                 if arcface is not None:
-                    points = part.landmarks_px.flatten(0, 1)
+                    points = micro.landmarks_px.flatten(0, 1)
                     aligned = (
                         align_faces(rgb * 2 - 1, points, stretch) for rgb in (output, target)
                     )
@@ -194,17 +194,17 @@ def train(config: ENetTraining, job: Job) -> int:
                 total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
             updater.backward(total)
             made.append(output.detach())
-            parts.append(log)
+            logs.append(log)
         gradient_norm = updater.apply(index)
         ema.update()
-        log = {**mean_terms(parts), "gradient_norm": gradient_norm}
+        log = {**mean_terms(logs), "gradient_norm": gradient_norm}
         return log if loss.adversarial == 0 else {**log, **teach_critic(batch, made, index)}
 
     def teach_critic(batch: ENetSample, made: list[Tensor], index: int) -> dict[str, Tensor]:
         critic.requires_grad_(True)
-        parts = []
-        for part, fake in zip(critic_updater.micro_batches(batch), made, strict=True):
-            real = part.faces.flatten(0, 1).requires_grad_(loss.r1_gamma > 0)
+        logs = []
+        for micro, fake in zip(critic_updater.micro_batches(batch), made, strict=True):
+            real = micro.faces.flatten(0, 1).requires_grad_(loss.r1_gamma > 0)
             with critic_updater.autocast():
                 terms = {"critic": discriminator_loss(critic(real), critic(fake), loss.game)}
             factors = {"critic": 1.0}
@@ -213,9 +213,9 @@ def train(config: ENetTraining, job: Job) -> int:
                 factors["r1"] = loss.r1_gamma
             total, log = weighted_sum(terms, factors)
             critic_updater.backward(total)
-            parts.append({name: log[name] for name in terms})
+            logs.append({name: log[name] for name in terms})
         critic_updater.apply(index)
-        return mean_terms(parts)
+        return mean_terms(logs)
 
     return run(
         config,
@@ -228,7 +228,7 @@ def train(config: ENetTraining, job: Job) -> int:
             "critic_updater": critic_updater,
         },
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )
@@ -242,10 +242,10 @@ class Validator:
         settings, data = config.validation, config.data
         self._net = net
         self._lpips = open_lpips(settings.lpips_weights, device)
-        draws = ENetDraws(without_changes(data, settings.splits), seed=0)
-        self._batches: list[ENetSample] = read_held_out(draws, settings.num_samples, device)
-        needs = Needs(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
-        (clip,) = choose_clips(Store(data.store), needs, 1)
+        dataset = ENetDataset(without_changes(data, settings.splits), seed=0)
+        self._batches: list[ENetSample] = read_held_out(dataset, settings.num_samples, device)
+        suitable = ClipFilter(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
+        (clip,) = choose_clips(Store(data.store), suitable, 1)
         self._talker = read_face(clip, data.size_px, settings.film_frames)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from datasets.lips import (
     read_clean,
     read_shapes,
 )
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from losses.lips import lip_losses
 from models import weights
 from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
@@ -169,7 +169,7 @@ class _Judged(NamedTuple):
 
 def _read_judged(config: LipTraining, split: str, mean_shape: FloatArray) -> list[_Judged]:
     store = Store(config.data.store)
-    needs = Needs((split,), parts=(HEARD,), min_frames=config.least_frames, speech=True)
+    needs = ClipFilter((split,), parts=(HEARD,), min_frames=config.least_frames, speech=True)
     shapes = read_shapes(store, store.select(needs).tolist(), mean_shape)
     return [_Judged(read_clean(store.clip(row)), lips) for row, lips in shapes.items()]
 

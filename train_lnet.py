@@ -18,16 +18,16 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
-from datasets.lnet import LNetDataSettings, LNetDraws, LNetSample, match_speech
+from datasets.lnet import LNetDataset, LNetDataSettings, LNetSample, match_speech
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
 from losses.sync import SyncSchedule, sync_loss, sync_probability
 from losses.teachers import PerceptualKind, load_features, load_lip_reader, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
-from models import initial, weights
+from models import initialisation, weights
 from models.blocks.lower_half import lower_half
 from models.lnet import LNet, LNetConfig
 from models.speech.audio_opening import AudioOpening
@@ -100,7 +100,7 @@ def build(config: LNetTraining) -> LNet:
         ConfigError: those weights belong to a network of other widths.
         WeightsError: a file is absent or does not fit.
     """
-    net = initial.build(LNet, config.model, config.init, "LNet")
+    net = initialisation.build(LNet, config.model, config.init, "LNet")
     if config.audio_encoder is not None:
         warm = weights.load(config.audio_encoder, AudioOpening)
         got = (warm.config.base_channels, warm.config.channels)
@@ -129,20 +129,20 @@ def train(config: LNetTraining, job: Job) -> int:
     threshold = config.loss.sync_threshold
     schedule = SyncSchedule(config.loss.sync, float("inf") if threshold is None else threshold)
     matched = match_speech(config.data, config.audio_encoder)
-    draws = LNetDraws(config.data, config.loop.seed, matched=matched)
+    dataset = LNetDataset(config.data, config.loop.seed, matched=matched)
     validate = Validator(config, ema.network, job, expert)
 
     def step(batch: LNetSample, index: int) -> dict[str, Tensor]:
         net.train()
         learns = index >= config.frozen_audio_steps
         net.audio_encoder.train(learns).requires_grad_(learns)
-        parts = []
-        for part in updater.micro_batches(batch):
-            target = part.faces.flatten(0, 1)
-            mouth = weigh_mouth(part.landmarks_px.flatten(0, 1), size_px, config.loss.mouth)
+        logs = []
+        for micro in updater.micro_batches(batch):
+            target = micro.faces.flatten(0, 1)
+            mouth = weigh_mouth(micro.landmarks_px.flatten(0, 1), size_px, config.loss.mouth)
             with updater.autocast():
-                references = part.references.flatten(0, 1)
-                output = paint_lips(net, part.mels.flatten(0, 1), target, references).float()
+                references = micro.references.flatten(0, 1)
+                output = paint_lips(net, micro.mels.flatten(0, 1), target, references).float()
                 terms = {
                     "l1": weighted_l1(output, target, mouth),
                     "gradient_l1": gradient_l1(output, target),
@@ -154,27 +154,27 @@ def train(config: LNetTraining, job: Job) -> int:
                     terms["perceptual"] = perceptual(teacher(output), wanted)
                     factors["perceptual"] = config.loss.perceptual
                 if expert is not None:
-                    seen = view_of_expert(lower_half(output.view_as(part.faces)))
-                    heard, lips = expert(part.mels[:, 0], seen)
+                    seen = view_of_expert(lower_half(output.view_as(micro.faces)))
+                    heard, lips = expert(micro.mels[:, 0], seen)
                     terms["sync"] = sync_loss(lips, heard)
                     factors["sync"] = schedule.weight
                 if reader is not None:
-                    seen = reader(output, part.landmarks_px.flatten(0, 1))
-                    terms["opening"] = opening_loss(seen, part.openings.flatten())
+                    seen = reader(output, micro.landmarks_px.flatten(0, 1))
+                    terms["opening"] = opening_loss(seen, micro.openings.flatten())
                     factors["opening"] = config.loss.opening
                 total, log = weighted_sum(terms, factors)
             updater.backward(total)
-            parts.append(log)
+            logs.append(log)
         gradient_norm = updater.apply(index)
         ema.update()
-        return {**mean_terms(parts), "gradient_norm": gradient_norm}
+        return {**mean_terms(logs), "gradient_norm": gradient_norm}
 
     return run(
         config,
         job,
         state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
         observe=lambda scores: schedule.observe(scores.get("sync", float("inf"))),
@@ -189,10 +189,12 @@ class Validator:
         settings, data = config.validation, config.data
         self._net, self._expert, self._device = net, expert, job.ranks.device
         self._lpips = open_lpips(settings.lpips_weights, self._device)
-        draws = LNetDraws(without_changes(data, settings.splits), seed=0)
-        self._batches: list[LNetSample] = read_held_out(draws, settings.num_samples, self._device)
-        needs = Needs(settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True)
-        clips = choose_clips(Store(data.store), needs, settings.num_clips)
+        dataset = LNetDataset(without_changes(data, settings.splits), seed=0)
+        self._batches: list[LNetSample] = read_held_out(dataset, settings.num_samples, self._device)
+        suitable = ClipFilter(
+            settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True
+        )
+        clips = choose_clips(Store(data.store), suitable, settings.num_clips)
         faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]
         self._talker = faces[0]
         self._agreement = LipAgreement(faces, LiteLandmarker.from_file(device=self._device))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from datasets.augment import Disturbance
 from datasets.held_out import HeldOutSettings, read_held_out, without_changes
 from datasets.sync_groups import GroupSettings, SyncGroup, SyncGroups
-from datasets.syncnet import SyncDataSettings, SyncDraws, SyncSample
+from datasets.syncnet import SyncDataset, SyncDataSettings, SyncSample
 from losses.sync import (
     contrastive_loss,
     group_cross_entropy,
@@ -31,11 +31,11 @@ from losses.sync import (
 )
 from models import weights
 from models.blocks.layers import freeze_absorbed_biases
-from models.initial import build
+from models.initialisation import build
 from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.config import Schema
 from retalking.networks.lip_calls import view_of_expert
-from retalking.training.batches import Draws, read_batches
+from retalking.training.batches import Dataset, read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
@@ -75,13 +75,13 @@ class SyncTraining(TrainingConfig):
 class PairObjective(nn.Module):
     """Wav2Lip's question: does this speech belong to these lips."""
 
-    def open(self, data: SyncDataSettings, seed: int) -> Draws[SyncSample]:
+    def open(self, data: SyncDataSettings, seed: int) -> Dataset[SyncSample]:
         """Return the samples."""
-        return SyncDraws(data, seed)
+        return SyncDataset(data, seed)
 
-    def open_held_out(self, data: SyncDataSettings, splits: tuple[str, ...]) -> Draws[SyncSample]:
+    def open_held_out(self, data: SyncDataSettings, splits: tuple[str, ...]) -> Dataset[SyncSample]:
         """Return samples of other splits as they are."""
-        return SyncDraws(without_changes(data, splits), seed=0)
+        return SyncDataset(without_changes(data, splits), seed=0)
 
     def forward(self, net: SyncExpert, batch: SyncSample, index: int) -> Tensor:
         """Return the loss, whatever the index of the update."""
@@ -119,11 +119,11 @@ class GroupObjective(nn.Module):
         self._right_share = right_share
         self.opening = nn.Linear(model.embedding_channels, model.num_frames)
 
-    def open(self, data: SyncDataSettings, seed: int) -> Draws[SyncGroup]:
+    def open(self, data: SyncDataSettings, seed: int) -> Dataset[SyncGroup]:
         """Return the samples."""
         return SyncGroups(data, self._settings.group, seed, self._settings.disturb)
 
-    def open_held_out(self, data: SyncDataSettings, splits: tuple[str, ...]) -> Draws[SyncGroup]:
+    def open_held_out(self, data: SyncDataSettings, splits: tuple[str, ...]) -> Dataset[SyncGroup]:
         """Return samples of other splits as they are."""
         still = self._settings.group.model_copy(update={"shift": 0.0, "zoom": 0.0})
         return SyncGroups(without_changes(data, splits), still, seed=0)
@@ -180,16 +180,16 @@ def train(config: SyncTraining, job: Job) -> int:
     ema = Ema(net, config.ema_decay)
     parameters = [*net.parameters(), *objective.parameters()]
     updater = Updater(parameters, config.optimizer, config.compute, job.ranks)
-    draws = objective.open(config.data, config.loop.seed)
+    dataset = objective.open(config.data, config.loop.seed)
     others = objective.open_held_out(config.data, config.validation.splits)
     held_out = read_held_out(others, config.validation.num_samples, job.ranks.device)
 
     def step(batch: SyncSample | SyncGroup, index: int) -> dict[str, Tensor]:
         net.train()
         losses = []
-        for part in updater.micro_batches(batch):
+        for micro in updater.micro_batches(batch):
             with updater.autocast():
-                loss = objective(net, part, index)
+                loss = objective(net, micro, index)
             updater.backward(loss)
             losses.append(loss.detach())
         gradient_norm = updater.apply(index)
@@ -205,7 +205,7 @@ def train(config: SyncTraining, job: Job) -> int:
         job,
         state={"net": net, "objective": objective, "ema": ema, "updater": updater},
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
     )

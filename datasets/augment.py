@@ -27,7 +27,7 @@ class AugmentSettings(Schema):
 
 
 @dataclass(frozen=True)
-class Look:
+class Augmentation:
     """The changes of one sample, the same for all its frames.
 
     Attributes:
@@ -43,8 +43,8 @@ class Look:
     contrast: float = 1.0
 
     @classmethod
-    def draw(cls, settings: AugmentSettings, rng: np.random.Generator) -> Look:
-        """Draw a look; always takes the same number of random numbers."""
+    def draw(cls, settings: AugmentSettings, rng: np.random.Generator) -> Augmentation:
+        """Draw one; always takes the same number of random numbers."""
         flip, grey, brightness, contrast = rng.random(4)
         return cls(
             flip=bool(flip < settings.flip),

@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.augment import AugmentSettings, Look
-from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
+from datasets.augment import Augmentation, AugmentSettings
+from datasets.sampling import DrawnWindow, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.store.format import COEFFICIENTS, TRACKS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from retalking.coefficients.basis import ExpressionBasis, move_points
 from retalking.coefficients.windows import WINDOW_FRAMES, coefficient_windows
 from retalking.config import Schema
@@ -74,7 +74,7 @@ class DNetSample(NamedTuple):
     clip_ids: str
 
 
-class DNetDraws:
+class DNetDataset:
     """Numbered samples of a store; ``len`` counts the different targets."""
 
     def __init__(self, settings: DNetDataSettings, seed: int) -> None:
@@ -95,7 +95,7 @@ class DNetDraws:
             )
         self._settings = settings
         self._part = f"stabiliser_{settings.size_px}"
-        needs = Needs(
+        needs = ClipFilter(
             splits=(),
             parts=(self._part, COEFFICIENTS),
             min_frames=2,
@@ -123,8 +123,8 @@ class DNetDraws:
             return self._exchange(drawn, self._basis)
         others = draw_other_starts(drawn, 1, settings.num_candidates, settings.min_gap)
         source = nearest_in_pose(drawn.clip.array(TRACKS, "pose"), target, others, 1)
-        look = Look.draw(self._settings.augment, drawn.rng)
-        pair = look.apply(drawn.clip.pictures(self._part, np.array([source, target])))
+        augmentation = Augmentation.draw(self._settings.augment, drawn.rng)
+        pair = augmentation.apply(drawn.clip.pictures(self._part, np.array([source, target])))
         pictures = to_tensor(pair)
         source_points, target_points = (
             drawn.clip.landmarks("stabiliser", frame, frame + 1, settings.size_px)[0]
@@ -153,7 +153,7 @@ class DNetDraws:
         windows = np.stack([_windows(drawn, frame) for frame in frames])
         return to_tensor(drawn.clip.pictures(self._part, frames)), torch.from_numpy(windows)
 
-    def _exchange(self, drawn: Draw, basis: ExpressionBasis) -> DNetSample:
+    def _exchange(self, drawn: DrawnWindow, basis: ExpressionBasis) -> DNetSample:
         clip, frame, size_px = drawn.clip, drawn.start, self._settings.size_px
         before = clip.coefficients().expression[frame]
         choice = int(drawn.rng.integers(1 + len(basis.templates)))
@@ -168,8 +168,10 @@ class DNetDraws:
         depth = depth * (size_px / STABILISER_PX)
         points = np.concatenate([flat, depth[..., None]], axis=2)
         moved = move_points(points, before[None], after[None], basis).astype(np.float32)
-        look = Look.draw(self._settings.augment, drawn.rng)
-        picture = to_tensor(look.apply(clip.pictures(self._part, range(frame, frame + 1))))[0]
+        augmentation = Augmentation.draw(self._settings.augment, drawn.rng)
+        picture = to_tensor(augmentation.apply(clip.pictures(self._part, range(frame, frame + 1))))[
+            0
+        ]
         return DNetSample(
             sources=picture,
             targets=picture,
@@ -182,6 +184,6 @@ class DNetDraws:
         )
 
 
-def _windows(drawn: Draw, frame: int, template: FloatArray | None = None) -> FloatArray:
+def _windows(drawn: DrawnWindow, frame: int, template: FloatArray | None = None) -> FloatArray:
     one_shot = np.zeros(drawn.num_frames, np.int64)
     return coefficient_windows(drawn.clip.coefficients(), [frame], one_shot, template)[0]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from datasets.lnet import LNetDataSettings, LNetDraws
+from datasets.lnet import LNetDataset, LNetDataSettings
 from datasets.matched_speech import MatchedSpeech
 from datasets.store.format import ENHANCED, LIPS
 from datasets.store.jpeg import compress
@@ -51,7 +51,7 @@ class ENetSample(NamedTuple):
     clip_ids: str
 
 
-class ENetDraws:
+class ENetDataset:
     """Numbered samples of a store; ``len`` counts the different target windows."""
 
     def __init__(
@@ -65,7 +65,7 @@ class ENetDraws:
         self._quality = settings.jpeg_quality
         self._seed = seed
         pictures = f"{ENHANCED if settings.enhanced else LIPS}_{settings.size_px}"
-        self._lips = LNetDraws(settings, seed, pictures, matched)
+        self._lips = LNetDataset(settings, seed, pictures, matched)
 
     def __len__(self) -> int:
         return len(self._lips)

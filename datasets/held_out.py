@@ -15,7 +15,7 @@ from retalking.config import Schema
 from retalking.errors import WeightsError
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.metrics.lpips_distance import load_lpips
-from retalking.training.batches import Draws, to_device
+from retalking.training.batches import Dataset, to_device
 from retalking.training.recorder import FILM_FRAMES
 
 Settings = TypeVar("Settings", bound=Schema)
@@ -67,9 +67,9 @@ def open_lpips(
     return lambda output, target: network(output, target, normalize=True).mean()
 
 
-def read_held_out(draws: Draws[Any], num_samples: int, device: torch.device) -> list[Any]:
+def read_held_out(dataset: Dataset[Any], num_samples: int, device: torch.device) -> list[Any]:
     """Return the first samples as batches of one, so that every one counts the same."""
-    return [to_device(default_collate([draws[number]]), device) for number in range(num_samples)]
+    return [to_device(default_collate([dataset[number]]), device) for number in range(num_samples)]
 
 
 def compare_pictures(

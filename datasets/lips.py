@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor
 
 from datasets.room import disturb_speech
-from datasets.sampling import Draw, WindowSampler
+from datasets.sampling import DrawnWindow, WindowSampler
 from datasets.store.format import FRAME_RATE, TRACKS
-from datasets.store.reader import Needs, Store, StoredClip
+from datasets.store.reader import ClipFilter, Store, StoredClip
 from models.speech.encoder import SpeechEncoder
 from retalking.coefficients.basis import fit_pose
 from retalking.config import Schema
@@ -145,7 +145,7 @@ class LipDraws:
         """
         self._settings = settings
         self._store = Store(settings.store)
-        needs = Needs(splits=(), parts=(HEARD,), min_frames=settings.num_frames, speech=True)
+        needs = ClipFilter(splits=(), parts=(HEARD,), min_frames=settings.num_frames, speech=True)
         self._sampler = WindowSampler(
             self._store, settings.splits, needs, settings.num_frames, seed
         )
@@ -185,7 +185,7 @@ class LipDraws:
             clip_ids=drawn.clip.name,
         )
 
-    def _read(self, drawn: Draw, first: int, end: int) -> FloatArray:
+    def _read(self, drawn: DrawnWindow, first: int, end: int) -> FloatArray:
         """Read steps of one of the copies; what lies outside the clip repeats its ends."""
         copies = len(drawn.clip.array_names(HEARD))
         disturbed = copies > 1 and drawn.rng.random() >= self._settings.clean

@@ -13,12 +13,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.augment import AugmentSettings, Look
+from datasets.augment import Augmentation, AugmentSettings
 from datasets.matched_speech import MatchedSpeech
-from datasets.sampling import Draw, WindowSampler, draw_other_starts, nearest_in_pose
+from datasets.sampling import DrawnWindow, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.speech import relative_opening
 from datasets.store.format import LIPS, NEUTRAL, TRACKS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from models import weights
 from models.speech.audio_opening import AudioOpening
 from retalking.config import Schema
@@ -81,7 +81,7 @@ class LNetSample(NamedTuple):
     clip_ids: str
 
 
-class LNetDraws:
+class LNetDataset:
     """Numbered samples of a store; ``len`` counts the different target windows."""
 
     def __init__(
@@ -110,7 +110,7 @@ class LNetDraws:
         self._settings, self._matched = settings, matched
         self._part = part or f"{LIPS}_{settings.size_px}"
         self._neutral_part = f"{NEUTRAL}_{settings.size_px}"
-        needs = Needs(
+        needs = ClipFilter(
             splits=(),
             parts=(self._part, *([self._neutral_part] if settings.reference == "neutral" else [])),
             min_frames=2 * settings.num_frames,
@@ -129,16 +129,16 @@ class LNetDraws:
         count, size = self._settings.num_frames, self._settings.size_px
         drawn = self._sampler(draw)
         clip, start, stop = drawn.clip, drawn.start, drawn.start + count
-        look = Look.draw(self._settings.augment, drawn.rng)
+        augmentation = Augmentation.draw(self._settings.augment, drawn.rng)
         if self._settings.reference == "neutral":
             references = clip.pictures(self._neutral_part, range(start, stop))
         else:
             first = self._choose_reference(drawn)
             references = clip.pictures(self._part, range(first, first + count))
         both = np.concatenate([clip.pictures(self._part, range(start, stop)), references])
-        pictures = to_tensor(look.apply(both))
+        pictures = to_tensor(augmentation.apply(both))
         openings = clip.rows(TRACKS, "opening", start, stop)
-        landmarks = look.move_points(clip.landmarks("lip", start, stop, size), size)
+        landmarks = augmentation.move_points(clip.landmarks("lip", start, stop, size), size)
         return LNetSample(
             faces=pictures[:count],
             references=pictures[count:],
@@ -148,14 +148,14 @@ class LNetDraws:
             clip_ids=clip.name,
         )
 
-    def _choose_speech(self, drawn: Draw, openings: FloatArray) -> FloatArray:
+    def _choose_speech(self, drawn: DrawnWindow, openings: FloatArray) -> FloatArray:
         if self._matched is None or drawn.rng.random() >= self._settings.matched_speech:
             return drawn.clip.mel_windows(drawn.start, drawn.start + self._settings.num_frames)
         record = self._store.index[drawn.row]
         relative = relative_opening(openings, record)
         return np.stack([self._matched.draw(float(value), drawn.rng) for value in relative])
 
-    def _choose_reference(self, drawn: Draw) -> int:
+    def _choose_reference(self, drawn: DrawnWindow) -> int:
         count = self._settings.num_frames
         if self._settings.reference == "random":
             return int(draw_other_starts(drawn, count, 1, self._settings.min_gap)[0])

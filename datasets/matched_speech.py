@@ -16,7 +16,7 @@ from torch import Tensor
 
 from datasets.speech import relative_opening
 from datasets.store.format import TRACKS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from models.speech.audio_opening import AudioOpening
 from retalking.types import FloatArray, IntArray
 
@@ -47,7 +47,7 @@ class MatchedSpeech:
         self._store = store
         rows, frames, heard, seen = [], [], [], []
         named = tuple(split for split, share in splits.items() if share > 0)
-        for row in store.select(Needs(named, speech=True)):
+        for row in store.select(ClipFilter(named, speech=True)):
             clip = store.clip(int(row))
             openings = clip.array(TRACKS, "opening")
             rows.append(np.full(len(openings), row, np.int64))

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.store.reader import Needs, Store, StoredClip
+from datasets.store.reader import ClipFilter, Store, StoredClip
 from retalking.errors import ConfigError
 from retalking.types import FloatArray, IntArray
 
 
-class Draw(NamedTuple):
+class DrawnWindow(NamedTuple):
     """A clip, a position in it, and the random numbers for the rest of the sample.
 
     Attributes:
@@ -42,7 +42,7 @@ class WindowSampler:
         self,
         store: Store,
         shares: Mapping[str, float],
-        needs: Needs,
+        needs: ClipFilter,
         window: int,
         seed: int,
     ) -> None:
@@ -84,7 +84,7 @@ class WindowSampler:
         """Number of different windows."""
         return int(sum(ends[-1] for ends in self._window_ends))
 
-    def __call__(self, draw: int) -> Draw:
+    def __call__(self, draw: int) -> DrawnWindow:
         """Return the draw of that number."""
         rng = np.random.default_rng((self._seed, draw))
         split = min(
@@ -96,10 +96,10 @@ class WindowSampler:
         row = int(self._rows[split][place])
         num_frames = int(self._store.index["num_frames"][row])
         start = window - int(ends[place]) + num_frames - self._window + 1
-        return Draw(self._store.clip(row), row, num_frames, start, rng)
+        return DrawnWindow(self._store.clip(row), row, num_frames, start, rng)
 
 
-def draw_other_starts(draw: Draw, window: int, count: int, min_gap: int = 0) -> IntArray:
+def draw_other_starts(draw: DrawnWindow, window: int, count: int, min_gap: int = 0) -> IntArray:
     """Draw starts of other windows of the same clip.
 
     Args:

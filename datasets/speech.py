@@ -15,7 +15,7 @@ from torch import Tensor
 from datasets.augment import Disturbance, disturb
 from datasets.sampling import WindowSampler
 from datasets.store.format import TRACKS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from retalking.config import Schema
 from retalking.types import FloatArray
 
@@ -60,7 +60,7 @@ class SpeechSample(NamedTuple):
     clip_ids: str
 
 
-class SpeechDraws:
+class SpeechDataset:
     """Numbered samples of a store; ``len`` counts the different frames."""
 
     def __init__(
@@ -78,7 +78,7 @@ class SpeechDraws:
         """
         self._disturbance = disturbance
         self._store = Store(settings.store)
-        needs = Needs(splits=(), speech=True)
+        needs = ClipFilter(splits=(), speech=True)
         self._sampler = WindowSampler(self._store, settings.splits, needs, 1, seed)
 
     def __len__(self) -> int:

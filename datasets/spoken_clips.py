@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datasets.sampling import nearest_in_pose
 from datasets.store.format import TRACKS
-from datasets.store.reader import Needs, Store, StoredClip
+from datasets.store.reader import ClipFilter, Store, StoredClip
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor, to_uint8
@@ -58,7 +58,7 @@ class TalkingFace:
     landmarks_px: FloatArray
 
 
-def choose_clips(store: Store, needs: Needs, num_clips: int) -> list[StoredClip]:
+def choose_clips(store: Store, needs: ClipFilter, num_clips: int) -> list[StoredClip]:
     """Return clips of different people, as far as there are, evenly from the alphabet.
 
     Raises:

@@ -14,11 +14,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from datasets.augment import Disturbance, Look, disturb
+from datasets.augment import Augmentation, Disturbance, disturb
 from datasets.sampling import WindowSampler
 from datasets.speech import relative_opening
 from datasets.store.format import TRACKS
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from datasets.syncnet import SYNC_FRAMES, SyncDataSettings
 from models.blocks.lower_half import edited_rows
 from retalking.config import Schema
@@ -92,7 +92,7 @@ class SyncGroups:
         self._disturbance = disturbance
         self._part = f"lips_{data.size_px}"
         self._store = Store(data.store)
-        needs = Needs(splits=(), parts=(self._part,), speech=True)
+        needs = ClipFilter(splits=(), parts=(self._part,), speech=True)
         least = group.num_windows + SYNC_FRAMES - 1
         self._sampler = WindowSampler(self._store, data.splits, needs, least, seed)
 
@@ -102,7 +102,7 @@ class SyncGroups:
     def __getitem__(self, draw: int) -> SyncGroup:
         """Return the sample of that number."""
         drawn = self._sampler(draw)
-        look = Look.draw(self._data.augment, drawn.rng)
+        augmentation = Augmentation.draw(self._data.augment, drawn.rng)
         last = drawn.num_frames - SYNC_FRAMES
         first = min(drawn.start, max(last + 1 - self._group.span_frames, 0))
         count = min(self._group.span_frames, last + 1 - first)
@@ -111,7 +111,7 @@ class SyncGroups:
         windows = starts[:, None] + np.arange(SYNC_FRAMES)  # [W, 5]
         shown = windows[: self._group.num_shown]
         frames, places = np.unique(shown, return_inverse=True)
-        pictures = look.apply(drawn.clip.pictures(self._part, first + frames))
+        pictures = augmentation.apply(drawn.clip.pictures(self._part, first + frames))
         lower = np.ascontiguousarray(self._cut(pictures, drawn.rng))
         faces = to_tensor(lower)[torch.from_numpy(places.reshape(-1))]
         openings = relative_opening(

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.augment import AugmentSettings, Look
+from datasets.augment import Augmentation, AugmentSettings
 from datasets.sampling import WindowSampler, draw_other_starts
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from models.blocks.lower_half import edited_rows
 from retalking.config import Schema
 from retalking.media.images import to_tensor
@@ -53,7 +53,7 @@ class SyncSample(NamedTuple):
     clip_ids: str
 
 
-class SyncDraws:
+class SyncDataset:
     """Numbered samples of a store; ``len`` counts the different windows."""
 
     def __init__(self, settings: SyncDataSettings, seed: int) -> None:
@@ -64,7 +64,7 @@ class SyncDraws:
         """
         self._settings = settings
         self._part = f"lips_{settings.size_px}"
-        needs = Needs(splits=(), parts=(self._part,), min_frames=2 * SYNC_FRAMES, speech=True)
+        needs = ClipFilter(splits=(), parts=(self._part,), min_frames=2 * SYNC_FRAMES, speech=True)
         store = Store(settings.store)
         self._sampler = WindowSampler(store, settings.splits, needs, SYNC_FRAMES, seed)
 
@@ -74,14 +74,14 @@ class SyncDraws:
     def __getitem__(self, draw: int) -> SyncSample:
         """Return the sample of that number."""
         drawn = self._sampler(draw)
-        look = Look.draw(self._settings.augment, drawn.rng)
+        augmentation = Augmentation.draw(self._settings.augment, drawn.rng)
         is_synced = drawn.rng.random() < self._settings.positive_share
         heard = drawn.start
         if not is_synced:
             gap = self._settings.min_shift_frames - SYNC_FRAMES
             heard = int(draw_other_starts(drawn, SYNC_FRAMES, 1, gap)[0])
         frames = range(drawn.start, drawn.start + SYNC_FRAMES)
-        pictures = look.apply(drawn.clip.pictures(self._part, frames))
+        pictures = augmentation.apply(drawn.clip.pictures(self._part, frames))
         lower = pictures[:, edited_rows(self._settings.size_px)]
         return SyncSample(
             faces=to_tensor(np.ascontiguousarray(lower)),

@@ -58,7 +58,7 @@ class Store:
     def __len__(self) -> int:
         return len(self.index)
 
-    def select(self, needs: Needs) -> IntArray:
+    def select(self, needs: ClipFilter) -> IntArray:
         """Return the rows of the clips that fit, int64 ``[N]``.
 
         Raises:
@@ -85,7 +85,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Needs:
+class ClipFilter:
     """Which clips a loader can use.
 
     Attributes:

@@ -16,7 +16,6 @@ from retalking.config import Schema, load_config
 from retalking.errors import FaceNotFoundError, MediaError, RetalkingError
 from retalking.evaluation.methods import Framing
 from retalking.evaluation.pairs import Pair
-from retalking.evaluation.user_study.panel import Panel
 from retalking.face.detection import CascadeDetector
 from retalking.face.follower import TrackingSettings
 from retalking.face.landmarks import LiteLandmarker
@@ -25,6 +24,7 @@ from retalking.locations import CONFIGS
 from retalking.media.sound import audio
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
+from retalking.metrics.meters import Meters
 from retalking.metrics.metric import Clip, Metric, Need, State
 from retalking.rendering.timeline import Timeline, build_timeline
 from retalking.types import (
@@ -132,20 +132,20 @@ class Scorer:
             source_track=source_track,
             truth_track=source_track if pair.is_own_speech else None,
         )
-        panel = Panel({name: self.metrics[name] for name in names}, clip)
+        meters = Meters({name: self.metrics[name] for name in names}, clip)
         needs_pixels = rows is not None and bool(needs & {"source", "truth"})
         with VideoReader(result) as reader:
             chunks = _open(reader, shown).read_all(CHUNK_FRAMES)
             if source is None or rows is None or not needs_pixels:
                 for chunk in chunks:
-                    panel.add(chunk.start, chunk.rgb, None)
+                    meters.add(chunk.start, chunk.rgb, None)
             else:
                 with VideoReader(pair.video) as behind:
                     video = _open(behind, framing)
                     sources = video.read_frames(rows, source.pts, CHUNK_FRAMES)
                     for chunk, other in zip(chunks, sources, strict=True):
-                        panel.add(chunk.start, chunk.rgb, other.rgb)
-        return panel.finish()
+                        meters.add(chunk.start, chunk.rgb, other.rgb)
+        return meters.finish()
 
     def _view_source(self, pair: Pair, framing: Framing, tracked: bool) -> View:
         """One pass over the video of a pair; kept, as the methods come one after the other."""

@@ -41,14 +41,14 @@ class ClipBatch(Protocol):
 Batch = TypeVar("Batch", bound=ClipBatch)
 
 
-class Draws(Protocol[Sample_co]):
+class Dataset(Protocol[Sample_co]):
     """A data set as an endless, numbered sequence of samples."""
 
     def __getitem__(self, draw: int) -> Sample_co:
         """Return the sample of that number; the same at every call."""
 
 
-class DrawSampler:
+class StepSampler:
     """The draw numbers of each step for one rank, from ``start_step`` on, without end."""
 
     def __init__(self, batch_size: int, start_step: int, ranks: Ranks) -> None:
@@ -88,8 +88,8 @@ class _Read(NamedTuple):
 class _Replacing:
     """Draws of which an unreadable one is replaced, by its number alone; its fault is handed on."""
 
-    def __init__(self, draws: Draws[Any]) -> None:
-        self._draws = draws
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self._draws = dataset
 
     def __getitem__(self, draw: int) -> Any:
         faults: list[str] = []
@@ -111,7 +111,7 @@ def _collate(samples: list[Any]) -> Any:
 
 
 def read_batches(
-    draws: Draws[Any], settings: LoaderSettings, start_step: int, ranks: Ranks
+    dataset: Dataset[Any], settings: LoaderSettings, start_step: int, ranks: Ranks
 ) -> Generator[Any, None, None]:
     """Yield batches without end, the first one being that of ``start_step``; close it when done.
 
@@ -119,7 +119,7 @@ def read_batches(
     hang are started anew, both as often as the settings allow.
 
     Args:
-        draws: its samples are collated field by field.
+        dataset: its samples are collated field by field.
         settings: batch size over all ranks, loader processes (0 loads in this process), tolerance.
         start_step: index of the first step to serve.
         ranks: decides the share of each batch.
@@ -132,7 +132,7 @@ def read_batches(
     step, num_bad, restarts = start_step, 0, 0
     while True:
         try:
-            batches = iter(_load(draws, settings, step, ranks))
+            batches = iter(_load(dataset, settings, step, ranks))
             while True:
                 batch = wait_for(batches, tolerance.loader_timeout_s)
                 if isinstance(batch, RetalkingError):
@@ -159,10 +159,12 @@ def read_batches(
             logger.warning("step %d: %s; loaders are started anew", step, _first_line(error))
 
 
-def _load(draws: Draws[Any], settings: LoaderSettings, step: int, ranks: Ranks) -> Iterable[Any]:
+def _load(
+    dataset: Dataset[Any], settings: LoaderSettings, step: int, ranks: Ranks
+) -> Iterable[Any]:
     return DataLoader(
-        cast(Any, _Replacing(draws)),
-        batch_sampler=cast(Any, DrawSampler(settings.batch_size, step, ranks)),
+        cast(Any, _Replacing(dataset)),
+        batch_sampler=cast(Any, StepSampler(settings.batch_size, step, ranks)),
         num_workers=settings.num_workers,
         multiprocessing_context=_START_METHOD if settings.num_workers else None,
         pin_memory=ranks.device.type == "cuda",

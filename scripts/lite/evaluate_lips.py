@@ -21,7 +21,7 @@ import numpy as np
 from datasets import room
 from datasets.lips import read_shapes
 from datasets.store.format import FRAME_RATE, TRACKS
-from datasets.store.reader import Needs, Store, StoredClip
+from datasets.store.reader import ClipFilter, Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.exit_code import report_mistakes
 from retalking.face.lip_motion import correlate
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     listener = LipListener.from_files(options.encoder, options.lips)
     store = Store(options.store)
-    needs = Needs(options.splits, min_frames=options.least_frames, speech=True)
+    needs = ClipFilter(options.splits, min_frames=options.least_frames, speech=True)
     shapes = read_shapes(
         store, store.select(needs).tolist(), ExpressionBasis.from_file().mean_shape
     )

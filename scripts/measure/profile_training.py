@@ -21,21 +21,21 @@ import cv2
 import torch
 
 from datasets.augment import AugmentSettings
-from datasets.dnet import DNetDataSettings, DNetDraws
-from datasets.enet import ENetDataSettings, ENetDraws
-from datasets.lnet import LNetDataSettings, LNetDraws
-from datasets.speech import SpeechDataSettings, SpeechDraws
-from datasets.syncnet import SyncDataSettings, SyncDraws
+from datasets.dnet import DNetDataset, DNetDataSettings
+from datasets.enet import ENetDataset, ENetDataSettings
+from datasets.lnet import LNetDataset, LNetDataSettings
+from datasets.speech import SpeechDataset, SpeechDataSettings
+from datasets.syncnet import SyncDataset, SyncDataSettings
 from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
-from retalking.training.batches import Draws, read_batches
+from retalking.training.batches import Dataset, read_batches
 from retalking.training.distributed import Ranks
 from retalking.training.settings import LoaderSettings, ToleranceSettings
 
 MODULES = ("lnet", "enet", "dnet", "syncnet", "speech")
 
 
-def open_draws(module: str, store: Path, split: str) -> Draws[Any]:
+def open_dataset(module: str, store: Path, split: str) -> Dataset[Any]:
     """Open a data set with the sizes of the paper.
 
     Raises:
@@ -57,37 +57,37 @@ def open_draws(module: str, store: Path, split: str) -> Draws[Any]:
         "matched_speech": 0,
     }
     if module == "lnet":
-        return LNetDraws(LNetDataSettings(**lips, size_px=96), seed=0)
+        return LNetDataset(LNetDataSettings(**lips, size_px=96), seed=0)
     if module == "enet":
         sharp = {**lips, "size_px": 384, "jpeg_quality": (60, 95), "enhanced": False}
-        return ENetDraws(ENetDataSettings(**sharp), seed=0)
+        return ENetDataset(ENetDataSettings(**sharp), seed=0)
     if module == "dnet":
         pairs = {**common, "augment": still, "num_candidates": 1, "min_gap": 0, "exchanged": 0.0}
         settings = DNetDataSettings(**pairs, size_px=256, min_native_px=0, expression_basis=None)
-        return DNetDraws(settings, seed=0)
+        return DNetDataset(settings, seed=0)
     if module == "syncnet":
         pairs = {**common, "size_px": 96, "positive_share": 0.5, "min_shift_frames": 5}
-        return SyncDraws(SyncDataSettings(**pairs), seed=0)
-    return SpeechDraws(SpeechDataSettings(store=store, splits={split: 1.0}), seed=0)
+        return SyncDataset(SyncDataSettings(**pairs), seed=0)
+    return SpeechDataset(SpeechDataSettings(store=store, splits={split: 1.0}), seed=0)
 
 
-def measure_cpu(draws: Draws[Any], count: int = 200) -> float:
+def measure_cpu(dataset: Dataset[Any], count: int = 200) -> float:
     """Return milliseconds of processor time per sample, whatever else runs on the machine."""
     for draw in range(20):
-        draws[draw]
+        dataset[draw]
     begin = time.process_time()
     for draw in range(count):
-        draws[draw]
+        dataset[draw]
     return (time.process_time() - begin) / count * 1e3
 
 
-def measure_rate(draws: Draws[Any], batch_size: int, num_workers: int, seconds: float) -> float:
+def measure_rate(dataset: Dataset[Any], batch_size: int, num_workers: int, seconds: float) -> float:
     """Return samples per second of the loader, after a warm-up of a few batches."""
     tolerance = ToleranceSettings(
         bad_samples=0, bad_batches=0, rollbacks=0, loader_restarts=0, loader_timeout_s=600
     )
     settings = LoaderSettings(batch_size=batch_size, num_workers=num_workers, tolerance=tolerance)
-    batches = read_batches(draws, settings, 0, Ranks())
+    batches = read_batches(dataset, settings, 0, Ranks())
     for _ in itertools.islice(batches, 2 + 4 * num_workers):
         pass
     begin, count = time.perf_counter(), 0
@@ -112,9 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cv2.setNumThreads(1)
     if options.batch_size < 1 or options.workers < 0 or options.seconds <= 0:
         raise ConfigError("--batch-size, --workers, --seconds: expected positive numbers")
-    draws = open_draws(options.module, options.store, options.split)
-    cpu_ms = measure_cpu(draws)
-    rate = measure_rate(draws, options.batch_size, options.workers, options.seconds)
+    dataset = open_dataset(options.module, options.store, options.split)
+    cpu_ms = measure_cpu(dataset)
+    rate = measure_rate(dataset, options.batch_size, options.workers, options.seconds)
     print(
         f"{options.module}: {rate:.0f} samples/s from {options.workers} loader processes; "
         f"{cpu_ms:.2f} ms of processor time per sample"

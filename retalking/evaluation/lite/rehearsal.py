@@ -24,7 +24,7 @@ from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 
 @dataclass(frozen=True)
-class Take:
+class RehearsedFaces:
     """Faces of a chunk in the lip crop.
 
     Attributes:
@@ -108,7 +108,7 @@ class Rehearsal:
             ]
             yield faces.cut(crops[faces.source], STABILISER_PX), np.stack(small)
 
-    def show_faces(self) -> Iterator[Take]:
+    def show_faces(self) -> Iterator[RehearsedFaces]:
         """Yield what is made of each chunk that shows a face.
 
         Raises:
@@ -118,7 +118,7 @@ class Rehearsal:
             if chunk.new is not None:
                 yield self._take(chunk, chunk.new)
 
-    def _take(self, chunk: RenderedChunk, new: NewFaces) -> Take:
+    def _take(self, chunk: RenderedChunk, new: NewFaces) -> RehearsedFaces:
         if new.made is None:
             raise ConfigError("lite suite: measures the networks; expected mouth: networks")
         faces, crops = chunk.faces, self._dub.scene.to_lips[chunk.faces.source]
@@ -128,4 +128,4 @@ class Rehearsal:
             for place, crop in zip(places, crops, strict=True)
         ]
         true = faces.cut(crops, LIP_PX)
-        return Take(faces.numbers, true, new.made.rgb, new.made.low_res, np.stack(dubbed))
+        return RehearsedFaces(faces.numbers, true, new.made.rgb, new.made.low_res, np.stack(dubbed))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.enet import ENetDraws, degrade
-from datasets.lnet import LNetDraws
+from datasets.enet import ENetDataset, degrade
+from datasets.lnet import LNetDataset
 from datasets.store.jpeg import compress, quantisation_steps
 from retalking.errors import ConfigError
 from tests.media import moving_picture
@@ -17,21 +17,21 @@ from tests.unit.datasets.samples import enet_settings, frames_in, lnet_settings,
 
 
 def test_enet_adds_quality_and_noise_to_lnets_sample(folder: Path) -> None:
-    draws = ENetDraws(enet_settings(folder), 0)
-    lips, faces = LNetDraws(lnet_settings(folder), 0)[4], draws[4]
+    dataset = ENetDataset(enet_settings(folder), 0)
+    lips, faces = LNetDataset(lnet_settings(folder), 0)[4], dataset[4]
     for name in ("faces", "references", "mels", "landmarks_px"):
         assert torch.equal(getattr(lips, name), getattr(faces, name))
     assert 60 <= faces.jpeg_quality <= 90
-    seeds = torch.cat([faces.noise_seeds, draws[5].noise_seeds])
+    seeds = torch.cat([faces.noise_seeds, dataset[5].noise_seeds])
     assert len(seeds.unique()) == 2 * len(lips.openings)
 
 
 def test_enet_takes_enhanced_frames_if_asked(folder: Path) -> None:
     settings = enet_settings(folder).model_copy(update={"enhanced": True})
     with pytest.raises(ConfigError, match="part enhanced_32 is prepared"):
-        ENetDraws(settings, 0)
+        ENetDataset(settings, 0)
     write_reddened(folder, "enhanced_32")
-    sharp, plain = ENetDraws(settings, 0)[0], ENetDraws(enet_settings(folder), 0)[0]
+    sharp, plain = ENetDataset(settings, 0)[0], ENetDataset(enet_settings(folder), 0)[0]
     assert frames_in(sharp.faces) == frames_in(plain.faces)
     assert sharp.faces[:, 0].mean() > plain.faces[:, 0].mean() + 0.2
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.augment import Look
-from datasets.dnet import DNetDraws
-from datasets.enet import ENetDraws
-from datasets.lnet import LNetDraws
+from datasets.augment import Augmentation
+from datasets.dnet import DNetDataset
+from datasets.enet import ENetDataset
+from datasets.lnet import LNetDataset
 from datasets.sampling import WindowSampler, nearest_in_pose
-from datasets.speech import SpeechDataSettings, SpeechDraws
+from datasets.speech import SpeechDataset, SpeechDataSettings
 from datasets.store.format import write_part
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from datasets.sync_groups import SyncGroups
-from datasets.syncnet import SyncDraws
+from datasets.syncnet import SyncDataset
 from retalking.coefficients.basis import EXPRESSION_BASIS_PATH
 from retalking.errors import ConfigError, MediaError
 from retalking.ibug68 import MIRRORED
@@ -39,12 +39,12 @@ from tests.unit.datasets.samples import (
 
 def _all_draws(folder: Path) -> list:
     return [
-        LNetDraws(lnet_settings(folder, augment=LIVELY), 3),
-        ENetDraws(enet_settings(folder, LIVELY), 3),
-        DNetDraws(dnet_settings(folder, LIVELY.model_copy(update={"flip": 0.0})), 3),
-        SyncDraws(sync_settings(folder, LIVELY), 3),
+        LNetDataset(lnet_settings(folder, augment=LIVELY), 3),
+        ENetDataset(enet_settings(folder, LIVELY), 3),
+        DNetDataset(dnet_settings(folder, LIVELY.model_copy(update={"flip": 0.0})), 3),
+        SyncDataset(sync_settings(folder, LIVELY), 3),
         SyncGroups(sync_settings(folder, LIVELY), group_settings(shift=0.1, zoom=0.1), 3, NOISY),
-        SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 3, NOISY),
+        SpeechDataset(SpeechDataSettings(store=folder, splits={"train": 1}), 3, NOISY),
     ]
 
 
@@ -62,10 +62,10 @@ def test_a_draw_is_the_same_whenever_and_wherever_it_is_made(folder: Path) -> No
 
 
 def test_workers_do_not_change_the_batches(folder: Path) -> None:
-    draws = LNetDraws(lnet_settings(folder, augment=LIVELY), 1)
+    dataset = LNetDataset(lnet_settings(folder, augment=LIVELY), 1)
     runs = []
     for workers in (0, 2):
-        batches = read_batches(draws, loader_settings(4, workers), 5, Ranks())
+        batches = read_batches(dataset, loader_settings(4, workers), 5, Ranks())
         runs.append([next(batches) for _ in range(3)])
         batches.close()
     for alone, shared in zip(*runs, strict=True):
@@ -75,10 +75,10 @@ def test_workers_do_not_change_the_batches(folder: Path) -> None:
 
 
 def test_lnet_sample_is_five_frames_with_their_speech_and_other_frames(folder: Path) -> None:
-    draws = LNetDraws(lnet_settings(folder), 0)
-    assert len(draws) == (20 - 4) + (21 - 4) + (22 - 4)
+    dataset = LNetDataset(lnet_settings(folder), 0)
+    assert len(dataset) == (20 - 4) + (21 - 4) + (22 - 4)
     for n in range(20):
-        sample = draws[n]
+        sample = dataset[n]
         frames = frames_in(sample.faces)
         assert frames == list(range(frames[0], frames[0] + 5))
         references = frames_in(sample.references)
@@ -94,23 +94,23 @@ def test_lnet_sample_is_five_frames_with_their_speech_and_other_frames(folder: P
 
 
 def test_all_windows_and_splits_get_their_share(folder: Path) -> None:
-    sampler = WindowSampler(Store(folder), {"train": 1, "val": 3}, Needs(()), 5, 0)
-    draws = [sampler(n) for n in range(2000)]
-    share = np.mean([draw.clip.name == "clip003" for draw in draws])
+    sampler = WindowSampler(Store(folder), {"train": 1, "val": 3}, ClipFilter(()), 5, 0)
+    dataset = [sampler(n) for n in range(2000)]
+    share = np.mean([draw.clip.name == "clip003" for draw in dataset])
     assert share == pytest.approx(0.75, abs=0.04)
-    starts = {(draw.clip.name, draw.start) for draw in draws}
+    starts = {(draw.clip.name, draw.start) for draw in dataset}
     assert len(starts) == (20 - 4) + (21 - 4) + (22 - 4) + (23 - 4)
-    assert max(draw.start + 5 - draw.num_frames for draw in draws) == 0
+    assert max(draw.start + 5 - draw.num_frames for draw in dataset) == 0
 
 
 def test_nearest_pose_picks_the_most_similar_window(folder: Path) -> None:
     pose = np.repeat((np.arange(30) % 10)[:, None], 4, axis=1).astype(np.float32)
     assert nearest_in_pose(pose, 12, np.array([0, 4, 22, 25]), 5) == 22
-    far = LNetDraws(lnet_settings(folder), 0)
-    near = LNetDraws(lnet_settings(folder, reference="nearest_pose", num_candidates=40), 0)
+    far = LNetDataset(lnet_settings(folder), 0)
+    near = LNetDataset(lnet_settings(folder, reference="nearest_pose", num_candidates=40), 0)
 
-    def distance(draws: LNetDraws, n: int) -> int:
-        sample = draws[n]
+    def distance(dataset: LNetDataset, n: int) -> int:
+        sample = dataset[n]
         ahead = abs(frames_in(sample.references)[0] - frames_in(sample.faces)[0]) % 10
         return min(ahead, 10 - ahead)
 
@@ -122,32 +122,32 @@ def test_references_keep_their_distance(folder: Path) -> None:
     settings = lnet_settings(
         folder, num_frames=1, reference="nearest_pose", num_candidates=40, min_gap=6
     )
-    draws = LNetDraws(settings, 0)
+    dataset = LNetDataset(settings, 0)
     for n in range(20):
-        target, reference = frames_in(torch.cat([draws[n].faces, draws[n].references]))
+        target, reference = frames_in(torch.cat([dataset[n].faces, dataset[n].references]))
         assert abs(target - reference) > 6
 
 
 def test_neutral_references_are_the_same_frames(folder: Path) -> None:
     with pytest.raises(ConfigError, match="part neutral_32 is prepared"):
-        LNetDraws(lnet_settings(folder, reference="neutral"), 0)
+        LNetDataset(lnet_settings(folder, reference="neutral"), 0)
     write_reddened(folder, "neutral_32")
-    sample = LNetDraws(lnet_settings(folder, reference="neutral"), 0)[0]
+    sample = LNetDataset(lnet_settings(folder, reference="neutral"), 0)[0]
     assert frames_in(sample.references) == frames_in(sample.faces)
     assert sample.references[:, 0].mean() > sample.faces[:, 0].mean() + 0.2
 
 
 def test_short_clips_are_left_out_or_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="none of 4 clips is left by the condition at least 60"):
-        LNetDraws(lnet_settings(folder, num_frames=30), 0)
-    assert len(LNetDraws(lnet_settings(folder, num_frames=11), 0)) == 22 - 10
+        LNetDataset(lnet_settings(folder, num_frames=30), 0)
+    assert len(LNetDataset(lnet_settings(folder, num_frames=11), 0)) == 22 - 10
 
 
 def test_a_corrupt_jpeg_stops_the_loader_with_one_line(folder: Path) -> None:
     ends = np.arange(1, 31) * 4
     for name in ("clip000", "clip001", "clip002"):
         write_part(folder, "lips_32", name, {"data": np.zeros(120, np.uint8), "ends": ends})
-    batches = read_batches(LNetDraws(lnet_settings(folder), 0), loader_settings(2, 1), 0, Ranks())
+    batches = read_batches(LNetDataset(lnet_settings(folder), 0), loader_settings(2, 1), 0, Ranks())
     with pytest.raises(MediaError, match=r"JPEG of frame .* is damaged"):
         next(batches)
 
@@ -155,13 +155,13 @@ def test_a_corrupt_jpeg_stops_the_loader_with_one_line(folder: Path) -> None:
 @pytest.mark.parametrize("shares", [{}, {"train": 0.0}, {"train": 1.0, "val": -1.0}])
 def test_shares_must_say_something(folder: Path, shares: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="expected some above 0"):
-        LNetDraws(lnet_settings(folder, splits=shares), 0)
+        LNetDataset(lnet_settings(folder, splits=shares), 0)
 
 
 def test_a_flip_mirrors_picture_and_landmarks(folder: Path) -> None:
     flip = STILL.model_copy(update={"flip": 1.0})
-    plain = LNetDraws(lnet_settings(folder), 0)[3]
-    mirrored = LNetDraws(lnet_settings(folder, augment=flip), 0)[3]
+    plain = LNetDataset(lnet_settings(folder), 0)[3]
+    mirrored = LNetDataset(lnet_settings(folder, augment=flip), 0)[3]
     assert torch.equal(mirrored.faces, plain.faces.flip(-1))
     assert torch.equal(mirrored.references, plain.references.flip(-1))
     assert torch.equal(mirrored.mels, plain.mels)
@@ -172,19 +172,19 @@ def test_a_flip_mirrors_picture_and_landmarks(folder: Path) -> None:
 
 def test_a_look_is_the_same_for_all_frames_of_a_sample() -> None:
     frames = np.stack([moving_picture(n) for n in (0, 1)])
-    look = Look(grey=True, brightness=0.8, contrast=1.2)
-    changed = look.apply(frames)
-    np.testing.assert_array_equal(changed[0], look.apply(frames[:1])[0])
+    augmentation = Augmentation(grey=True, brightness=0.8, contrast=1.2)
+    changed = augmentation.apply(frames)
+    np.testing.assert_array_equal(changed[0], augmentation.apply(frames[:1])[0])
     assert (changed == changed[..., :1]).all()
     level = 0.299 * frames[0, 5, 5, 0] + 0.587 * frames[0, 5, 5, 1] + 0.114 * frames[0, 5, 5, 2]
     assert changed[0, 5, 5, 0] == pytest.approx(((level - 127.5) * 1.2 + 127.5) * 0.8, abs=1)
-    np.testing.assert_array_equal(Look().apply(frames), frames)
+    np.testing.assert_array_equal(Augmentation().apply(frames), frames)
 
 
 def test_dnet_pairs_two_frames_with_the_window_of_the_second(folder: Path) -> None:
-    draws = DNetDraws(dnet_settings(folder), 0)
+    dataset = DNetDataset(dnet_settings(folder), 0)
     for n in range(20):
-        sample = draws[n]
+        sample = dataset[n]
         source, target = frames_in(torch.stack([sample.sources, sample.targets]))
         assert source != target
         assert sample.source_points_px.shape == sample.target_points_px.shape == (68, 2)
@@ -194,21 +194,21 @@ def test_dnet_pairs_two_frames_with_the_window_of_the_second(folder: Path) -> No
 
 
 def test_dnets_film_is_the_beginning_of_a_clip(folder: Path) -> None:
-    draws = DNetDraws(dnet_settings(folder), 0)
-    frames, windows = draws.film(0, 5)
+    dataset = DNetDataset(dnet_settings(folder), 0)
+    frames, windows = dataset.film(0, 5)
     assert frames_in(frames) == list(range(5))
     assert windows.shape == (5, 73, 26)
     np.testing.assert_array_equal(windows[4, 0], np.clip(4 - 13 + np.arange(26), 0, None))
-    last = {"clip000": 19, "clip001": 20, "clip002": 21}[draws[0].clip_ids]
-    assert len(draws.film(0, 100)[0]) == last + 1
+    last = {"clip000": 19, "clip001": 20, "clip002": 21}[dataset[0].clip_ids]
+    assert len(dataset.film(0, 100)[0]) == last + 1
 
 
 def test_dnet_gives_a_frame_another_expression(folder: Path) -> None:
     with pytest.raises(ConfigError, match="expression_basis: got null"):
-        DNetDraws(dnet_settings(folder).model_copy(update={"exchanged": 0.5}), 0)
+        DNetDataset(dnet_settings(folder).model_copy(update={"exchanged": 0.5}), 0)
     changes = {"exchanged": 0.5, "expression_basis": EXPRESSION_BASIS_PATH}
-    draws = DNetDraws(dnet_settings(folder).model_copy(update=changes), 0)
-    samples = [draws[n] for n in range(60)]
+    dataset = DNetDataset(dnet_settings(folder).model_copy(update=changes), 0)
+    samples = [dataset[n] for n in range(60)]
     exchanged = [sample for sample in samples if not sample.is_true]
     assert 15 < len(exchanged) < 45
     for sample in exchanged:
@@ -222,4 +222,4 @@ def test_dnet_gives_a_frame_another_expression(folder: Path) -> None:
 
 def test_dnet_refuses_flips(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"augment.flip: got 0.5, expected 0"):
-        DNetDraws(dnet_settings(folder, LIVELY), 0)
+        DNetDataset(dnet_settings(folder, LIVELY), 0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from datasets.augment import Disturbance, disturb
-from datasets.speech import SpeechDataSettings, SpeechDraws
+from datasets.speech import SpeechDataset, SpeechDataSettings
 from datasets.sync_groups import SyncGroups
-from datasets.syncnet import SyncDraws
+from datasets.syncnet import SyncDataset
 from tests.unit.datasets.samples import frames_in, group_settings, sync_settings
 
 
@@ -32,10 +32,10 @@ def test_disturbed_speech_stays_in_range_and_near() -> None:
 
 
 def test_sync_samples_are_half_in_step_and_half_not(folder: Path) -> None:
-    draws = SyncDraws(sync_settings(folder), 0)
+    dataset = SyncDataset(sync_settings(folder), 0)
     synced = []
     for n in range(200):
-        sample = draws[n]
+        sample = dataset[n]
         assert sample.faces.shape == (5, 3, 16, 32)
         frame = frames_in(sample.faces[:1])[0]
         heard = round(float(sample.mels[0, 0, 0]) * 100)
@@ -46,10 +46,10 @@ def test_sync_samples_are_half_in_step_and_half_not(folder: Path) -> None:
 
 
 def test_sync_groups_are_windows_of_one_span_with_their_speech(folder: Path) -> None:
-    draws = SyncGroups(sync_settings(folder), group_settings(), 0)
+    dataset = SyncGroups(sync_settings(folder), group_settings(), 0)
     seen = set()
     for n in range(100):
-        sample = draws[n]
+        sample = dataset[n]
         assert sample.faces.shape == (2, 5, 3, 16, 32)
         assert sample.mels.shape == (6, 1, 80, 16)
         columns = [round(float(mel[0, 0, 0]) * 100) for mel in sample.mels]
@@ -82,10 +82,10 @@ def test_a_group_must_fit_its_span(changes: dict[str, int]) -> None:
 
 
 def test_speech_samples_pair_sound_and_opening(folder: Path) -> None:
-    draws = SpeechDraws(SpeechDataSettings(store=folder, splits={"train": 1}), 0)
-    assert len(draws) == 20 + 21 + 22
+    dataset = SpeechDataset(SpeechDataSettings(store=folder, splits={"train": 1}), 0)
+    assert len(dataset) == 20 + 21 + 22
     for n in range(20):
-        sample = draws[n]
+        sample = dataset[n]
         frame = round(float(sample.openings) * 100)
         assert float(sample.mels[0, 0, 0]) * 100 == pytest.approx(frame * 80 // 25, abs=0.5)
         assert sample.mels.shape == (1, 80, 16)

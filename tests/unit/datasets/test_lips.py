@@ -10,7 +10,7 @@ from datasets.lips import LipDataSettings, LipDraws, hear_copies, read_shapes
 from datasets.room import disturb_speech
 from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
-from datasets.store.reader import Needs, Store, StoredClip
+from datasets.store.reader import ClipFilter, Store, StoredClip
 from models.speech.encoder import SpeechEncoder, SpeechEncoderConfig
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.mouth.warp.lip_measures import OPENING, WIDTH
@@ -65,7 +65,7 @@ def test_shapes_are_in_deviations_of_the_speaker(tmp_path: Path, mean_shape: np.
         _open_lips(folder, names[-1], opening * np.sin(np.arange(frames)), identity="ann")
     build_index(folder, names)
     store = Store(folder)
-    shapes = read_shapes(store, store.select(Needs(("train",))).tolist(), mean_shape)
+    shapes = read_shapes(store, store.select(ClipFilter(("train",))).tolist(), mean_shape)
     spreads = [lips[:, OPENING].std() for lips in shapes.values()]
     assert spreads[2] == pytest.approx(1, abs=0.01)
     assert spreads[1] == pytest.approx(4 * spreads[0], rel=0.1)

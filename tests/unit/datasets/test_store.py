@@ -19,7 +19,7 @@ from datasets.store.format import (
     write_store_info,
 )
 from datasets.store.index import build_index, check_names
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from retalking.errors import ConfigError, MediaError
 from retalking.media.sound.mel import SILENCE
 from tests.stores import picture_of, write_clip, write_store
@@ -73,13 +73,13 @@ def test_a_pickled_store_is_the_same_store(store: Store) -> None:
 
 
 def test_selection_by_split_part_length_and_size(store: Store) -> None:
-    assert len(store.select(Needs(splits=("train",)))) == 3
-    assert len(store.select(Needs(splits=("train", "val"), min_frames=22))) == 2
-    assert len(store.select(Needs(("train",), min_native_px={"lip_native_px": 101.5}))) == 1
+    assert len(store.select(ClipFilter(splits=("train",)))) == 3
+    assert len(store.select(ClipFilter(splits=("train", "val"), min_frames=22))) == 2
+    assert len(store.select(ClipFilter(("train",), min_native_px={"lip_native_px": 101.5}))) == 1
     for needs, message in [
-        (Needs(("test",)), "split in test"),
-        (Needs(("train",), ("lips_999",)), "part lips_999 is prepared"),
-        (Needs(("train",), min_frames=99), "at least 99 frames"),
+        (ClipFilter(("test",)), "split in test"),
+        (ClipFilter(("train",), ("lips_999",)), "part lips_999 is prepared"),
+        (ClipFilter(("train",), min_frames=99), "at least 99 frames"),
     ]:
         with pytest.raises(ConfigError, match=f"is left by the condition {message}"):
             store.select(needs)
@@ -91,9 +91,9 @@ def test_a_clip_with_speech_only_serves_the_audio(tmp_path: Path) -> None:
     silent = write_clip(folder, 8, speech=False)
     build_index(folder, ["clip000", "clip001", name, silent])
     store = Store(folder)
-    heard = store.select(Needs(("train",), speech=True))
+    heard = store.select(ClipFilter(("train",), speech=True))
     assert [store.index["clip"][row] for row in heard] == [b"clip000", b"clip009"]
-    seen = store.select(Needs(("train",), ("lips_32",)))
+    seen = store.select(ClipFilter(("train",), ("lips_32",)))
     assert [store.index["clip"][row] for row in seen] == [b"clip000", b"clip008"]
 
 
@@ -210,7 +210,7 @@ def test_a_draw_costs_the_same_from_100_000_clips(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "large").mkdir()
     samplers = [
-        WindowSampler(_synthetic_index(tmp_path / name, count), {"train": 1}, Needs(()), 5, 0)
+        WindowSampler(_synthetic_index(tmp_path / name, count), {"train": 1}, ClipFilter(()), 5, 0)
         for name, count in (("small", 100), ("large", 100_000))
     ]
     small, large = (_cost_s(sampler) for sampler in samplers)

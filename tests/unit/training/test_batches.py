@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from retalking.errors import ConfigError, MediaError, RetalkingError
-from retalking.training.batches import DrawSampler, read_batches, split, to_device, wait_for
+from retalking.training.batches import StepSampler, read_batches, split, to_device, wait_for
 from retalking.training.distributed import Ranks
 from tests.loaders import loader_settings
 
@@ -37,18 +37,18 @@ class Numbers:
 
 
 def test_ranks_cut_the_same_draws_into_consecutive_shares() -> None:
-    def draws(world_size: int, rank: int, start: int) -> list[list[int]]:
-        return list(islice(DrawSampler(4, start, Ranks(rank, world_size)), 2))
+    def dataset(world_size: int, rank: int, start: int) -> list[list[int]]:
+        return list(islice(StepSampler(4, start, Ranks(rank, world_size)), 2))
 
-    assert draws(1, 0, 0) == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert draws(1, 0, 1)[0] == draws(1, 0, 0)[1]
-    assert draws(2, 0, 3) == [[12, 13], [16, 17]]
-    assert draws(2, 1, 3) == [[14, 15], [18, 19]]
+    assert dataset(1, 0, 0) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert dataset(1, 0, 1)[0] == dataset(1, 0, 0)[1]
+    assert dataset(2, 0, 3) == [[12, 13], [16, 17]]
+    assert dataset(2, 1, 3) == [[14, 15], [18, 19]]
 
 
 def test_batch_must_be_shared_out_evenly() -> None:
     with pytest.raises(ConfigError, match="got 3, expected a multiple of the 2 ranks"):
-        DrawSampler(3, 0, Ranks(0, 2))
+        StepSampler(3, 0, Ranks(0, 2))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -87,9 +87,9 @@ class Faulty(Numbers):
 
 
 def test_a_killed_loader_is_started_anew(tmp_path: Path) -> None:
-    draws = Faulty(tmp_path / "marker")
+    dataset = Faulty(tmp_path / "marker")
     settings = loader_settings(2, 1, loader_restarts=1)
-    with closing(read_batches(draws, settings, 2, Ranks())) as batches:
+    with closing(read_batches(dataset, settings, 2, Ranks())) as batches:
         assert [next(batches).number.tolist() for _ in range(3)] == [[4, 5], [6, 7], [8, 9]]
 
 
@@ -115,9 +115,9 @@ def test_a_loader_that_hangs_is_given_up_at_the_limit() -> None:
 
 
 def test_loaders_that_are_lost_again_and_again_are_one_line(tmp_path: Path) -> None:
-    draws = Faulty(tmp_path / "marker")
+    dataset = Faulty(tmp_path / "marker")
     with (
-        closing(read_batches(draws, loader_settings(2, 1), 2, Ranks())) as batches,
+        closing(read_batches(dataset, loader_settings(2, 1), 2, Ranks())) as batches,
         pytest.raises(RetalkingError, match=r"step \d: DataLoader worker .*; started anew 0 times"),
     ):
         [next(batches) for _ in range(3)]

@@ -11,7 +11,7 @@ from torch import nn
 
 from datasets.held_out import open_lpips
 from datasets.spoken_clips import LipAgreement, choose_clips, read_face
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from retalking.errors import WeightsError
 from retalking.face.lip_motion import correlate
 from retalking.metrics.image_quality import psnr, ssim
@@ -82,7 +82,7 @@ class _Painted:
 
 def test_agreement_tells_lips_that_follow_from_lips_that_do_not(tmp_path: Path) -> None:
     store = Store(write_store(tmp_path / "store", 2))
-    face = read_face(choose_clips(store, Needs(("val",)), 3)[0], 32, 20)
+    face = read_face(choose_clips(store, ClipFilter(("val",)), 3)[0], 32, 20)
     # The mel of a frame names its place in the clip: let the true lips be the loudness.
     faces = np.zeros_like(face.faces)
     loudness = face.speech.mels.mean((1, 2, 3))

@@ -12,11 +12,11 @@ from torch import nn
 from datasets.augment import AugmentSettings
 from datasets.enet import ENetSample, degrade
 from datasets.held_out import read_held_out, without_changes
-from datasets.lnet import LNetDataSettings, LNetDraws
+from datasets.lnet import LNetDataset, LNetDataSettings
 from datasets.spoken_clips import choose_clips, read_face, read_speech
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from losses.teachers import load_arcface, load_features, load_sync_expert
-from models import initial, weights
+from models import initialisation, weights
 from models.dnet import DNetOutput
 from models.enet import ENet, ENetConfig
 from models.landmarks import LandmarkNet, LandmarkNetConfig
@@ -51,7 +51,7 @@ def test_mouth_weights_lie_on_the_mouth() -> None:
 
 def test_clips_of_different_people_and_their_middles(tmp_path: Path) -> None:
     store = Store(write_store(tmp_path / "store", 5))
-    names = [clip.name for clip in choose_clips(store, Needs(("train",)), 3)]
+    names = [clip.name for clip in choose_clips(store, ClipFilter(("train",)), 3)]
     assert len(set(names)) == 3
     clip = store.clip(0)
     speech = read_speech(clip, 10)
@@ -79,7 +79,7 @@ def test_held_out_samples_are_still_and_the_same(tmp_path: Path) -> None:
     still = without_changes(settings, ("val",))
     assert still.splits == {"val": 1.0}
     assert set(still.augment.model_dump().values()) == {0.0}
-    batches = read_held_out(LNetDraws(still, 0), 3, CPU)
+    batches = read_held_out(LNetDataset(still, 0), 3, CPU)
     assert [list(batch.clip_ids) for batch in batches] == [["clip003"]] * 3
     assert batches[0].faces.shape == (1, 2, 3, 32, 32)
 
@@ -89,21 +89,21 @@ def test_first_weights_are_random_ours_or_official(tmp_path: Path) -> None:
     expert = SyncExpert(SMALL)
     ours = tmp_path / "expert.safetensors"
     weights.save(ours, expert)
-    loaded = initial.build(SyncExpert, SMALL, ours, "lipsync_expert")
+    loaded = initialisation.build(SyncExpert, SMALL, ours, "lipsync_expert")
     for key, value in expert.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
     wider = SyncExpertConfig(base_channels=4, embedding_channels=8)
     with pytest.raises(ConfigError, match=r"init: .* has another model config: base_channels 2"):
-        initial.build(SyncExpert, wider, ours, "lipsync_expert")
+        initialisation.build(SyncExpert, wider, ours, "lipsync_expert")
     large = SyncExpert()
     official = tmp_path / "lipsync_expert.pth"
     torch.save({"state_dict": large.state_dict()}, official)
-    finetuned = initial.build(SyncExpert, SyncExpertConfig(), official, "lipsync_expert")
+    finetuned = initialisation.build(SyncExpert, SyncExpertConfig(), official, "lipsync_expert")
     first = next(iter(large.state_dict()))
     assert torch.equal(finetuned.state_dict()[first], large.state_dict()[first])
     with pytest.raises(ConfigError, match="another model config: base_channels 32"):
-        initial.build(SyncExpert, SMALL, official, "lipsync_expert")
+        initialisation.build(SyncExpert, SMALL, official, "lipsync_expert")
 
 
 def test_teachers_are_frozen_and_can_be_switched_off(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class ToyBatch(NamedTuple):
     clip_ids: list[str]
 
 
-class ToyDraws:
+class ToyDataset:
     """Noise and its mirror image."""
 
     def __init__(self, config: ToyConfig) -> None:
@@ -127,8 +127,8 @@ def train(config: ToyConfig, job: Job) -> int:
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
     schedule = SyncSchedule(weight=0.5, threshold=0.6)
-    draws = ToyDraws(config)
-    judged: ToyBatch = default_collate([draws[NUM_DRAWS + n] for n in range(4)])
+    dataset = ToyDataset(config)
+    judged: ToyBatch = default_collate([dataset[NUM_DRAWS + n] for n in range(4)])
 
     def step(batch: ToyBatch, index: int) -> dict[str, Tensor]:
         net.train()
@@ -156,7 +156,7 @@ def train(config: ToyConfig, job: Job) -> int:
         job,
         state={"net": net, "ema": ema, "updater": updater, "schedule": schedule},
         step=step,
-        open_data=lambda start: read_batches(draws, config.loop, start, job.ranks),
+        open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
         save_weights=lambda path: weights.save(path, ema.network),
         observe=lambda scores: schedule.observe(scores["l1"]),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.lnet import LNetDataSettings, LNetDraws
+from datasets.lnet import LNetDataset, LNetDataSettings
 from datasets.prepare.extend import (
     enhance_lips,
     extend_store,
@@ -74,7 +74,7 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
 
     shutil.rmtree(extended / "neutral_96", ignore_errors=True)
     assert extend_store(extended, "neutral_96", compute, "stabiliser_256")[0] == 3
-    sample = LNetDraws(
+    sample = LNetDataset(
         LNetDataSettings(
             store=extended,
             splits={"train": 1},

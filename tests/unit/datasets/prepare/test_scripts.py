@@ -64,7 +64,7 @@ def test_scripts_end_with_one_line(
 @pytest.mark.parametrize("module", profile_training.MODULES)
 def test_every_data_set_can_be_measured_or_says_what_it_lacks(extended: Path, module: str) -> None:
     with suppress(ConfigError):
-        profile_training.open_draws(module, extended, "train")
+        profile_training.open_dataset(module, extended, "train")
 
 
 def test_the_data_path_is_measured(extended: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from retalking.types import UInt8Array
 _TRACKS = {"result_track", "source_track", "truth_track"}
 
 
-class Panel:
+class Meters:
     """The meters of several metrics, which see every frame together."""
 
     def __init__(self, metrics: Mapping[str, Metric], clip: Clip) -> None:
