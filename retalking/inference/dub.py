@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from retalking.speech.lip_shapes import LipShapes, hear_lips
 from retalking.timings import Timings
 from retalking.types import FloatArray, FrameChunk
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Speech:
@@ -35,14 +38,12 @@ class Speech:
 
     Attributes:
         path: the file.
-        mel: what L-Net hears of it.
-        lips: what the lips do, or ``None`` where L-Net is to know.
+        heard: what the lips do, or the sound from which L-Net tells it.
         duration_s: its length.
     """
 
     path: Path
-    mel: MelSpectrogram
-    lips: LipShapes | None
+    heard: LipShapes | MelSpectrogram
     duration_s: float
 
 
@@ -80,13 +81,16 @@ def listen_to(path: Path, parts: Parts, config: InferenceConfig) -> Speech:
     end_s, heard_s = config.max_seconds, None
     if end_s is not None:
         heard_s = end_s + abs(config.sync_offset_ms) / 1000 + 1
-    # 230 MB per hour; only the spectrogram is kept.
+    # 230 MB per hour; only what is heard of it is kept.
     clip = audio.load(path, track=config.audio_track, max_seconds=heard_s)
-    mel = hear(clip, config.silence_gate)
-    lips = None
-    if parts.listener is not None:
-        lips = hear_lips(clip, parts.listener, config.look_ahead_s)
-    return Speech(path, mel, lips, min(clip.duration_s, end_s or float("inf")))
+    heard: LipShapes | MelSpectrogram
+    if parts.listener is None:
+        heard = hear(clip, config.silence_gate)
+    else:
+        heard = hear_lips(clip, parts.listener, config.look_ahead_s)
+        if not (heard.speaking > 0.5).any():
+            logger.warning("%s: no speech is heard; the lips will not speak", path)
+    return Speech(path, heard, min(clip.duration_s, end_s or float("inf")))
 
 
 def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
@@ -135,10 +139,10 @@ def make_mouth(
     if expression is None:
         expression = wanted_expression(parts, config)
     mouth: Mouth[Any]
-    if speech.lips is None:
-        mouth = NetworkMouth(parts, scene, speech.mel, config, expression, timings)
+    if isinstance(speech.heard, MelSpectrogram):
+        mouth = NetworkMouth(parts, scene, speech.heard, config, expression, timings)
     else:
-        shapes = speech.lips.at(dub.plan.timeline.audio_time_s).values
+        shapes = speech.heard.at(dub.plan.timeline.audio_time_s).values
         mouth = OwnPixelsMouth(scene, dub.plan, shapes, config, expression, timings)
     if config.up_face != "original":
         assert parts.ganimation is not None

@@ -33,7 +33,7 @@ class SpeechSection(Section):
     look_ahead_s: Annotated[float, Field(ge=0.17, le=60)] | None = option(
         "seconds of the future that lips may depend on, for live use; auto: any"
     )
-    silence_gate: bool = option("close the mouth in pauses")
+    silence_gate: bool = option("close the mouth in pauses (networks; warp always does)")
 
 
 class EncoderSection(Section):

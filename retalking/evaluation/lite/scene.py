@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retalking.errors import ConfigError
 from retalking.face.affine import transform_points
 from retalking.face.lip_motion import shift_by_half
 from retalking.inference.dub import Dub
@@ -47,8 +48,10 @@ def with_shifted_speech(dub: Dub) -> Dub:
 
 def with_silence(dub: Dub) -> Dub:
     """Let every frame hear nothing."""
-    silence = MelSpectrogram(np.full_like(dub.speech.mel.mel, SILENCE))
-    return dataclasses.replace(dub, speech=dataclasses.replace(dub.speech, mel=silence))
+    if not isinstance(dub.speech.heard, MelSpectrogram):
+        raise ConfigError("lite suite: measures the networks; expected mouth: networks")
+    silence = MelSpectrogram(np.full_like(dub.speech.heard.mel, SILENCE))
+    return dataclasses.replace(dub, speech=dataclasses.replace(dub.speech, heard=silence))
 
 
 def with_fewer_frames(dub: Dub, stride: int) -> Dub:
