@@ -18,12 +18,12 @@ class Head:
     """A head through a video; rows of frames without a face mean nothing.
 
     Attributes:
-        points_px: float64 ``[F, 68, 3]`` with depth.
+        points_px: float32 ``[F, 68, 3]`` with depth.
         pose: similarity from normalised shapes to the frame.
         angles: float64 ``[F, 3]`` pitch, yaw, roll in radians.
     """
 
-    points_px: Float64Array
+    points_px: FloatArray
     pose: HeadPose
     angles: Float64Array
 
@@ -50,7 +50,7 @@ def follow_head(track: FaceTrack, basis: ExpressionBasis) -> Head:
     if depth is None:
         depth = _guess_depth(track.landmarks_px, basis)
     points = np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
-    smooth = smooth_track(points, track.detected, track.shot_id, _POINT_WINDOW).astype(np.float64)
+    smooth = smooth_track(points, track.detected, track.shot_id, _POINT_WINDOW)
     smooth[~track.detected] = basis.mean_shape  # a pose of no meaning, but one that can be fitted
     pose = fit_pose(smooth, basis.mean_shape)
     return Head(smooth, pose, pose.angles_rad.astype(np.float64))

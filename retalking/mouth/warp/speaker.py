@@ -16,10 +16,12 @@ from retalking.mouth.warp.face_model import FaceModel, fit_face, turn_terms
 from retalking.mouth.warp.head import Head, follow_head
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips, meet_lips
 from retalking.mouth.warp.lip_range import LipRange, measure_range
-from retalking.types import FaceTrack, Float64Array, IntArray
+from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 _FROM_FRAME = slice(17, 48)  # brows, nose and eyes, which stay where they are
 _RESIDUAL_WINDOW, _RESIDUAL_ORDER = 9, 1  # of the filter over what the model does not explain
+_MOST_FITTED = 6000  # frames
+_BLOCK_FRAMES = 1024  # worked on at once, so that temporary values do not add up over an hour
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Speaker:
         range: of the lips.
         lips: float64 ``[F, 5]``, measures as they are.
         to_lips: float64 ``[F, 2, 3]``, frames to lip crops.
-        landmarks_px: float64 ``[F, 68, 3]`` with depth. What the model explains is taken from it,
+        landmarks_px: float32 ``[F, 68, 3]`` with depth. What the model explains is taken from it,
             so that the trembling of landmarks does not become that of lips.
     """
 
@@ -41,7 +43,7 @@ class Speaker:
     range: LipRange
     lips: Float64Array
     to_lips: Float64Array
-    landmarks_px: Float64Array
+    landmarks_px: FloatArray
 
     def moves(self, frames: IntArray) -> Float64Array:
         """Return what changes the look of the lower face: pose and lips ``[A, 9]``."""
@@ -77,15 +79,28 @@ def study_speaker(track: FaceTrack, basis: ExpressionBasis, pads: Pads) -> Speak
     """
     head = follow_head(track, basis)
     seen = np.flatnonzero(track.detected)
-    shapes = head.shapes(seen)
-    model = fit_face(shapes, head.angles[seen], basis)
+    model = fit_face(*_some(head, seen), basis)
     lips = np.zeros((len(track), NUM_MEASURES))
-    lips[seen] = measure_lips(shapes)
-    explained = model.shapes(lips[seen], head.angles[seen])
-    rest = np.zeros((len(track), *shapes.shape[1:]), dtype=np.float32)
-    rest[seen] = shapes - explained
-    rest = smooth_track(rest, track.detected, track.shot_id, _RESIDUAL_WINDOW, _RESIDUAL_ORDER)
     landmarks = head.points_px.copy()
-    landmarks[seen] = head.place(explained + rest[seen], seen)
+    rest = np.zeros_like(landmarks)
+    for rows in _blocks(seen):
+        shapes = head.shapes(rows)
+        lips[rows] = measure_lips(shapes)
+        rest[rows] = shapes - model.shapes(lips[rows], head.angles[rows])
+    rest = smooth_track(rest, track.detected, track.shot_id, _RESIDUAL_WINDOW, _RESIDUAL_ORDER)
+    for rows in _blocks(seen):
+        shapes = model.shapes(lips[rows], head.angles[rows]) + rest[rows]
+        landmarks[rows] = head.place(shapes, rows)
     to_lips = lip_crops(smooth_anchors(track), pads)
     return Speaker(head, model, measure_range(lips[seen]), lips, to_lips, landmarks)
+
+
+def _some(head: Head, frames: IntArray) -> tuple[Float64Array, Float64Array]:
+    """Shapes and angles of frames, spread evenly where they are more than a model needs."""
+    step = -(-len(frames) // _MOST_FITTED)
+    return head.shapes(frames[::step]), head.angles[frames[::step]]
+
+
+def _blocks(frames: IntArray) -> list[IntArray]:
+    """Cut frames into parts that are worked on at once."""
+    return np.split(frames, range(_BLOCK_FRAMES, len(frames), _BLOCK_FRAMES))

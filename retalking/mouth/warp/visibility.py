@@ -107,9 +107,8 @@ class UsualFace:
                 cv2.fillConvexPoly(found, hull, 1)
         return found > 0
 
-    def hides(self, glance: UInt8Array, moves: Float64Array) -> float:
-        """How much speaks against a mouth, 1 and more if a part of the face is hidden."""
-        strange = self.find_strange(glance, moves)
+    def amount(self, strange: BoolArray) -> float:
+        """How much of a face is hidden: 1 and more is too much for a mouth that is lent."""
         return float(strange.sum() / max(int(self.face.sum()), 1) / _MOST)
 
 

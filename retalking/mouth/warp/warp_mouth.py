@@ -29,6 +29,9 @@ from retalking.rendering.masks import JAW
 from retalking.rendering.paste_back import Layer
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array, VideoAnalysis
 
+_COVERED = 2.0  # of ``UsualFace.amount``, from which the frame keeps what lies in front
+_MOST_JAWS = 2000  # of a shot, looked at for how far its face reaches
+
 
 @dataclass(frozen=True)
 class WarpOptions:
@@ -178,7 +181,8 @@ class WarpMouth:
             return area
         glance = glance_at(frame, self._speaker.to_lips[index])
         moves = self._speaker.moves(np.array([index]))[0]
-        return uncover(area, usual.find_strange(glance, moves))
+        strange = usual.find_strange(glance, moves)
+        return uncover(area, strange) if usual.amount(strange) > _COVERED else area
 
     def _goal(self, index: int, number: int, target: Float64Array) -> _Goal:
         to_lips = self._speaker.to_lips[index]
@@ -204,7 +208,7 @@ class WarpMouth:
     def _lend_from(self, lender: int, goal: _Goal, box: Box) -> FloatArray:
         lent, speaker = self._lending.mouths[lender], self._speaker
         found = self._map(lender, lent.origin, goal, box)
-        lips = speaker.landmarks_px[lender, :, :2] - lent.origin
+        lips = speaker.landmarks_px[lender, :, :2].astype(np.float64) - lent.origin
         size = float(speaker.head.pose.scale_px[lender]) / goal.unit_px
         parting = Parting(float(speaker.lips[lender, OPENING]), goal.opening)
         show_teeth(found, lips, goal.points, parting, box, goal.scale, size)
@@ -215,7 +219,7 @@ class WarpMouth:
     def _map(self, index: int, origin: tuple[int, int], goal: _Goal, box: Box) -> WarpMap:
         """Map a box of the goal to the part of source frame ``index`` that begins at ``origin``."""
         theirs = self._speaker.to_lips[index]
-        here = add_ring(self._speaker.landmarks_px[index], theirs)
+        here = add_ring(self._speaker.landmarks_px[index].astype(np.float64), theirs)
         here[:, :2] -= origin
         rigid = between_crops(goal.to_lips, theirs)
         rigid[:, 2] -= origin
@@ -233,8 +237,11 @@ def _describe_shot(
         wanted: lips ``[N, 5]`` of its output frames.
         shown: int64 ``[N]``, the frames that these show.
     """
-    was = transform_points(speaker.to_lips[frames], speaker.landmarks_px[frames, JAW, :2])
-    becomes = transform_points(speaker.to_lips[shown], speaker.aim(wanted, shown)[:, JAW, :2])
+    some = frames[:: -(-len(frames) // _MOST_JAWS)]
+    made = slice(None, None, -(-len(shown) // _MOST_JAWS))
+    was = transform_points(speaker.to_lips[some], speaker.landmarks_px[some, JAW, :2])
+    goals = speaker.aim(wanted[made], shown[made])[:, JAW, :2]
+    becomes = transform_points(speaker.to_lips[shown[made]], goals)
     area = face_area(np.concatenate([was, becomes]))
     # Lips are triangulated open, so that no triangle holds points of both.
     angles = speaker.head.angles[frames]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from retalking.ibug68 import OUTER_LIPS
 from retalking.media.source import Source
@@ -51,17 +52,17 @@ class Lenders:
         return Lenders(self.mouths, self.glances[chosen], self.sharpness[chosen])
 
 
-def mouth_width(landmarks_px: Float64Array) -> Float64Array:
+def mouth_width(landmarks_px: NDArray[np.floating]) -> Float64Array:
     """Size of mouths ``[..., 68, 2]`` in pixels, ``[...]``, as boxes are measured."""
     spans = np.ptp(landmarks_px[..., OUTER_LIPS, :], axis=-2)
-    width: Float64Array = spans[..., 0] + spans[..., 1] / 2
+    width: Float64Array = (spans[..., 0] + spans[..., 1] / 2).astype(np.float64)
     return width
 
 
 def read_lenders(
     source: Source,
     pts: IntArray,
-    landmarks_px: Float64Array,
+    landmarks_px: NDArray[np.floating],
     to_lips: Float64Array,
     frames: IntArray,
 ) -> Lenders:
@@ -84,7 +85,7 @@ def read_lenders(
     return Lenders(mouths, np.stack(glances), np.array(sharpness, dtype=np.float32))
 
 
-def cut_mouth(frame: UInt8Array, landmarks_px: Float64Array) -> LentMouth:
+def cut_mouth(frame: UInt8Array, landmarks_px: NDArray[np.floating]) -> LentMouth:
     """Copy the box around a mouth out of a frame, as far as it lies within."""
     reach = _REACH * float(mouth_width(landmarks_px))
     middle = landmarks_px[OUTER_LIPS].mean(axis=0)
@@ -110,7 +111,7 @@ def find_flaws(lenders: Lenders, moves: Float64Array, usual: UsualFace | None) -
     flaws = np.clip(1 - lenders.sharpness / edges, 0, 1).astype(np.float64)
     if usual is not None:
         pairs = zip(lenders.glances, moves, strict=True)
-        flaws += [usual.hides(glance, move) for glance, move in pairs]
+        flaws += [usual.amount(usual.find_strange(*pair)) for pair in pairs]
     return flaws
 
 
