@@ -40,7 +40,7 @@ def show(
             Source(reader), make_analysis(track), smooth_anchors(track), np.array(index), Pads()
         )
     rgb, anchors = references.of(np.array([frame]))
-    found = References(rgb, anchors, np.zeros_like(anchors), None, np.empty((0, 2, 3)))
+    found = References(rgb, anchors, np.zeros_like(anchors))
     return cut_references(found, np.zeros_like(anchors), Pads(), 0.0)[0]
 
 
