@@ -8,7 +8,8 @@ bash scripts/make_venv.sh
 # A stamp of the lock file spares the package registry when nothing changed.
 stamp=$(.venv/bin/python - <<'PY'
 import hashlib, pathlib, sys
-lock = pathlib.Path("requirements.lock").read_bytes() + pathlib.Path("pyproject.toml").read_bytes()
+files = "requirements.lock", "requirements-no-deps.lock", "pyproject.toml"
+lock = b"".join(pathlib.Path(file).read_bytes() for file in files)
 print(hashlib.sha256(lock + sys.version.encode() + str(pathlib.Path.cwd()).encode()).hexdigest())
 PY
 )
@@ -22,7 +23,10 @@ if [ "$(cat .venv/lock.sha256 2>/dev/null)" != "$stamp" ]; then
       exit 1
     }
   }
+  # An older lock had opencv-python, whose files share a folder with those of the headless build.
+  .venv/bin/python -m pip uninstall --quiet --yes opencv-python 2>/dev/null
   install -r requirements.lock
+  install --no-deps -r requirements-no-deps.lock
   install --no-deps --editable .
   echo "$stamp" > .venv/lock.sha256
 fi

@@ -70,7 +70,7 @@ class CascadeDetector:
         path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
         self._cascade = cv2.CascadeClassifier(str(path))
         if self._cascade.empty():
-            raise WeightsError(f"{path}: OpenCV's cascade is missing; reinstall opencv-python")
+            raise WeightsError(f"{path}: OpenCV's cascade is missing; reinstall OpenCV, 4.x")
 
     def detect(self, rgb: UInt8Array) -> FloatArray:
         """Return face boxes ``[N, 4]`` xyxy px of a picture ``[H, W, 3]``, most certain first."""

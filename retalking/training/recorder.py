@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import io
 import json
 import logging
@@ -29,7 +29,7 @@ from retalking.files import replacing
 from retalking.media.images import to_uint8
 from retalking.types import UInt8Array
 
-VERSIONED_PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "safetensors", "opencv-python")
+VERSIONED_PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "safetensors", "cv2")
 FILM_FRAMES, FILM_HEIGHT_PX = 50, 160
 """What is shown of a video at most: two seconds."""
 
@@ -164,8 +164,8 @@ def describe_environment() -> dict[str, Any]:
     versions: dict[str, str | None] = {}
     for package in VERSIONED_PACKAGES:
         try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+            versions[package] = importlib.import_module(package).__version__
+        except ImportError:
             versions[package] = None
     return {
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
