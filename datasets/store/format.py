@@ -2,7 +2,7 @@
 
     STORE/store.json          version, settings of the preparation, parts
     STORE/index.npy           one record per clip, memory-mapped when read
-    STORE/tracks/ab/CLIP.safetensors         numbers of a clip: see ``ClipTrack``
+    STORE/tracks/ab/CLIP.safetensors         by frame: times, landmarks, crops, mels
     STORE/PART/ab/CLIP.safetensors           pictures (``lips_96``, ...) or more numbers
     STORE/outcomes/ab/CLIP.json              what became of each row of the manifest
     STORE/report.json                        summary of the last preparation

@@ -1,6 +1,6 @@
 """Label faces with MediaPipe's face mesh, the teacher of the lite landmark network.
 
-Runs in an environment of its own (scripts/requirements-teacher.txt):
+Runs in an environment of its own (scripts/lite/requirements-teacher.txt):
 
     .venv-teacher/bin/python -m scripts.lite.label_landmarks --clips ../shared/clips \
         --images ../shared/images --out /tmp/labels

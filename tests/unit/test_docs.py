@@ -95,3 +95,50 @@ def test_the_pages_name_many_places() -> None:
     """A pattern that finds nothing would pass everything."""
     assert len(named_places(REPOSITORY / "docs" / "architecture.md")) > 30
     assert len(named_places(REPOSITORY / "README.md")) > 10
+
+
+SOURCES = [
+    path
+    for pattern in ("*.py", "*.yaml", "*.sh", "*.toml", "*.txt")
+    for folder in (
+        ".",
+        "retalking",
+        "datasets",
+        "models",
+        "losses",
+        "scripts",
+        "configs",
+        "third_party",
+    )
+    for path in (REPOSITORY / folder).glob(pattern if folder == "." else f"**/{pattern}")
+]
+SOURCE_PATH = re.compile(
+    r"(?<![\w./-])((?:retalking|datasets|models|losses|scripts|docs|configs|tests|third_party)"
+    r"/[\w/.-]+\.(?:py|md|sh|yaml|toml|txt))"
+)
+DOTTED = re.compile(r"``((?:retalking|datasets|models|losses|scripts|third_party)(?:\.\w+)+)``")
+
+
+def is_known(dotted: str) -> bool:
+    """Whether a module, or a module and a name in it, is ours."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        place = REPOSITORY.joinpath(*parts[:count])
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if file.is_file():
+            rest = ".".join(parts[count:])
+            return not rest or re.search(rf"\b{rest}\b", file.read_text("utf-8")) is not None
+    return False
+
+
+def test_what_the_sources_name_of_each_other_exists() -> None:
+    missing = []
+    for source in SOURCES:
+        text = source.read_text("utf-8")
+        for path in SOURCE_PATH.findall(text):
+            if "PROFILE" not in path and not (REPOSITORY / path).exists():
+                missing.append(f"{name_of(source)}: {path}")
+        missing += [
+            f"{name_of(source)}: {name}" for name in DOTTED.findall(text) if not is_known(name)
+        ]
+    assert missing == []
