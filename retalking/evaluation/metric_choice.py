@@ -20,7 +20,7 @@ from retalking.metrics.lip_sync.sync import LipSync
 from retalking.metrics.lpips_distance import load_lpips, lpips_metric
 from retalking.metrics.metric import Metric
 from retalking.metrics.steadiness import Flicker, Seam
-from retalking.metrics.weights import locate_weights
+from retalking.weights import catalogue
 from retalking.weights.catalogue import sha256_of
 
 Files = Mapping[str, Path]
@@ -34,7 +34,7 @@ class _Maker:
 
 
 def _catalogued(name: str) -> Callable[[Files], Mapping[str, Path]]:
-    return lambda files: {name: locate_weights(name, files)}
+    return lambda files: {name: catalogue.find(name, given=files)}
 
 
 def _expert_file(files: Files) -> Mapping[str, Path]:

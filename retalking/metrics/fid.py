@@ -17,8 +17,8 @@ from torch import Tensor
 from models import weights
 from retalking.media.images import to_tensor
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity, State
-from retalking.metrics.weights import locate_weights
 from retalking.types import Float64Array, FloatArray, UInt8Array
+from retalking.weights import catalogue
 from third_party.inception import FidInception
 
 _BATCH = 50
@@ -35,7 +35,7 @@ def load_inception(given: Mapping[str, Path], device: torch.device) -> FidIncept
         WeightsError: the file is not there, or another one.
     """
     network = FidInception()
-    weights.load_official(network, "inception", locate_weights("inception", given))
+    weights.load_official(network, "inception", catalogue.find("inception", given=given))
     return network.eval().requires_grad_(False).to(device)
 
 

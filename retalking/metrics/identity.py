@@ -16,8 +16,8 @@ from retalking.ibug68 import five_points
 from retalking.media.images import to_tensor
 from retalking.metrics.means import FrameMetric
 from retalking.metrics.metric import Clip, ClipChunk, Need, Quantity
-from retalking.metrics.weights import locate_weights
 from retalking.types import FloatArray, UInt8Array
+from retalking.weights import catalogue
 from third_party.arcface import ARCFACE_POINTS_112, ARCFACE_PX, ArcFace
 
 Embed = Callable[[Tensor], Tensor]
@@ -30,7 +30,7 @@ def load_arcface(given: Mapping[str, Path], device: torch.device) -> ArcFace:
     Raises:
         WeightsError: the file is not there, or does not fit.
     """
-    network = weights.load_any(locate_weights("ArcFace", given), ArcFace, "ArcFace")
+    network = weights.load_any(catalogue.find("ArcFace", given=given), ArcFace, "ArcFace")
     return network.requires_grad_(False).to(device)
 
 

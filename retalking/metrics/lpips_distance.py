@@ -16,7 +16,7 @@ from models.weight_files import read_torch_file
 from retalking.errors import WeightsError
 from retalking.metrics.image_quality import TrueFrameMetric
 from retalking.metrics.metric import Quantity
-from retalking.metrics.weights import locate_weights
+from retalking.weights import catalogue
 
 
 def load_lpips(given: Mapping[str, Path], device: torch.device) -> nn.Module:
@@ -30,7 +30,7 @@ def load_lpips(given: Mapping[str, Path], device: torch.device) -> nn.Module:
     """
     from lpips import LPIPS  # noqa: PLC0415 - imports torchvision's models and SciPy
 
-    path = locate_weights("alexnet", given)
+    path = catalogue.find("alexnet", given=given)
     network = LPIPS(net="alex", pnet_rand=True, verbose=False)
     # The package spreads torchvision's ``features`` over slices and keeps the layers' numbers.
     named = {name.split(".", 1)[1]: name for name in network.net.state_dict()}

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -150,26 +150,38 @@ def read_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
     return catalogue
 
 
-def find(name: str, folder: Path = CHECKPOINTS) -> Path:
-    """Return the path of a weight file that is here, with the size it should have.
+def find(name: str, folder: Path = CHECKPOINTS, given: Mapping[str, Path] | None = None) -> Path:
+    """Return the path of a weight file that is here, and is the right one as far as is known.
+
+    Args:
+        name: in the list.
+        folder: where it is looked for.
+        given: files of ``--weights NAME=FILE`` by name, which come first. Their flag is offered,
+            and the file is compared by its hash, otherwise by its size.
 
     Raises:
         ConfigError: no such file in the list.
-        WeightsError: it is not here; the message says how to get it.
+        WeightsError: it is not here or is another one; the message says how to get it.
     """
     weight = read_catalogue().named(name)
-    path = weight.path(folder)
-    state = quick_state(weight, folder)
-    if state is State.PRESENT:
-        return path
-    problem = "is not here" if state is State.ABSENT else f"has {path.stat().st_size} bytes"
-    wanted = "" if weight.bytes is None else f", expected {weight.bytes} bytes"
+    path = Path((given or {}).get(name, weight.path(folder)))
     remedy = (
         f"run: python -m scripts.download_checkpoints --only {weight.name}"
         if weight.urls
         else weight.note
     )
-    raise WeightsError(f"{path} (for {weight.used_by}) {problem}{wanted}; {remedy}")
+    if given is not None:
+        remedy = f"{remedy.rstrip('.')}; or give the file with --weights {name}=FILE"
+    found = sha256_of(path) if path.is_file() and given is not None and weight.sha256 else ""
+    if not path.is_file():
+        problem = " is not here"
+    elif found and not found.startswith(weight.sha256):
+        problem = f": its SHA-256 begins with {found[:8]}, expected {weight.sha256[:8]}"
+    elif given is None and quick_state(weight, folder) is State.WRONG_SIZE:
+        problem = f" has {path.stat().st_size} bytes, expected {weight.bytes} bytes"
+    else:
+        return path
+    raise WeightsError(f"{path} (for {weight.used_by}){problem}; {remedy}")
 
 
 def quick_state(weight: WeightFile, folder: Path = CHECKPOINTS) -> State:

@@ -22,9 +22,9 @@ from retalking.media.images import to_tensor
 from retalking.media.sound.mel import log_mel
 from retalking.metrics.lip_sync.mfcc import mfcc
 from retalking.metrics.lip_sync.sync import FRAME_RATE, WINDOW_FRAMES
-from retalking.metrics.weights import locate_weights
 from retalking.networks.lip_calls import view_of_expert
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
+from retalking.weights import catalogue
 
 _SYNCNET_PX = 224
 _CROP_SCALE = 0.4
@@ -137,7 +137,7 @@ def load_syncnet(given: Mapping[str, Path], device: torch.device) -> SyncNetJudg
     Raises:
         WeightsError: the file is not there, or another one.
     """
-    path = locate_weights("syncnet_v2", given)
+    path = catalogue.find("syncnet_v2", given=given)
     network = weights.load_any(path, SyncNet, "syncnet_v2")
     return SyncNetJudge(network.requires_grad_(False).to(device), device)
 

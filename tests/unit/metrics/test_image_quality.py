@@ -102,7 +102,7 @@ def test_lpips_equals_its_package(
     monkeypatch.setattr(lpips, "LPIPS", lambda **_: copy.deepcopy(blank))  # AlexNet builds slowly
     path = tmp_path / "alexnet.pth"
     torch.save({**features, "classifier.6.bias": torch.zeros(1000)}, path)
-    monkeypatch.setattr("retalking.metrics.weights.sha256_of", lambda _: "7be5be79")
+    monkeypatch.setattr("retalking.weights.catalogue.sha256_of", lambda _: "7be5be79")
     metric = lpips_metric(load_lpips({"alexnet": path}, CPU), CPU)
     pictures = [torch.from_numpy(rgb).permute(0, 3, 1, 2) / 127.5 - 1 for rgb in frames]
     with torch.inference_mode():
