@@ -93,20 +93,30 @@ def hear_voice(clip: AudioClip, network: VoiceActivityNet, live: bool = False) -
 
 @torch.inference_mode()
 def _probability(samples: FloatArray, network: VoiceActivityNet) -> FloatArray:
-    count = -(-len(samples) // BLOCK_SAMPLES)
-    padded = np.pad(samples, (CONTEXT_SAMPLES, count * BLOCK_SAMPLES - len(samples)))
-    size = CONTEXT_SAMPLES + BLOCK_SAMPLES
-    blocks = np.lib.stride_tricks.sliding_window_view(padded, size)[::BLOCK_SAMPLES]
-    levels = np.sqrt([np.square(block, dtype=np.float64).mean() for block in blocks])
-    loudest = _loudest_before(levels, round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES))
-    gains = (_LOUD / np.maximum(loudest, _FAINTEST)).astype(np.float32)
+    parts = range(0, -(-len(samples) // BLOCK_SAMPLES), _BLOCKS_AT_ONCE)
+    levels = np.concatenate(
+        [np.sqrt(np.square(_blocks(samples, first)).mean(axis=1)) for first in parts]
+    )
+    memory = round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES)
+    gains = (_LOUD / np.maximum(_loudest_before(levels, memory), _FAINTEST)).astype(np.float32)
     state, found = None, []
-    for first in range(0, count, _BLOCKS_AT_ONCE):
-        part = slice(first, first + _BLOCKS_AT_ONCE)
-        raised = np.clip(blocks[part] * gains[part, None], -1, 1)
+    for first in parts:
+        blocks = _blocks(samples, first)
+        raised = np.clip(blocks * gains[first : first + len(blocks), None], -1, 1)
         probability, state = network(torch.from_numpy(raised), state)
         found.append(probability.numpy())
     return np.concatenate(found)
+
+
+def _blocks(samples: FloatArray, first: int) -> FloatArray:
+    """Cut some hundred blocks with their context ``[S, 576]``, silent beyond the track."""
+    begin = first * BLOCK_SAMPLES - CONTEXT_SAMPLES
+    count = min(_BLOCKS_AT_ONCE, -(-len(samples) // BLOCK_SAMPLES) - first)
+    end = begin + CONTEXT_SAMPLES + count * BLOCK_SAMPLES
+    part = np.pad(samples[max(begin, 0) : end], (max(-begin, 0), max(end - len(samples), 0)))
+    size = CONTEXT_SAMPLES + BLOCK_SAMPLES
+    blocks: FloatArray = np.lib.stride_tricks.sliding_window_view(part, size)[::BLOCK_SAMPLES]
+    return blocks
 
 
 def _level_below_loudest(samples: FloatArray, count: int) -> Float64Array:
