@@ -36,7 +36,7 @@ class LipShapeConfig:
     dilations: tuple[int, ...] = (1, 2, 4, 2, 1)
     num_heads: int = 4
     dropout: float = 0.5
-    channel_dropout: float = 0.2
+    channel_dropout: float = 0.4
 
     def __post_init__(self) -> None:
         require_positive(self, "in_channels", "channels", "num_heads")
