@@ -10,7 +10,7 @@ import pytest
 from datasets.lips import read_shapes
 from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.store import prepare_store
-from datasets.store.reader import Needs, Store
+from datasets.store.reader import ClipFilter, Store
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.config import load_config
 from retalking.locations import CONFIGS, LITE_WEIGHTS
@@ -37,7 +37,9 @@ def test_speech_tells_the_lips_of_people_not_trained_on(shared_dir: Path, tmp_pa
     prepare_store(tmp_path / "store", rows, settings, 0)
     store, listener = Store(tmp_path / "store"), LipListener.from_files()
     mean_shape = ExpressionBasis.from_file().mean_shape
-    shapes = read_shapes(store, store.select(Needs(("val",), speech=True)).tolist(), mean_shape)
+    shapes = read_shapes(
+        store, store.select(ClipFilter(("val",), speech=True)).tolist(), mean_shape
+    )
     scores = [score(tell(store.clip(r), listener, None, None).values, shapes[r]) for r in shapes]
     assert len(scores) == len(CLIPS)
     correlations = np.mean([found.correlations for found in scores], axis=0)
