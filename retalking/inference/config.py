@@ -6,7 +6,7 @@ from pathlib import Path
 
 from retalking.analysis.options import AnalysisSection, CacheSection
 from retalking.config import Section, section_values
-from retalking.media.options import EncoderSection, SourceSection, SpeechSection
+from retalking.media.options import EncoderSection, SourceSection
 from retalking.mouth.options import MouthOptions, MouthSection
 from retalking.networks.options import (
     FaceNetworksSection,
@@ -15,6 +15,7 @@ from retalking.networks.options import (
     RunnerSection,
 )
 from retalking.rendering.options import RenderingSection
+from retalking.speech.options import SpeechSection
 
 
 class InferenceConfig(

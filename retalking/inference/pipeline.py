@@ -58,6 +58,10 @@ class DubbingReport:
 class Retalker:
     """Dubs videos with the networks of one configuration, loaded once.
 
+    Attributes:
+        config: the configuration.
+        parts: its networks.
+
     Example:
         ``Retalker.from_profile("lite")("talk.mp4", "speech.wav", "out.mp4")``, or, for one video
         and several speeches::

@@ -1,4 +1,4 @@
-"""Options of reading video and speech, and of writing the result."""
+"""Options of reading the video and of writing the result."""
 
 from __future__ import annotations
 
@@ -20,20 +20,6 @@ class SourceSection(Section):
     max_seconds: Annotated[float, Field(gt=0, le=1e6)] | None = option(
         "stop after this much output"
     )
-
-
-class SpeechSection(Section):
-    """What is heard of the speech."""
-
-    TITLE: ClassVar[str] = "speech"
-
-    audio_track: Annotated[int, Field(ge=0, le=999)] | None = option(
-        "n-th audio track of the speech file, from 0"
-    )
-    look_ahead_s: Annotated[float, Field(ge=0.17, le=60)] | None = option(
-        "seconds of the future that lips may depend on, for live use; auto: any"
-    )
-    silence_gate: bool = option("close the mouth in pauses (networks; warp always does)")
 
 
 class EncoderSection(Section):
