@@ -40,8 +40,9 @@ def test_the_demo_dubs_the_sample_and_draws_its_sheet(
         before = next(given.read_chunks(10)).rgb
     assert after.shape == before.shape
     change = np.abs(after.astype(int) - before).mean(axis=(0, 3))
-    assert change[60:140].max() < 8  # brows and above: only encoded again
-    assert change[190:260, 250:380].max() > 8  # about the mouth
+    # Encoding alone changes a pixel by up to 7 levels, another mouth some by more than 60.
+    assert change[:250].max() < 20  # nose and above
+    assert change[290:350, 150:300].max() > 30  # about the mouth
     assert load_image(sheet).shape[1] > contact_sheet.NUM_COLUMNS * CELL_PX
 
 
@@ -57,8 +58,8 @@ def test_a_sheet_shows_the_source_above_the_result(
     right = picture[:, -CELL_PX - 6 : -6]  # the last column, up to the gap
     above, below = right[6 : 6 + CELL_PX], right[12 + CELL_PX : 12 + 2 * CELL_PX]
     change = np.abs(above - below).mean(axis=2)
-    assert change[:90].mean() < 4  # the same upper face
-    assert change[100:150, 50:130].mean() > 4  # another mouth
+    assert change[:100].max() < 15  # the same upper face
+    assert change[110:135, 60:120].max() > 25  # another mouth
 
 
 @pytest.mark.parametrize(

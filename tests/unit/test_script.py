@@ -148,7 +148,11 @@ def interrupt(code: str, number: int, before: str = "") -> tuple[int, str, str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_what_ends_a_program_lets_it_clean_up(name: str) -> None:
-    found = interrupt(WAITING + "run_entry_point(main)", getattr(signal, name))
+    # Tests that nohup started hand its deafness on.
+    hearing = f"import signal\nsignal.signal(signal.{name}, signal.default_int_handler)\n"
+    if name != "SIGINT":
+        hearing = hearing.replace("default_int_handler", "SIG_DFL")
+    found = interrupt(hearing + WAITING + "run_entry_point(main)", getattr(signal, name))
     assert found == (130, "cleaned up\n", "interrupted\n")
 
 

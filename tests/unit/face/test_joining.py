@@ -35,7 +35,7 @@ def segment(start: int, stop: int, left_px: float, picture: np.ndarray) -> FaceS
 
 
 def select(*segments: FaceSegment, **wish: object) -> np.ndarray:
-    tracks = FaceTracks(segments, np.zeros(FRAMES, np.int64))
+    tracks = FaceTracks(segments, np.zeros(FRAMES, np.int64), np.arange(FRAMES))
     choice = FaceChoice(**wish)  # type: ignore[arg-type]
     return select_track(tracks, choice).detected
 

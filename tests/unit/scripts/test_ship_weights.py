@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from models import weights
-from models.landmarks import LandmarkNet, LandmarkNetConfig
 from models.speech.audio_opening import AudioOpening, AudioOpeningConfig
 from models.weight_files import read_metadata
 from scripts.lite.ship_weights import main
+from tests.unit.models.tiny_net import TinyConfig, TinyNet
 
 
 def test_shipped_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
@@ -29,9 +29,9 @@ def test_shipped_weights_are_the_same_in_half_precision(tmp_path: Path) -> None:
 def test_what_is_no_trained_network_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights.save(tmp_path / "x.safetensors", LandmarkNet(LandmarkNetConfig(16, (8, 8, 8, 8), 8)))
+    weights.save(tmp_path / "x.safetensors", TinyNet(TinyConfig()))
     assert (
         main([str(tmp_path / "x.safetensors"), str(tmp_path / "y.safetensors"), "--note", ""]) == 2
     )
-    assert "got class LandmarkNet, expected one of AudioOpening" in capsys.readouterr().err
+    assert "got class TinyNet, expected one of AudioOpening" in capsys.readouterr().err
     assert not (tmp_path / "y.safetensors").exists()
