@@ -9,6 +9,7 @@ import pytest
 
 from retalking.analysis.options import AnalysisSection, CacheSection
 from retalking.config import Section, sections_of
+from retalking.errors import ConfigError
 from retalking.inference.config import ANALYSIS_SECTIONS, PIXEL_SECTIONS, InferenceConfig
 from retalking.inference.profiles import load_profile
 from retalking.media.options import EncoderSection
@@ -24,6 +25,16 @@ OTHER: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def lite() -> InferenceConfig:
     return load_profile("lite", {})
+
+
+@pytest.mark.parametrize(
+    "fault", ["fps=1e-9", "max_gap_s=1e308", "max_seconds=1e300", "chunk_size=1000000000000"]
+)
+def test_values_that_would_exhaust_the_machine_are_refused(fault: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--set \w+=\S+: \w+: got \S+; Input should be \w+ than"
+    ):
+        load_profile("lite", {}, [fault])
 
 
 def test_every_field_belongs_to_exactly_one_section() -> None:
