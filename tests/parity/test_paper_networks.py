@@ -16,9 +16,9 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.weights import load_official
 
-TOLERANCE = 4e-4
-"""Share of the standard deviation. A wrong epsilon in a norm costs 1e-3 to 3e-3; L-Net's golden
-output is itself 1.3e-4 from the float64 result, and our float32 adds as much."""
+TOLERANCE = 8e-4
+"""Share of the standard deviation. A wrong epsilon in a norm costs 1e-3 to 3e-3. Of rounding, L-Net's
+golden output has 1.3e-4, our float32 2e-4 with AVX-512 and 4.4e-4 with oneDNN held to AVX2."""
 
 
 @pytest.fixture(scope="module")
