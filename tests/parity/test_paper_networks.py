@@ -17,8 +17,8 @@ from models.lnet import LNet
 from models.weights import load_official
 
 TOLERANCE = 8e-4
-"""Share of the standard deviation. A wrong epsilon in a norm costs 1e-3 to 3e-3. Of rounding, L-Net's
-golden output has 1.3e-4, our float32 2e-4 with AVX-512 and 4.4e-4 with oneDNN held to AVX2."""
+"""Share of the standard deviation. A wrong epsilon in a norm costs 1e-3 to 3e-3. Of rounding,
+L-Net's golden output has 1.3e-4, our float32 2e-4 with AVX-512, 4.4e-4 with oneDNN held to AVX2."""
 
 
 @pytest.fixture(scope="module")
