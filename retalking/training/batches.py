@@ -190,6 +190,12 @@ def wait_for(batches: Iterator[Any], limit_s: float) -> Any:
             waited_s += _CHECK_S
             if "DataLoader timed out" not in str(error) or waited_s >= limit_s:
                 raise
+        except (EOFError, OSError) as error:
+            # A process that is killed while it hands a batch over breaks the pipe instead. What a
+            # data set itself raises there comes back as "Caught ... in DataLoader worker".
+            if "Caught" in str(error):
+                raise
+            raise RuntimeError("DataLoader worker was lost while it sent a batch") from error
 
 
 def _first_line(error: Exception) -> str:

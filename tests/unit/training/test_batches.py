@@ -114,6 +114,25 @@ def test_a_loader_that_hangs_is_given_up_at_the_limit() -> None:
         wait_for(hang(4), 20)
 
 
+@pytest.mark.parametrize("broken", [EOFError(), ConnectionResetError(104, "reset")])
+def test_a_loader_that_is_killed_while_it_sends_counts_as_lost(broken: Exception) -> None:
+    def breaking() -> Iterator[str]:
+        raise broken
+        yield "never"
+
+    with pytest.raises(RuntimeError, match="DataLoader worker was lost"):
+        wait_for(breaking(), 60)
+
+
+def test_a_fault_of_the_data_set_is_not_taken_for_a_lost_loader() -> None:
+    def faulty() -> Iterator[str]:
+        raise OSError("Caught OSError in DataLoader worker process 0.")
+        yield "never"
+
+    with pytest.raises(OSError, match="Caught"):
+        wait_for(faulty(), 60)
+
+
 def test_loaders_that_are_lost_again_and_again_are_one_line(tmp_path: Path) -> None:
     dataset = Faulty(tmp_path / "marker")
     with (
