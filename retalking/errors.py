@@ -19,6 +19,10 @@ class WeightsError(RetalkingError):
     """A weight file that is missing, damaged or does not fit the network."""
 
 
+class CancelledError(RetalkingError):
+    """A job that was stopped from outside; its output was not written."""
+
+
 class FaceNotFoundError(RetalkingError):
     """No usable face where one is needed.
 

@@ -7,11 +7,9 @@ coefficients. ``F`` counts the frames of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NoReturn
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from retalking.analysis.missing_faces import apply_missing_policy, drop_profiles
 from retalking.analysis.options import AnalysisSection
@@ -26,6 +24,7 @@ from retalking.media.images import to_tensor
 from retalking.media.source import Source
 from retalking.networks.load import Parts
 from retalking.networks.runner import Runner
+from retalking.progress import TRACKING, Watch
 from retalking.timings import Timings
 from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FrameChunk, VideoAnalysis
 from third_party.face3d import Face3D, MorphableCoefficients
@@ -38,7 +37,7 @@ def analyse_video(
     choice: FaceChoice | None,
     chunk_size: int,
     timings: Timings,
-    progress: bool = False,
+    watch: Watch | None = None,
 ) -> VideoAnalysis:
     """Track the face of a video and fit its coefficients.
 
@@ -49,23 +48,25 @@ def analyse_video(
         choice: which person; the most prominent one if ``None``.
         chunk_size: frames held at a time; does not change the result.
         timings: told how long it took.
-        progress: show a bar on stderr.
+        watch: told of every chunk of the first decoding.
 
     Raises:
         MediaError: the video has no frame.
+        CancelledError: the watch said so.
         FaceNotFoundError: the face is nowhere, or missing somewhere under the policy ``error``.
     """
     rate = float(source.info.frame_rate)
-    bar = tqdm(total=source.info.num_frames, desc="tracking", unit="frame", disable=not progress)
-    with timings.measure("face tracking", 0), bar:
+    watch = watch or Watch()
+    watch.begin(TRACKING, source.info.num_frames)
+    with timings.measure(TRACKING, 0):
         tracks = track_faces(
-            _counting(source.read_all(chunk_size), bar),
+            _counting(source.read_all(chunk_size), watch),
             parts.detector,
             parts.landmarker,
             rate,
             TrackingSettings(max_gap_s=options.max_gap_s),
         )
-    timings.count("face tracking", len(tracks))
+    timings.count(TRACKING, len(tracks))
     if not len(tracks):
         raise MediaError(f"{source.info.path}: no frame of its video can be decoded")
     pts = tracks.pts
@@ -134,10 +135,10 @@ def fit_face3d(
     )
 
 
-def _counting(chunks: Iterable[FrameChunk], bar: tqdm[NoReturn]) -> Iterator[FrameChunk]:
+def _counting(chunks: Iterable[FrameChunk], watch: Watch) -> Iterator[FrameChunk]:
     for chunk in chunks:
-        bar.update(len(chunk))
         yield chunk
+        watch.advance(TRACKING, len(chunk))
 
 
 def points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:

@@ -15,7 +15,7 @@ from retalking.inference.config import InferenceConfig
 from retalking.inference.scenes import wanted_expression
 from retalking.media.sound import audio
 from retalking.media.sound.hearing import hear
-from retalking.media.sound.mel import MelSpectrogram
+from retalking.media.sound.mel import WINDOW_STEPS, MelSpectrogram
 from retalking.mouth.emotion import EmotionalMouth
 from retalking.mouth.networks.network_mouth import NetworkMouth
 from retalking.mouth.own_pixels import OwnPixelsMouth
@@ -23,7 +23,9 @@ from retalking.mouth.restored import RestoredMouth
 from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.mouth import Mouth
+from retalking.rendering.parts import Part, split_plan
 from retalking.rendering.scene import Scene
+from retalking.rendering.streaming_filter import SEEN_AROUND
 from retalking.rendering.timeline import build_timeline
 from retalking.speech.lip_shapes import LipShapes, hear_lips
 from retalking.timings import Timings
@@ -55,16 +57,34 @@ class Dub:
         scene: the video.
         speech: what is said.
         plan: which frames are shown when, and which of them are edited.
+        parts: frames of the output that are made together, if several processes share them.
     """
 
     scene: Scene
     speech: Speech
     plan: EditPlan
+    parts: tuple[Part, ...] = ()
 
     def read(self, chunk_size: int) -> Iterator[FrameChunk]:
-        """Yield the source frames in the order of the output."""
-        index = self.plan.timeline.source_index
-        return self.scene.source.read_frames(index, self.scene.analysis.pts, chunk_size)
+        """Yield the source frames in the order of the output; a part begins a new chunk."""
+        for part in self.parts or ((0, len(self.plan)),):
+            yield from self._read(part, chunk_size)
+
+    def read_part(self, part: Part, chunk_size: int) -> Iterator[FrameChunk]:
+        """Yield the source frames of a part, between those that smoothing sees beside it."""
+        first, last = part
+        for stretch in (
+            (max(first - SEEN_AROUND, 0), first),
+            part,
+            (last, min(last + SEEN_AROUND, len(self.plan))),
+        ):
+            yield from self._read(stretch, chunk_size)
+
+    def _read(self, part: Part, chunk_size: int) -> Iterator[FrameChunk]:
+        first, last = part
+        index = self.plan.timeline.source_index[first:last]
+        for chunk in self.scene.source.read_frames(index, self.scene.analysis.pts, chunk_size):
+            yield dataclasses.replace(chunk, start=first + chunk.start)
 
 
 def listen_to(path: Path, parts: Parts, config: InferenceConfig) -> Speech:
@@ -113,6 +133,22 @@ def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
     if config.nosmooth:  # every frame is a run of its own
         plan = dataclasses.replace(plan, run=np.arange(len(plan)))
     return Dub(scene, speech, plan)
+
+
+def share_out(dub: Dub, part_s: float) -> Dub:
+    """Cut a long dub into parts that several processes may make; see ``split_plan``.
+
+    Args:
+        dub: of ``plan_dub``.
+        part_s: the longest that a part may last.
+    """
+    heard, times_s = dub.speech.heard, dub.plan.timeline.audio_time_s
+    if isinstance(heard, MelSpectrogram):
+        columns = (heard.starts(times_s) + WINDOW_STEPS // 2).clip(0, len(heard) - 1)
+        loudness = heard.mel.mean(axis=0)[columns]
+    else:
+        loudness = heard.at(times_s).speaking
+    return dataclasses.replace(dub, parts=split_plan(dub.plan, loudness, part_s))
 
 
 def make_mouth(

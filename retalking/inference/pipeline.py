@@ -5,54 +5,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from retalking.analysis.cache import fingerprint
-from retalking.cache_folder import job_folder, tidy
+from retalking.cache_folder import tidy
 from retalking.config import section_values
 from retalking.inference.config import InferenceConfig
-from retalking.inference.dub import Dub, Speech, listen_to, make_mouth, plan_dub
+from retalking.inference.dub import Dub, Speech, listen_to, plan_dub
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
+from retalking.inference.second_pass import kept_frames, render_dub
+from retalking.inference.writing import DubbingReport, write_video
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions
-from retalking.media.output.extras import Extras, read_extras
 from retalking.media.output.video_writer import VideoWriter
-from retalking.media.prefetch import WriteBehind, read_ahead
 from retalking.media.sound.audio_track import AudioTrack
 from retalking.networks.load import Parts, load_parts
+from retalking.progress import DUBBING, Watched, Wish, watching
 from retalking.rendering.finished_frames import FinishedFrames
-from retalking.rendering.renderer import RenderedChunk, Renderer
+from retalking.rendering.parts import Part
+from retalking.rendering.renderer import RenderedChunk
 from retalking.rendering.scene import Scene
-from retalking.rendering.timeline import Timeline
 from retalking.timings import Timings
-from retalking.types import FrameChunk, UInt8Array, VideoInfo
-
-_SAME_RATE = 0.02
-"""Frame rates that differ by less are one, seen through jitter."""
-
-
-@dataclass(frozen=True)
-class DubbingReport:
-    """What a job did.
-
-    Attributes:
-        outfile: the written file.
-        num_frames: frames in it.
-        num_edited: frames of these that show the new face.
-        duration_s: its length.
-        timings: per stage.
-    """
-
-    outfile: Path
-    num_frames: int
-    num_edited: int
-    duration_s: float
-    timings: Timings
+from retalking.types import FrameChunk, UInt8Array
 
 
 class Retalker:
@@ -102,7 +78,12 @@ class Retalker:
         return cls(load_profile(profile, options))
 
     def __call__(
-        self, face: str | Path, audio_file: str | Path, outfile: str | Path, progress: bool = False
+        self,
+        face: str | Path,
+        audio_file: str | Path,
+        outfile: str | Path,
+        progress: Watched = False,
+        cancel: Wish | None = None,
     ) -> DubbingReport:
         """Dub a video.
 
@@ -110,30 +91,41 @@ class Retalker:
             face: video or still image with the face.
             audio_file: anything with an audio stream; its speech is put into the mouth.
             outfile: where the result goes; it appears only when it is complete.
-            progress: show bars on stderr.
+            progress: ``True`` shows a bar on stderr; a function is told how far the job is.
+            cancel: asked after every chunk of frames; ``True`` ends the job.
 
         Raises:
             MediaError: a file cannot be read or written.
             FaceNotFoundError: there is no face to edit.
             ConfigError: options that do not fit the files.
+            CancelledError: ``cancel`` said so; no output is written.
         """
         timings = Timings()
-        with closing(open_source(Path(face), self.config)) as source:
+        with (
+            watching(progress, cancel) as watch,
+            closing(open_source(Path(face), self.config)) as source,
+        ):
             # The output and the speech are checked before any work is done.
             VideoWriter(Path(outfile), source.info, self._encoder, AudioTrack(Path(audio_file)))
             speech = self.hear(audio_file)
-            scene = look_at(source, self.parts, self.config, timings, progress)
-            return self.dub(scene, speech, outfile, progress, timings)
+            watch.expect(DUBBING, round(speech.duration_s * source.info.frame_rate))
+            scene = look_at(source, self.parts, self.config, timings, watch)
+            return self.dub(scene, speech, outfile, watch, timings)
 
     def prepare(
-        self, face: str | Path, progress: bool = False, timings: Timings | None = None
+        self,
+        face: str | Path,
+        progress: Watched = False,
+        timings: Timings | None = None,
+        cancel: Wish | None = None,
     ) -> Scene:
         """Look at a video once, to dub it any number of times.
 
         Args:
             face: video or still image with the face.
-            progress: show a bar on stderr.
+            progress: as for ``__call__``.
             timings: told how long it took.
+            cancel: as for ``__call__``.
 
         Returns:
             The scene, a context manager that holds the video open.
@@ -145,7 +137,8 @@ class Retalker:
         """
         source = open_source(Path(face), self.config)
         try:
-            return look_at(source, self.parts, self.config, timings or Timings(), progress)
+            with watching(progress, cancel) as watch:
+                return look_at(source, self.parts, self.config, timings or Timings(), watch)
         except BaseException:
             source.close()
             raise
@@ -180,12 +173,18 @@ class Retalker:
         Yields:
             Chunks in the order of the output; close the generator to stop early.
         """
-        timings = timings or Timings()
-        mouth = make_mouth(dub, self.parts, self.config, timings)
-        renderer = Renderer(dub.scene, dub.plan, mouth, timings, kept)
-        frames = dub.read(self.config.chunk_size)
-        with closing(read_ahead(_timed(frames, timings))) as chunks:
-            yield from renderer.render(chunks)
+        yield from render_dub(dub, self.parts, self.config, timings or Timings(), kept)
+
+    def render_part(self, dub: Dub, part: Part) -> None:
+        """Make the frames of one part of a dub, and keep them where ``write`` finds them.
+
+        Args:
+            dub: of ``share_out``.
+            part: one of its parts.
+        """
+        kept = kept_frames(dub, self.parts, self.config, only=part)
+        for _ in render_dub(dub, self.parts, self.config, Timings(), kept, only=part):
+            pass
 
     def frames(
         self, face: str | Path, audio_file: str | Path
@@ -210,8 +209,9 @@ class Retalker:
         scene: Scene,
         speech: str | Path | Speech,
         outfile: str | Path,
-        progress: bool = False,
+        progress: Watched = False,
         timings: Timings | None = None,
+        cancel: Wish | None = None,
     ) -> DubbingReport:
         """Dub a scene.
 
@@ -219,77 +219,65 @@ class Retalker:
             scene: of ``prepare``.
             speech: anything with an audio stream, or what ``hear`` made of it.
             outfile: where the result goes; it appears only when it is complete.
-            progress: show a bar on stderr.
+            progress: as for ``__call__``.
             timings: told how long each stage took.
+            cancel: as for ``__call__``.
+
+        Raises:
+            MediaError: a file cannot be read or written.
+            ConfigError: options that do not fit the files.
+        """
+        return self.write(self.plan(scene, speech), outfile, progress, timings, cancel)
+
+    def write(
+        self,
+        dub: Dub,
+        outfile: str | Path,
+        progress: Watched = False,
+        timings: Timings | None = None,
+        cancel: Wish | None = None,
+    ) -> DubbingReport:
+        """Make a planned dub; frames that an interrupted job has finished are taken from it.
+
+        Args:
+            dub: of ``plan``.
+            outfile: where the result goes; it appears only when it is complete.
+            progress: as for ``__call__``.
+            timings: told how long each stage took.
+            cancel: as for ``__call__``.
 
         Raises:
             MediaError: a file cannot be read or written.
             ConfigError: options that do not fit the files.
         """
         timings, outfile = timings or Timings(), Path(outfile)
-        dub = self.plan(scene, speech)
-        timeline = dub.plan.timeline
-        cache, key = cache_folder(self.config), self._job_key(dub)
-        tidy(cache, round(self.config.cache_gb * 1e9), keep=key)
-        kept = FinishedFrames(job_folder(cache, key))
+        scene, timeline = dub.scene, dub.plan.timeline
+        kept = kept_frames(dub, self.parts, self.config)
+        limit_bytes = round(self.config.cache_gb * 1e9)
+        tidy(cache_folder(self.config), limit_bytes, keep=kept.folder.name)
         if self.config.re_preprocess:
             kept.clear()
         track = AudioTrack(
             dub.speech.path, duration_s=timeline.duration_s, number=self.config.audio_track
         )
-        info = shown_as(scene.source.info, timeline)
-        with (
-            VideoWriter(
-                outfile, info, self._encoder, track, timeline.end_pts, extras_of(scene, timeline)
-            ) as writer,
-            WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as encoder,
-            closing(self.render(dub, timings, kept)) as chunks,
-            tqdm(total=len(dub.plan), desc="dubbing", unit="frame", disable=not progress) as bar,
-        ):
-            for chunk in chunks:
-                encoder.put(chunk.output)
-                bar.update(len(chunk.output))
+        with watching(progress, cancel) as watch:
+            write_video(
+                self._outputs(dub, timings, kept),
+                scene,
+                timeline,
+                outfile,
+                self._encoder,
+                track,
+                watch,
+                timings,
+            )
         kept.clear()
         edited = int(np.count_nonzero(dub.plan.opacity))
         return DubbingReport(outfile, len(dub.plan), edited, timeline.duration_s, timings)
 
-    def _job_key(self, dub: Dub) -> str:
-        """Fingerprint of everything that the output's pixels depend on."""
-        files = [dub.scene.source.info.path, dub.speech.path, *self.parts.weight_files]
-        return fingerprint([*files, *self.config.pictures()], self.config.pixel_values())
-
-
-def shown_as(info: VideoInfo, timeline: Timeline) -> VideoInfo:
-    """The source's description with the times of the output."""
-    rate = timeline.frame_rate
-    same = abs(rate / info.frame_rate - 1) < _SAME_RATE
-    return dataclasses.replace(
-        info,
-        time_base=timeline.time_base,
-        frame_rate=info.frame_rate if same or info.is_image else rate,
-    )
-
-
-def extras_of(scene: Scene, timeline: Timeline) -> Extras | None:
-    """Title, chapters and subtitles that belong to what the output shows of the source."""
-    info = scene.source.info
-    if info.is_image:
-        return None
-    last_s = float(scene.analysis.time_s[-1])
-    shown_s = last_s + float(1 / info.frame_rate) if last_s else 0.0  # nothing of a single frame
-    return read_extras(info.path).until(min(shown_s, timeline.duration_s))
-
-
-def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:
-    while True:
-        with timings.measure("decode", 0):
-            chunk = next(chunks, None)
-        if chunk is None:
-            return
-        timings.count("decode", len(chunk))
-        yield chunk
-
-
-def _write(writer: VideoWriter, chunk: FrameChunk, timings: Timings) -> None:
-    with timings.measure("encode", len(chunk)):
-        writer.write(chunk.rgb, chunk.pts)
+    def _outputs(
+        self, dub: Dub, timings: Timings, kept: FinishedFrames
+    ) -> Generator[FrameChunk, None, None]:
+        with closing(self.render(dub, timings, kept)) as chunks:
+            for chunk in chunks:
+                yield chunk.output

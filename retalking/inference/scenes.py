@@ -19,6 +19,7 @@ from retalking.media.images import load_image
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.networks.load import Parts
+from retalking.progress import TRACKING, Watch
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import nearest_frame_rate
 from retalking.timings import Timings
@@ -43,7 +44,7 @@ def open_source(face: Path, config: InferenceConfig) -> Source:
 
 
 def look_at(
-    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, progress: bool = False
+    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, watch: Watch
 ) -> Scene:
     """Find the face to edit, and place it.
 
@@ -52,13 +53,13 @@ def look_at(
         parts: networks of the face analysis.
         config: whose face, and where.
         timings: told how long it took, unless an earlier job has done it.
-        progress: show a bar on stderr.
+        watch: told of every chunk, unless an earlier job has done it.
 
     Raises:
         MediaError: the video or the picture of the person cannot be read.
         FaceNotFoundError: there is no face to edit.
     """
-    analysis = _analyse(source, parts, config, timings, progress)
+    analysis = _analyse(source, parts, config, timings, watch)
     return Scene.place(source, analysis, Pads(*config.pads), smooth=not config.nosmooth)
 
 
@@ -89,7 +90,7 @@ def wanted_expression(parts: Parts, config: InferenceConfig) -> FloatArray:
 
 
 def _analyse(
-    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, progress: bool
+    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, watch: Watch
 ) -> VideoAnalysis:
     likeness = None
     files = [source.info.path, *parts.analysis_files]
@@ -105,8 +106,9 @@ def _analyse(
     found = None if config.re_preprocess else cache.load(key, source.info)
     if found is not None:
         logger.info("%s: using the face analysis of an earlier job", source.info.path)
+        watch.expect(TRACKING, 0)
         return found
     choice = FaceChoice(config.face_index, config.face_box, likeness)
-    analysis = analyse_video(source, parts, config, choice, config.chunk_size, timings, progress)
+    analysis = analyse_video(source, parts, config, choice, config.chunk_size, timings, watch)
     cache.save(key, analysis)
     return analysis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,8 +51,14 @@ class Source:
                 f"within {width}x{height} px"
             )
         self._region = (slice(top, bottom), slice(left, right))
+        limits = [reader.info.num_frames, max_frames]
+        if reader.info.num_frames is not None and max_seconds is not None:
+            limits.append(math.ceil(max_seconds * reader.info.frame_rate))
         self.info: VideoInfo = dataclasses.replace(
-            reader.info, width_px=right - left, height_px=bottom - top
+            reader.info,
+            width_px=right - left,
+            height_px=bottom - top,
+            num_frames=min((limit for limit in limits if limit is not None), default=None),
         )
         self._max_frames = max_frames
         self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)

@@ -15,6 +15,7 @@ import numpy as np
 
 from retalking.cache_folder import forget_job, make_private
 from retalking.errors import MediaError
+from retalking.rendering.parts import Part
 from retalking.sealed_arrays import SUFFIX, read_arrays, write_arrays
 from retalking.types import Float64Array, UInt8Array
 
@@ -35,11 +36,21 @@ class FinishedChunk:
 
 
 class FinishedFrames:
-    """The folder of one job."""
+    """The folder of one job.
 
-    def __init__(self, folder: Path) -> None:
-        """Use a folder of ``job_folder``, which need not exist."""
-        self._folder = folder
+    Attributes:
+        folder: named by the job's fingerprint.
+    """
+
+    def __init__(self, folder: Path, only: Part | None = None) -> None:
+        """Use a folder of ``job_folder``, which need not exist.
+
+        Args:
+            folder: of the job.
+            only: save no chunks but those that begin within.
+        """
+        self.folder = folder
+        self._only = only
         self._usable = True
 
     def load(self, start: int, source: UInt8Array) -> FinishedChunk | None:
@@ -78,7 +89,7 @@ class FinishedFrames:
             source: its source frames.
             finished: the same frames, edited.
         """
-        if not self._usable:
+        if not self._usable or not self._is_asked_for(start):
             return
         boxes = [_changed_box(a, b) for a, b in zip(source, finished.rgb, strict=True)]
         pictures = [
@@ -86,7 +97,7 @@ class FinishedFrames:
             for frame, (x1, y1, x2, y2) in zip(finished.rgb, boxes, strict=True)
         ]
         try:
-            make_private(self._folder)
+            make_private(self.folder)
             write_arrays(
                 self._path(start),
                 {
@@ -102,10 +113,13 @@ class FinishedFrames:
 
     def clear(self) -> None:
         """Delete what is kept of the job."""
-        forget_job(self._folder)
+        forget_job(self.folder)
+
+    def _is_asked_for(self, start: int) -> bool:
+        return self._only is None or self._only[0] <= start < self._only[1]
 
     def _path(self, start: int) -> Path:
-        return self._folder / f"{start:08d}{SUFFIX}"
+        return self.folder / f"{start:08d}{SUFFIX}"
 
 
 def _changed_box(before: UInt8Array, after: UInt8Array) -> tuple[int, int, int, int]:

@@ -13,7 +13,8 @@ from retalking.types import Float64Array, IntArray
 
 Payload = TypeVar("Payload")
 
-_RADIUS = 4
+SEEN_AROUND = 4
+"""Frames on either side that a smoothed value depends on."""
 _ORDER = 2
 
 
@@ -41,12 +42,12 @@ def smooth_stream(
         nonlocal values, runs, first
         while pending and values is not None:
             payload, length = pending[0]
-            if not last and first + length + _RADIUS > len(values):
+            if not last and first + length + SEEN_AROUND > len(values):
                 return
             yield payload, _smooth(values, runs, first, length)
             pending.popleft()
             first += length
-            stale = max(first - _RADIUS, 0)
+            stale = max(first - SEEN_AROUND, 0)
             values, runs, first = values[stale:], runs[stale:], first - stale
 
     for payload, chunk_values, chunk_runs in chunks:
@@ -61,8 +62,8 @@ def _smooth(values: Float64Array, runs: IntArray, first: int, length: int) -> Fl
     smooth = values[first : first + length].copy()
     for row in range(length):
         center = first + row
-        low = max(center - _RADIUS, 0)
-        window = slice(low, center + _RADIUS + 1)
+        low = max(center - SEEN_AROUND, 0)
+        window = slice(low, center + SEEN_AROUND + 1)
         near = low + np.flatnonzero(runs[window] == runs[center])
         if len(near) > _ORDER:
             fit = polynomial_fit(near - center, _ORDER)

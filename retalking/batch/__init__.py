@@ -1,0 +1,1 @@
+"""Many dubs: a list of jobs, workers that hold networks, engines that run workers."""

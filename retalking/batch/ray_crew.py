@@ -1,0 +1,107 @@
+"""Workers on a Ray cluster: processes of any machine that sees the same files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from retalking.batch.work import Outcome, Task, Worker, spread_threads
+from retalking.errors import ConfigError
+from retalking.locations import REPOSITORY
+
+
+class RayCrew:
+    """Actors of a cluster, or of one that is started here for as long as the crew lasts."""
+
+    def __init__(
+        self,
+        size: int,
+        address: str | None = None,
+        gpus_per_worker: float = 0.0,
+        cpus_per_worker: float = 1.0,
+    ) -> None:
+        """Connect, and ask for workers; they begin as soon as the cluster has room.
+
+        Args:
+            size: number of workers.
+            address: of a cluster, ``auto`` for the one that runs on this machine; ``None`` starts
+                one here.
+            gpus_per_worker: share of a GPU that each takes.
+            cpus_per_worker: processors that each takes.
+
+        Raises:
+            ConfigError: Ray is not installed, or there is no cluster at the address.
+        """
+        try:
+            import ray  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ConfigError(
+                "--engine ray: Ray is not installed; pip install -r requirements-ray.txt"
+            ) from None
+        self._ray: Any = ray
+        # Workers import this checkout, at the same place of every machine.
+        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
+        here: dict[str, Any] = {} if address else {"num_cpus": max(size, os.cpu_count() or 1)}
+        try:
+            ray.init(
+                address=address,
+                runtime_env=environment,
+                log_to_driver=False,
+                include_dashboard=None if address else False,
+                **here,
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"--address {address}: {error}") from None
+        self._actor = ray.remote(
+            num_cpus=cpus_per_worker, num_gpus=gpus_per_worker, max_restarts=0
+        )(_RayWorker)
+        self._members = [self._actor.remote(size) for _ in range(size)]
+        self._running: dict[Any, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of workers."""
+        return len(self._members)
+
+    def process_id(self, worker: int) -> int:
+        """Process of a worker, on its machine."""
+        number: int = self._ray.get(self._members[worker].process_id.remote())
+        return number
+
+    def give(self, worker: int, task: Task) -> None:
+        """Hand a task to a worker that has none."""
+        self._running[self._members[worker].do.remote(task)] = worker
+
+    def wait(self) -> tuple[int, Outcome | None]:
+        """Wait until a worker has finished; see ``Crew``."""
+        (done,), _ = self._ray.wait(list(self._running), num_returns=1)
+        worker = self._running.pop(done)
+        try:
+            outcome: Outcome = self._ray.get(done)
+            return worker, outcome
+        except self._ray.exceptions.RayActorError:
+            self._members[worker] = self._actor.remote(self.size)
+            return worker, None
+
+    def close(self) -> None:
+        """End the workers, and the cluster if it was started here."""
+        for member in self._members:
+            self._ray.kill(member)
+        self._ray.shutdown()
+
+
+class _RayWorker:
+    """A ``Worker`` that can be called from elsewhere."""
+
+    def __init__(self, num_workers: int) -> None:
+        spread_threads(num_workers)
+        self._worker = Worker()
+
+    def do(self, task: Task) -> Outcome:
+        """Do a task."""
+        return self._worker.do(task)
+
+    def process_id(self) -> int:
+        """Number of this process."""
+        return os.getpid()

@@ -1,0 +1,133 @@
+"""What one worker does: it holds networks, and makes one dub, or part of one, after another."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+import cv2
+import torch
+
+from retalking.batch.jobs import BatchJob
+from retalking.config import section_values
+from retalking.errors import RetalkingError
+from retalking.inference.dub import Dub, share_out
+from retalking.inference.pipeline import Retalker
+from retalking.networks.load import Parts
+from retalking.networks.options import FaceNetworksSection, MouthNetworksSection, RunnerSection
+from retalking.rendering.parts import Part
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that a worker is asked to do.
+
+    Attributes:
+        number: of the job in its list.
+        job: see there.
+        part_s: length of the parts in which a longer output is made; ``None`` makes it at once.
+        looks_only: analyse the video, so that other jobs find the analysis.
+        parts: of an output that is shared out, all of them.
+        only: make this part of it; without it, put the parts together.
+    """
+
+    number: int
+    job: BatchJob
+    part_s: float | None = None
+    looks_only: bool = False
+    parts: tuple[Part, ...] = ()
+    only: Part | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        fault: why nothing did, in one line; empty if all went well.
+        num_frames: of the output.
+        seconds: that it took.
+        parts: into which the output is to be shared out; nothing else has been done then.
+    """
+
+    fault: str = ""
+    num_frames: int = 0
+    seconds: float = 0.0
+    parts: tuple[Part, ...] = ()
+
+
+def spread_threads(num_workers: int) -> None:
+    """Let this process, one of so many on the machine, use its share of the processors."""
+    threads = max(1, (os.cpu_count() or 1) // num_workers)
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
+    cv2.setNumThreads(threads)
+
+
+class Worker:
+    """Does tasks; networks stay loaded as long as jobs ask for the same ones."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, object] = {}
+        self._parts: Parts | None = None
+
+    def do(self, task: Task) -> Outcome:
+        """Do a task; whatever goes wrong with it is told, not raised."""
+        begin_s = time.perf_counter()
+        fault, num_frames = "", 0
+        parts: tuple[Part, ...] = ()
+        try:
+            num_frames, parts = self._do(task)
+        except RetalkingError as error:
+            fault = str(error)
+        except OSError as error:
+            fault = f"{error.filename or task.job.face}: {error.strerror or error}"
+        except Exception as error:  # a fault of ours must not end the other jobs
+            logger.exception("%s: a fault of the program", task.job.outfile)
+            fault = f"a fault of the program: {type(error).__name__}: {error}"
+        seconds = time.perf_counter() - begin_s
+        return Outcome(" ".join(fault.split()), num_frames, seconds, parts)
+
+    def _do(self, task: Task) -> tuple[int, tuple[Part, ...]]:
+        job, retalker = task.job, self._retalker(task.job)
+        if task.looks_only:
+            retalker.prepare(job.face).close()
+            return 0, ()
+        if task.part_s is None and not task.parts:
+            job.outfile.parent.mkdir(parents=True, exist_ok=True)
+            return retalker(job.face, job.audio, job.outfile).num_frames, ()
+        with retalker.prepare(job.face) as scene:
+            dub = _share_out(retalker.plan(scene, job.audio), task)
+            if task.only is not None:
+                retalker.render_part(dub, task.only)
+                return 0, ()
+            if task.part_s is not None and len(dub.parts) > 1:
+                return 0, dub.parts
+            job.outfile.parent.mkdir(parents=True, exist_ok=True)
+            return retalker.write(dub, job.outfile).num_frames, ()
+
+    def _retalker(self, job: BatchJob) -> Retalker:
+        sections = (RunnerSection, MouthNetworksSection, FaceNetworksSection)
+        asked = section_values(job.config, sections)
+        if self._parts is None or asked != self._asked:
+            self._parts = None  # two sets of networks may be more than the memory holds
+            retalker = Retalker(job.config)
+            self._parts, self._asked = retalker.parts, asked
+            return retalker
+        return Retalker(job.config, self._parts)
+
+
+def analysis_of(job: BatchJob) -> tuple[object, ...]:
+    """Return what two jobs have in common if one first pass serves both."""
+    config = job.config
+    return job.face.resolve(), config.face_image, config.tmp_dir, repr(config.analysis_values())
+
+
+def _share_out(dub: Dub, task: Task) -> Dub:
+    if task.part_s is not None:
+        return share_out(dub, task.part_s)
+    return dataclasses.replace(dub, parts=task.parts)

@@ -1,0 +1,80 @@
+"""The second pass of a planned dub, as a whole or in parts, and what is kept of it meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from retalking.analysis.cache import fingerprint
+from retalking.cache_folder import job_folder
+from retalking.inference.config import InferenceConfig
+from retalking.inference.dub import Dub, make_mouth
+from retalking.inference.scenes import cache_folder
+from retalking.media.prefetch import read_ahead
+from retalking.networks.load import Parts
+from retalking.rendering.finished_frames import FinishedFrames
+from retalking.rendering.parts import Part
+from retalking.rendering.renderer import RenderedChunk, Renderer
+from retalking.timings import Timings
+from retalking.types import FrameChunk
+
+
+def render_dub(
+    dub: Dub,
+    parts: Parts,
+    config: InferenceConfig,
+    timings: Timings,
+    kept: FinishedFrames | None = None,
+    only: Part | None = None,
+) -> Generator[RenderedChunk, None, None]:
+    """Make the frames of an output.
+
+    Args:
+        dub: what is to be made.
+        parts: the networks.
+        config: how.
+        timings: told how long each stage took.
+        kept: finished chunks of an earlier run of the same job.
+        only: make this part of it, and the frames that smoothing sees beside it.
+
+    Yields:
+        Chunks in the order of the output.
+    """
+    mouth = make_mouth(dub, parts, config, timings)
+    renderer = Renderer(dub.scene, dub.plan, mouth, timings, kept)
+    read = dub.read(config.chunk_size) if only is None else dub.read_part(only, config.chunk_size)
+    with closing(read_ahead(_timed(read, timings))) as chunks:
+        yield from renderer.render(chunks)
+
+
+def kept_frames(
+    dub: Dub, parts: Parts, config: InferenceConfig, only: Part | None = None
+) -> FinishedFrames:
+    """Return where the finished frames of a dub are kept until it is complete.
+
+    Args:
+        dub: see there.
+        parts: the networks.
+        config: how the frames are made.
+        only: keep the frames of this part.
+    """
+    return FinishedFrames(job_folder(cache_folder(config), job_key(dub, parts, config)), only)
+
+
+def job_key(dub: Dub, parts: Parts, config: InferenceConfig) -> str:
+    """Fingerprint of everything that the output's pixels depend on."""
+    files = [dub.scene.source.info.path, dub.speech.path, *parts.weight_files]
+    options: object = config.pixel_values()
+    if dub.parts:  # chunks begin elsewhere
+        options = (options, dub.parts)
+    return fingerprint([*files, *config.pictures()], options)
+
+
+def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:
+    while True:
+        with timings.measure("decode", 0):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        timings.count("decode", len(chunk))
+        yield chunk
