@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from retalking.coefficients.basis import ExpressionBasis
-from retalking.types import FaceTrack, FrameChunk, IntArray, UInt8Array, VideoAnalysis
+from retalking.types import FaceTrack, IntArray, UInt8Array, VideoAnalysis
 from tests.faces import make_analysis, make_track
 
 BASIS = ExpressionBasis.from_file()
@@ -79,11 +80,12 @@ class DrawnSource:
     def __init__(self, pictures: list[UInt8Array]) -> None:
         self.pictures = pictures
         self.read: list[int] = []
+        height, width = pictures[0].shape[:2]
+        self.info = SimpleNamespace(width_px=width, height_px=height)
 
-    def read_frames(
-        self, indices: IntArray, pts: IntArray, chunk_size: int
-    ) -> Iterator[FrameChunk]:
-        for start in range(0, len(indices), chunk_size):
-            wanted = indices[start : start + chunk_size]
-            self.read += wanted.tolist()
-            yield FrameChunk(start, pts[wanted], np.stack([self.pictures[k] for k in wanted]))
+    def read_parts(
+        self, indices: IntArray, pts: IntArray, parts_px: list[tuple[int, int, int, int]]
+    ) -> Iterator[UInt8Array]:
+        for index, (x1, y1, x2, y2) in zip(indices.tolist(), parts_px, strict=True):
+            self.read.append(index)
+            yield self.pictures[index][y1:y2, x1:x2]

@@ -7,6 +7,7 @@ coefficients. ``F`` counts the frames of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from retalking.face.crops import STABILISER_PX, cut, stabiliser_crops
 from retalking.face.follower import TrackingSettings
 from retalking.face.tracking import FaceChoice, select_track, track_faces
 from retalking.media.images import to_tensor
+from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
 from retalking.networks.load import Parts
 from retalking.networks.runner import Runner
@@ -58,9 +60,12 @@ def analyse_video(
     rate = float(source.info.frame_rate)
     watch = watch or Watch()
     watch.begin(TRACKING, source.info.num_frames)
-    with timings.measure(TRACKING, 0):
+    with (
+        timings.measure(TRACKING, 0),
+        closing(read_ahead(source.read_all(chunk_size))) as chunks,
+    ):
         tracks = track_faces(
-            _counting(source.read_all(chunk_size), watch),
+            _counting(chunks, watch),
             parts.detector,
             parts.landmarker,
             rate,
@@ -78,8 +83,8 @@ def analyse_video(
     crops = stabiliser_crops(track, rate)
     with timings.measure("coefficients", len(pts)):
         if parts.face3d is not None:
-            chunks = source.read_all(chunk_size)
-            coefficients = fit_face3d(chunks, track, crops, parts.face3d, parts.runner)
+            with closing(read_ahead(source.read_all(chunk_size))) as chunks:
+                coefficients = fit_face3d(chunks, track, crops, parts.face3d, parts.runner)
         else:
             assert parts.expression_basis is not None
             coefficients = estimate_coefficients(

@@ -163,8 +163,22 @@ def cut(image: UInt8Array, to_crop: Float64Array, size_px: int) -> UInt8Array:
         uint8 ``[size_px, size_px, 3]``.
     """
     x1, y1, x2, y2 = crop_bounds(to_crop, size_px, image.shape[1], image.shape[0])
-    matrix = shift_source(to_crop, x1, y1)
-    crop = warp(image[y1:y2, x1:x2], matrix, (size_px, size_px), cv2.BORDER_REPLICATE)
+    return cut_from_part(image[y1:y2, x1:x2], (x1, y1), to_crop, size_px)
+
+
+def cut_from_part(
+    part: UInt8Array, origin_px: tuple[int, int], to_crop: Float64Array, size_px: int
+) -> UInt8Array:
+    """``cut`` where no more of the picture is there than the part that ``crop_bounds`` names.
+
+    Args:
+        part: uint8 ``[h, w, 3]``.
+        origin_px: x and y of its first pixel in the picture.
+        to_crop: ``[2, 3]``, picture to crop.
+        size_px: side of the crop.
+    """
+    matrix = shift_source(to_crop, *origin_px)
+    crop = warp(part, matrix, (size_px, size_px), cv2.BORDER_REPLICATE)
     return crop.astype(np.uint8, copy=False)
 
 

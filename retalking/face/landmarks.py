@@ -43,6 +43,7 @@ class LiteLandmarker:
     def __init__(
         self, network: LandmarkNet, device: torch.device | str = "cpu", batch_size: int = 32
     ) -> None:
+        network.to(memory_format=torch.channels_last)  # as the pictures are stored
         self._network = network.eval().to(device)
         self._device = torch.device(device)
         self._batch_size = batch_size

@@ -36,6 +36,11 @@ class Orientation:
         self._flip_x, self._flip_y = (c < 0, b < 0) if self.transposed else (a < 0, d < 0)
         self.clockwise_deg = (90 if b > 0 else 270) if self.transposed else (180 if a < 0 else 0)
 
+    @property
+    def as_stored(self) -> bool:
+        """Whether frames are stored upright."""
+        return not (self.transposed or self._flip_x or self._flip_y)
+
     def apply(self, rgb: UInt8Array) -> UInt8Array:
         """Turn uint8 ``[H, W, 3]`` as stored into ``[H, W, 3]`` as shown."""
         if self.transposed:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from retalking.errors import ConfigError
+from retalking.media.colors import Part
 from retalking.media.video import VideoReader
 from retalking.types import FrameChunk, IntArray, UInt8Array, VideoInfo
 
@@ -88,6 +89,14 @@ class Source:
         """Yield frames by index, as ``VideoReader.read_frames`` does."""
         for chunk in self._reader.read_frames(indices, pts, chunk_size):
             yield FrameChunk(chunk.start, chunk.pts, self._cut(chunk.rgb))
+
+    def read_parts(
+        self, indices: IntArray, pts: IntArray, parts_px: Sequence[Part]
+    ) -> Iterator[UInt8Array]:
+        """Yield parts of frames by index, as ``VideoReader.read_parts`` does."""
+        top, left = (side.start for side in self._region)
+        moved = [(x1 + left, y1 + top, x2 + left, y2 + top) for x1, y1, x2, y2 in parts_px]
+        return self._reader.read_parts(indices, pts, moved)
 
     def _cut(self, rgb: UInt8Array) -> UInt8Array:
         rows, columns = self._region

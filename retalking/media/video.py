@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +18,7 @@ import av.error
 import numpy as np
 
 from retalking.errors import MediaError
-from retalking.media.colors import to_rgb
+from retalking.media.colors import Part, RgbConverter
 from retalking.media.container import decode_frames, open_input
 from retalking.media.images import load_image
 from retalking.media.orientation import Orientation
@@ -47,6 +47,7 @@ class VideoReader:
         self.info = probe(path, still_image_rate)
         self._image = load_image(path) if self.info.is_image else None
         self._orientation: Orientation | None = None
+        self._convert = RgbConverter()
         self._resources = ExitStack()
 
     def __enter__(self) -> VideoReader:
@@ -75,7 +76,7 @@ class VideoReader:
         chunk_size = self._bounded(chunk_size)
         step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
         pts: list[int] = []
-        pictures: list[UInt8Array] = []
+        rgb = self._room_for(chunk_size)
         start, repaired, shift = 0, 0, 0
         last: int | None = None
         for frame in self._decode():
@@ -87,13 +88,13 @@ class VideoReader:
                     shift += following - now
                 now, repaired = following, repaired + 1
             last = now or 0
+            rgb[len(pts)] = self._to_rgb(frame)
             pts.append(last)
-            pictures.append(self._to_rgb(frame))
             if len(pts) == chunk_size:
-                yield FrameChunk(start, np.array(pts, np.int64), np.stack(pictures))
-                start, pts, pictures = start + len(pts), [], []
+                yield FrameChunk(start, np.array(pts, np.int64), rgb)
+                start, pts, rgb = start + len(pts), [], self._room_for(chunk_size)
         if pts:
-            yield FrameChunk(start, np.array(pts, np.int64), np.stack(pictures))
+            yield FrameChunk(start, np.array(pts, np.int64), rgb[: len(pts)])
         if repaired:
             _log.warning("%s: repaired %d missing or repeated timestamps", self.info.path, repaired)
 
@@ -116,31 +117,51 @@ class VideoReader:
         Raises:
             MediaError: the file has fewer frames than ``pts`` says.
         """
-        order = np.asarray(indices, np.int64)
-        if len(order) and not (order.min() >= 0 and order.max() < len(pts)):
-            raise ValueError(f"indices: got {order.min()}..{order.max()} of {len(pts)} frames")
-        walk, chunk_size = self._walk(order, pts), self._bounded(chunk_size)
+        order, chunk_size = _checked(indices, pts), self._bounded(chunk_size)
+        walk = self._walk(order, pts)
         for start in range(0, len(order), chunk_size):
             wanted = order[start : start + chunk_size]
-            rgb = np.empty((len(wanted), self.info.height_px, self.info.width_px, 3), np.uint8)
+            rgb = self._room_for(len(wanted))
             for row in range(len(wanted)):
                 rgb[row] = next(walk)
             yield FrameChunk(start, pts[wanted], rgb)
+
+    def read_parts(
+        self, indices: Sequence[int] | IntArray, pts: IntArray, parts_px: Sequence[Part]
+    ) -> Iterator[UInt8Array]:
+        """Yield parts of frames, uint8 ``[y2 - y1, x2 - x1, 3]``, in less time than whole ones.
+
+        Args:
+            indices: see ``read_frames``, which gives the same pixels.
+            pts: see there.
+            parts_px: one part for each index, within the frame.
+
+        Raises:
+            MediaError: see there.
+        """
+        return self._walk(_checked(indices, pts), pts, parts_px)
 
     def _bounded(self, chunk_size: int) -> int:
         frame_bytes = 3 * self.info.width_px * self.info.height_px
         return max(1, min(chunk_size, _CHUNK_BYTES // frame_bytes))
 
-    def _walk(self, order: IntArray, pts: IntArray) -> Iterator[UInt8Array]:
+    def _room_for(self, num_frames: int) -> UInt8Array:
+        return np.empty((num_frames, self.info.height_px, self.info.width_px, 3), np.uint8)
+
+    def _walk(
+        self, order: IntArray, pts: IntArray, parts_px: Sequence[Part] | None = None
+    ) -> Iterator[UInt8Array]:
+        whole = (0, 0, self.info.width_px, self.info.height_px)
+        parts = repeat(whole, len(order)) if parts_px is None else parts_px
         if self._image is not None:
-            yield from (self._image for _ in order)
+            yield from (self._image[y1:y2, x1:x2] for x1, y1, x2, y2 in parts)
             return
         size = self.info.width_px * self.info.height_px * 3 // 2
         longest = max(2, _REWIND_BYTES // size)
         source = self._numbered_from(0, pts)
         position = 0  # index that `source` gives next
         held: dict[int, av.VideoFrame] = {}
-        for place, index in enumerate(order.tolist()):
+        for place, (index, part) in enumerate(zip(order.tolist(), parts, strict=True)):
             if index not in held:
                 low = index
                 if index < position:
@@ -157,7 +178,7 @@ class VideoReader:
                     if position >= low:
                         held[position] = frame
                     position += 1
-            yield self._to_rgb(held[index])
+            yield self._to_rgb(held[index], part)
 
     def _numbered_from(self, first: int, pts: IntArray) -> Iterator[av.VideoFrame]:
         """Frames ``first``, ``first + 1`` and so on."""
@@ -192,14 +213,26 @@ class VideoReader:
                 frame.pts = None
             yield frame
 
-    def _to_rgb(self, frame: av.VideoFrame) -> UInt8Array:
+    def _to_rgb(self, frame: av.VideoFrame, part_px: Part | None = None) -> UInt8Array:
         """Upright uint8 ``[H, W, 3]``; a picture of another size is scaled to the video's."""
         if self._orientation is None:
             self._orientation = Orientation(frame)
         turn = self._orientation
         size = (self.info.width_px, self.info.height_px)
+        if part_px and part_px != (0, 0, *size):
+            x1, y1, x2, y2 = part_px
+            if turn.as_stored and size == (frame.width, frame.height):
+                return self._convert.part(frame, part_px)
+            return self._to_rgb(frame)[y1:y2, x1:x2]
         width, height = size[::-1] if turn.transposed else size
-        return turn.apply(to_rgb(frame, width, height))
+        return turn.apply(self._convert(frame, width, height))
+
+
+def _checked(indices: Sequence[int] | IntArray, pts: IntArray) -> IntArray:
+    order = np.asarray(indices, np.int64)
+    if len(order) and not (order.min() >= 0 and order.max() < len(pts)):
+        raise ValueError(f"indices: got {order.min()}..{order.max()} of {len(pts)} frames")
+    return order
 
 
 def _find_frame(

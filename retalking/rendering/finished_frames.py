@@ -124,11 +124,9 @@ class FinishedFrames:
 
 def _changed_box(before: UInt8Array, after: UInt8Array) -> tuple[int, int, int, int]:
     """Smallest box x1, y1, x2, y2 that holds all differing pixels; zeros if there are none."""
-    differs = (before != after).any(axis=-1)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if len(rows) == 0:
-        return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    difference = cv2.absdiff(before, after).reshape(len(before), -1)  # colours side by side
+    x, y, width, height = cv2.boundingRect(difference)
+    return x // 3, y, -(-(x + width) // 3), y + height
 
 
 def _encode(rgb: UInt8Array) -> UInt8Array:

@@ -10,7 +10,7 @@ from types import TracebackType
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from retalking.errors import ConfigError, MediaError
 from retalking.files import commit, partial_path
@@ -69,6 +69,7 @@ class VideoWriter:
         check_output(path, self._options, inputs)
         self._kind = FILE_TYPES[path.suffix.lower()]
         self._waiting: tuple[UInt8Array, int] | None = None
+        self._convert = VideoReformatter()  # keeps what swscale prepares, which takes long
         self._last_duration = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._durations: dict[int, int] = {}
         self._first_dts: int | None = None
@@ -185,7 +186,8 @@ class VideoWriter:
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         if self._tags.space:
             known = self._tags.space if self._tags.space != _UNTAGGED_SPACE else Colorspace.DEFAULT
-            frame = rgb.reformat(
+            frame = self._convert.reformat(
+                rgb,
                 format=self._pixel_format,
                 src_color_range=ColorRange.JPEG,
                 dst_colorspace=Colorspace.ITU601 if known == 6 else known,
@@ -194,7 +196,7 @@ class VideoWriter:
                 interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
             )
         else:
-            frame = rgb.reformat(format=self._pixel_format)
+            frame = self._convert.reformat(rgb, format=self._pixel_format)
         frame.pts, frame.time_base, frame.duration = ticks, self._tick, end - ticks
         self._durations[ticks] = self._last_duration = end - ticks
         self._end_tick = end

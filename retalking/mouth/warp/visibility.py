@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from models.blocks.lower_half import EDITED_FROM
-from retalking.face.crops import LIP_PX, cut
+from retalking.face.crops import LIP_PX, crop_bounds, cut_from_part
+from retalking.mouth.warp.mesh import Box
 from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
 
 GLANCE_PX = (48, 24)
@@ -30,11 +31,28 @@ _ROUNDS = 3  # of the fit, with less and less weight for frames unlike the rest
 
 def glance_at(frame: UInt8Array, to_lips: Float64Array) -> UInt8Array:
     """Lower half of the lip crop, small: uint8 ``[24, 48, 3]``."""
+    x1, y1, x2, y2 = glance_bounds(to_lips, frame.shape[1], frame.shape[0])
+    return glance_at_part(frame[y1:y2, x1:x2], (x1, y1), to_lips)
+
+
+def glance_bounds(to_lips: Float64Array, width_px: int, height_px: int) -> Box:
+    """Return the part of a frame that ``glance_at`` looks at."""
+    return crop_bounds(_to_glance(to_lips), GLANCE_PX[0], width_px, height_px)
+
+
+def glance_at_part(
+    part: UInt8Array, origin_px: tuple[int, int], to_lips: Float64Array
+) -> UInt8Array:
+    """``glance_at`` where only the part of ``glance_bounds`` is there."""
     width, height = GLANCE_PX
-    factor = width / LIP_PX
+    return cut_from_part(part, origin_px, _to_glance(to_lips), width)[width - height :]
+
+
+def _to_glance(to_lips: Float64Array) -> Float64Array:
+    factor = GLANCE_PX[0] / LIP_PX
     to_glance = to_lips * factor
     to_glance[:, 2] += (factor - 1) / 2
-    return cut(frame, to_glance, width)[width - height :]
+    return to_glance
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from retalking.media.colors import to_rgb
+from retalking.media.colors import RgbConverter
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -57,16 +57,49 @@ def expected_rgb(levels: tuple[int, int, int], bits: int, full: bool) -> np.ndar
 def test_flat_colours_keep_their_mean(pixel_format: str, bits: int, full: bool) -> None:
     rng = np.random.default_rng(0)
     one = 2 ** (bits - 8)
-    errors = []
+    errors, convert = [], RgbConverter()
     for _ in range(200):
         y, u, v = rng.integers(70 * one, 180 * one), *rng.integers(112 * one, 144 * one, 2)
         levels = (int(y), int(u), int(v))
-        rgb = to_rgb(flat_frame(pixel_format, levels, full), 32, 32)[8:24, 8:24]
+        rgb = convert(flat_frame(pixel_format, levels, full), 32, 32)[8:24, 8:24]
         errors.append(rgb.mean(axis=(0, 1)) - expected_rgb(levels, bits, full))
     # Rounding to whole codes alone leaves 0.29 / sqrt(200) = 0.02 of chance in the mean.
     assert np.abs(np.mean(errors, axis=0)).max() < 0.07
     assert abs(np.mean(errors @ LUMA)) < 0.05
     assert np.abs(errors).max() < 1.1
+
+
+@pytest.mark.parametrize(
+    "pixel_format",
+    ["yuv420p", "yuv411p", "yuv440p", "yuv444p", "nv12", "yuv422p10le", "gbrp", "gray"],
+)
+@pytest.mark.parametrize("size", [(64, 48), (37, 23)])
+def test_a_part_has_the_pixels_of_the_whole(pixel_format: str, size: tuple[int, int]) -> None:
+    rng, (width, height) = np.random.default_rng(0), size
+    frame = av.VideoFrame(width, height, pixel_format)
+    for plane in frame.planes:
+        samples = rng.integers(0, 256, plane.buffer_size, dtype=np.uint8)
+        if pixel_format.endswith("le"):
+            samples[1::2] &= 3
+        plane.update(samples.tobytes())
+    whole = RgbConverter()(frame, width, height)
+    assert whole.std() > 40
+    convert = RgbConverter()
+    for x1, y1, x2, y2 in ((0, 0, 5, 5), (7, 3, 30, 20), (11, 6, width, height)):
+        part = convert.part(frame, (x1, y1, x2, y2))
+        np.testing.assert_array_equal(part, whole[y1:y2, x1:x2])
+
+
+def test_chroma_of_odd_sizes_covers_its_pixels() -> None:
+    """The last of 17 chroma samples stands for one column of 33, the others for two each."""
+    frame = av.VideoFrame(33, 33, "yuv420p")
+    frame.planes[0].update(np.full(frame.planes[0].buffer_size, 128, np.uint8).tobytes())
+    for plane in frame.planes[1:]:
+        row = np.arange(plane.line_size, dtype=np.uint8) * 4 + 96
+        plane.update(np.tile(row, plane.height).tobytes())
+    rgb = RgbConverter()(frame, 33, 33)
+    np.testing.assert_array_equal(rgb[:, :32:2], rgb[:, 1::2])
+    assert (np.diff(rgb[0, ::2, 0].astype(int)) > 0).all()
 
 
 def test_an_edge_of_chroma_stays_where_it_is() -> None:
@@ -77,7 +110,7 @@ def test_an_edge_of_chroma_stays_where_it_is() -> None:
         row[: plane.width // 2] = left
         plane.update(np.tile(row, plane.height).tobytes())
     frame.color_range = 1
-    rgb = to_rgb(frame, 32, 32).astype(int)
+    rgb = RgbConverter()(frame, 32, 32).astype(int)
     red, blue = (expected_rgb(levels, 8, False) for levels in ((81, 90, 240), (41, 240, 110)))
     assert np.abs(rgb[:, :16] - red.clip(0, 255)).max() <= 1
     assert np.abs(rgb[:, 16:] - blue.clip(0, 255)).max() <= 1

@@ -66,6 +66,11 @@ def test_a_region_is_cut_out(
     (chunk,) = source.read_frames(np.array([11, 0, 4, 4]), pts, 8)
     np.testing.assert_array_equal(chunk.rgb, whole[[11, 0, 4, 4], rows, columns])
     np.testing.assert_array_equal(chunk.pts, pts[[11, 0, 4, 4]])
+    height, width = rgb.shape[1:3]
+    parts = [(0, 0, width, height), (width // 2, height // 3, width, height)]
+    first, second = source.read_parts(np.array([7, 2]), pts, parts)
+    np.testing.assert_array_equal(first, rgb[7])
+    np.testing.assert_array_equal(second, rgb[2, height // 3 :, width // 2 :])
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,13 @@ def test_containers_and_codecs(tmp_path: Path, suffix: str, codec: str, pixel_fo
 def test_phone_rotation_is_applied(tmp_path: Path, angle: int) -> None:
     path = tmp_path / "phone.mp4"
     shown = write_video(path, 4, width=64, height=48, rotation_ccw_deg=angle, aspect=Fraction(3, 2))
-    rgb, _ = read_all(path)
+    rgb, pts = read_all(path)
     upright = np.stack([np.rot90(picture, angle // 90) for picture in shown])
     assert rgb.shape == upright.shape
     assert error(rgb, upright) < 3
+    with VideoReader(path) as reader:
+        (part,) = reader.read_parts([2], pts, [(5, 9, 21, 30)])
+    np.testing.assert_array_equal(part, rgb[2, 9:30, 5:21])
     info = probe(path)
     assert info.rotation_deg == -angle % 360
     assert info.sample_aspect_ratio == (Fraction(3, 2) if angle == 180 else Fraction(2, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import cv2
@@ -10,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.ibug68 import OUTER_LIPS
+from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
-from retalking.mouth.warp.visibility import UsualFace, glance_at
+from retalking.mouth.warp.mesh import Box
+from retalking.mouth.warp.visibility import UsualFace, glance_at_part, glance_bounds
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
+_FRAMES_AHEAD = 8
 _BLURRED = 0.6  # of the sharpness that is usual in a shot
 BYTES_PER_SQUARE = float(4 * _REACH.prod() * 3)
 """Bytes of a box per square pixel of the mouth's width."""
@@ -75,25 +79,41 @@ def read_lenders(
         to_lips: ``[F, 2, 3]``, frames to lip crops.
         frames: int64 ``[K]``, increasing.
     """
+    size = (source.info.width_px, source.info.height_px)
+    numbers = frames.tolist()
+    boxes = [mouth_box(landmarks_px[number], *size) for number in numbers]
+    views = [glance_bounds(to_lips[number], *size) for number in numbers]
+    parts = [_around(*pair) for pair in zip(boxes, views, strict=True)]
     mouths: dict[int, LentMouth] = {}
     glances, sharpness = [], []
-    for chunk in source.read_frames(frames, pts, 1):
-        number = int(frames[chunk.start])
-        mouths[number] = cut_mouth(chunk.rgb[0], landmarks_px[number])
-        glances.append(glance_at(chunk.rgb[0], to_lips[number]))
-        sharpness.append(_strength_of_edges(mouths[number].rgb))
+    with closing(read_ahead(source.read_parts(frames, pts, parts), _FRAMES_AHEAD)) as pictures:
+        for number, box, view, part, rgb in zip(
+            numbers, boxes, views, parts, pictures, strict=True
+        ):
+            mouths[number] = LentMouth(_of_part(rgb, part, box).copy(), box[:2])
+            seen = _of_part(rgb, part, view)
+            glances.append(glance_at_part(seen, view[:2], to_lips[number]))
+            sharpness.append(_strength_of_edges(mouths[number].rgb))
     return Lenders(mouths, np.stack(glances), np.array(sharpness, dtype=np.float32))
 
 
-def cut_mouth(frame: UInt8Array, landmarks_px: NDArray[np.floating]) -> LentMouth:
-    """Copy the box around a mouth out of a frame, as far as it lies within."""
+def mouth_box(landmarks_px: NDArray[np.floating], width_px: int, height_px: int) -> Box:
+    """Box around a mouth ``[68, 2]``, as far as it lies within the frame."""
     reach = _REACH * float(mouth_width(landmarks_px))
     middle = landmarks_px[OUTER_LIPS].mean(axis=0)
-    limit = np.array(frame.shape[1::-1])
+    limit = np.array([width_px, height_px])
     low = np.floor(middle - reach).astype(int).clip(0, limit - 1)
     high = (np.ceil(middle + reach).astype(int) + 1).clip(low + 1, limit)
-    box = frame[low[1] : high[1], low[0] : high[0]]
-    return LentMouth(box.copy(), (int(low[0]), int(low[1])))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _around(a: Box, b: Box) -> Box:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _of_part(rgb: UInt8Array, part: Box, box: Box) -> UInt8Array:
+    """Pixels of a box of the frame, of which a part is there."""
+    return rgb[box[1] - part[1] : box[3] - part[1], box[0] - part[0] : box[2] - part[0]]
 
 
 def find_flaws(lenders: Lenders, moves: Float64Array, usual: UsualFace | None) -> Float64Array:
