@@ -7,7 +7,7 @@ coefficients. ``F`` counts the frames of the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 
 import numpy as np
 import torch
@@ -60,10 +60,7 @@ def analyse_video(
     rate = float(source.info.frame_rate)
     watch = watch or Watch()
     watch.begin(TRACKING, source.info.num_frames)
-    with (
-        timings.measure(TRACKING, 0),
-        closing(read_ahead(source.read_all(chunk_size))) as chunks,
-    ):
+    with timings.measure(TRACKING, 0), _decoded_ahead(source, chunk_size) as chunks:
         tracks = track_faces(
             _counting(chunks, watch),
             parts.detector,
@@ -83,7 +80,7 @@ def analyse_video(
     crops = stabiliser_crops(track, rate)
     with timings.measure("coefficients", len(pts)):
         if parts.face3d is not None:
-            with closing(read_ahead(source.read_all(chunk_size))) as chunks:
+            with _decoded_ahead(source, chunk_size) as chunks:
                 coefficients = fit_face3d(chunks, track, crops, parts.face3d, parts.runner)
         else:
             assert parts.expression_basis is not None
@@ -138,6 +135,10 @@ def fit_face3d(
         translation=fitted.translation.numpy(),
         crop=recon_crops.astype(np.float32),
     )
+
+
+def _decoded_ahead(source: Source, chunk_size: int) -> AbstractContextManager[Iterator[FrameChunk]]:
+    return closing(read_ahead(source.read_all(chunk_size)))
 
 
 def _counting(chunks: Iterable[FrameChunk], watch: Watch) -> Iterator[FrameChunk]:
