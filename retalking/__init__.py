@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retalking.inference.dialogue import converse
     from retalking.inference.pipeline import Retalker
 
 # Threads of torch's OpenMP runtime spin while they wait: where other programs compute too, they
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Retalker"]
+__all__ = ["Retalker", "converse"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from retalking.inference.pipeline import Retalker  # noqa: PLC0415
 
         return Retalker
+    if name == "converse":
+        from retalking.inference.dialogue import converse  # noqa: PLC0415
+
+        return converse
     raise AttributeError(f"module 'retalking' has no attribute {name!r}")

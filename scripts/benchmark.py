@@ -75,6 +75,8 @@ def main() -> int:
     if own.batching:
         rest = [*rest, "--face", "-", "--audio", "-"]
     options = build_parser().parse_args(rest)
+    if options.audio is None:
+        raise ConfigError("--audio: missing; name a file with speech")
     config = configure(options)
     if own.batching:
         rows = compare_batching(config, own.rounds)

@@ -28,7 +28,14 @@ from retalking.networks.load import Parts
 from retalking.networks.runner import Runner
 from retalking.progress import TRACKING, Watch
 from retalking.timings import Timings
-from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FrameChunk, VideoAnalysis
+from retalking.types import (
+    FaceCoefficients,
+    FaceTrack,
+    FaceTracks,
+    Float64Array,
+    FrameChunk,
+    VideoAnalysis,
+)
 from third_party.face3d import Face3D, MorphableCoefficients
 
 
@@ -41,43 +48,77 @@ def analyse_video(
     timings: Timings,
     watch: Watch | None = None,
 ) -> VideoAnalysis:
-    """Track the face of a video and fit its coefficients.
+    """Track the face of a video and fit its coefficients; see the next two functions."""
+    tracks = follow_faces(source, parts, options, chunk_size, timings, watch or Watch())
+    return describe_person(source, tracks, parts, options, choice, chunk_size, timings)
+
+
+def follow_faces(
+    source: Source,
+    parts: Parts,
+    options: AnalysisSection,
+    chunk_size: int,
+    timings: Timings,
+    watch: Watch,
+) -> FaceTracks:
+    """Follow everyone through a video, which is decoded once.
 
     Args:
-        source: the video; decoded once, or twice where coefficients come from pixels.
-        parts: detector, landmark finder and coefficient estimator are used.
-        options: when the face counts as missing, and what happens then.
-        choice: which person; the most prominent one if ``None``.
+        source: the video.
+        parts: detector and landmark finder are used.
+        options: how long a face may be unseen.
         chunk_size: frames held at a time; does not change the result.
         timings: told how long it took.
-        watch: told of every chunk of the first decoding.
+        watch: told of every chunk.
 
     Raises:
         MediaError: the video has no frame.
         CancelledError: the watch said so.
-        FaceNotFoundError: the face is nowhere, or missing somewhere under the policy ``error``.
     """
-    rate = float(source.info.frame_rate)
-    watch = watch or Watch()
     watch.begin(TRACKING, source.info.num_frames)
     with timings.measure(TRACKING, 0), _decoded_ahead(source, chunk_size) as chunks:
         tracks = track_faces(
             _counting(chunks, watch),
             parts.detector,
             parts.landmarker,
-            rate,
+            float(source.info.frame_rate),
             TrackingSettings(max_gap_s=options.max_gap_s),
         )
     timings.count(TRACKING, len(tracks))
     if not len(tracks):
         raise MediaError(f"{source.info.path}: no frame of its video can be decoded")
+    return tracks
+
+
+def describe_person(
+    source: Source,
+    tracks: FaceTracks,
+    parts: Parts,
+    options: AnalysisSection,
+    choice: FaceChoice | None,
+    chunk_size: int,
+    timings: Timings,
+) -> VideoAnalysis:
+    """Fit the coefficients of one of the people in a video.
+
+    Args:
+        source: the video; decoded once more where coefficients come from pixels.
+        tracks: everyone in it.
+        parts: the coefficient estimator is used.
+        options: when the face counts as missing, and what happens then.
+        choice: which person; the most prominent one if ``None``.
+        chunk_size: frames held at a time; does not change the result.
+        timings: told how long it took.
+
+    Raises:
+        FaceNotFoundError: the face is nowhere, or missing somewhere under the policy ``error``.
+    """
     pts = tracks.pts
     try:
         track = select_track(tracks, choice)
     except FaceNotFoundError as error:
         raise FaceNotFoundError(f"{source.info.path}: {error}") from error
-    del tracks  # of everyone, as large as the chosen one's for each
-    crops = stabiliser_crops(track, rate)
+    crops = stabiliser_crops(track, float(source.info.frame_rate))
     with timings.measure("coefficients", len(pts)):
         if parts.face3d is not None:
             with _decoded_ahead(source, chunk_size) as chunks:

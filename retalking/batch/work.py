@@ -100,6 +100,9 @@ class Worker:
         if task.part_s is None and not task.parts:
             job.outfile.parent.mkdir(parents=True, exist_ok=True)
             return retalker(job.face, job.audio, job.outfile).num_frames, ()
+        if task.parts:  # their analysis, and those that are done, are not to be ignored
+            config = job.config.model_copy(update={"re_preprocess": False})
+            retalker = Retalker(config, retalker.parts)
         with retalker.prepare(job.face) as scene:
             dub = _share_out(retalker.plan(scene, job.audio), task)
             if task.only is not None:

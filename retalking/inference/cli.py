@@ -13,15 +13,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from retalking.config import dump_config, sections_of
-from retalking.errors import RetalkingError
+from retalking.errors import ConfigError, RetalkingError
 from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.inference.config import InferenceConfig
+from retalking.inference.dialogue import converse, parse_speakers
 from retalking.inference.pipeline import Retalker
 from retalking.inference.profiles import PROFILES, load_file, load_profile
 
 _WITHOUT_EFFECT = ("face_det_batch_size", "img_size")
 """Upstream's flags for its own detector and for the one size that E-Net has."""
-_COMMAND = ("face", "audio", "outfile", "profile", "config", "set", "verbose", "dry_run")
+_COMMAND = (
+    *("face", "audio", "speaker_audio", "mix", "outfile"),
+    *("profile", "config", "set", "verbose", "dry_run"),
+)
 
 
 @report_mistakes("interrupted: no output was written")
@@ -58,11 +62,18 @@ def configure(options: argparse.Namespace) -> InferenceConfig:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.mix is not None and options.speaker_audio is None:
+        raise ConfigError("--mix: is the sound of several speakers; give --speaker-audio")
+    speakers = parse_speakers(options.speaker_audio or [])
     config = configure(options)
     if options.dry_run:
         print(dump_config(config), end="")
         return
-    report = Retalker(config)(options.face, options.audio, options.outfile, progress=True)
+    retalker, face, out = Retalker(config), options.face, options.outfile
+    if speakers:
+        report = converse(retalker, face, speakers, out, options.mix, progress=True)
+    else:
+        report = retalker(face, options.audio, out, progress=True)
     print(report.timings.table())
     print(
         f"{report.outfile}: {report.num_frames} frames, {report.duration_s:.2f} s, "
@@ -81,7 +92,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     job = parser.add_argument_group("job")
     job.add_argument("--face", type=Path, required=True, help="video or still image with the face")
-    job.add_argument("--audio", type=Path, required=True, help="any file with a speech track")
+    sound = job.add_mutually_exclusive_group(required=True)
+    sound.add_argument("--audio", type=Path, default=None, help="any file with a speech track")
+    sound.add_argument(
+        "--speaker-audio",
+        nargs="+",
+        default=None,
+        metavar="WHO=FILE",
+        help="a speech for each of several people: 0=a.wav (n-th by size), left,top,right,"
+        "bottom=b.wav, or photo.jpg=c.wav",
+    )
+    job.add_argument(
+        "--mix", type=Path, default=None, help="what is heard then; else all speeches at once"
+    )
     job.add_argument("--outfile", type=Path, default=Path("result.mp4"), help="default: result.mp4")
     job.add_argument("--profile", choices=PROFILES, default="auto", help="default: auto")
     job.add_argument("--config", type=Path, default=None, help="YAML file in place of a profile")

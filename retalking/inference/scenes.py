@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
-from retalking.analysis.first_pass import analyse_video
+from retalking.analysis.first_pass import analyse_video, describe_person, follow_faces
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.coefficients.windows import parse_expression
 from retalking.face.crops import Pads
@@ -23,7 +24,7 @@ from retalking.progress import TRACKING, Watch
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import nearest_frame_rate
 from retalking.timings import Timings
-from retalking.types import FloatArray, VideoAnalysis
+from retalking.types import FaceTracks, FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +47,50 @@ def open_source(face: Path, config: InferenceConfig) -> Source:
 def look_at(
     source: Source, parts: Parts, config: InferenceConfig, timings: Timings, watch: Watch
 ) -> Scene:
-    """Find the face to edit, and place it.
+    """Find the face to edit, and place it; see ``look_at_people``."""
+    return next(look_at_people(source, parts, [config], timings, watch))
+
+
+def look_at_people(
+    source: Source,
+    parts: Parts,
+    configs: Sequence[InferenceConfig],
+    timings: Timings,
+    watch: Watch,
+) -> Iterator[Scene]:
+    """Find several people in one pass over a video, or in the cache of earlier jobs.
 
     Args:
         source: the video.
         parts: networks of the face analysis.
-        config: whose face, and where.
+        configs: whose face, and where; they differ in nothing else.
         timings: told how long it took, unless an earlier job has done it.
         watch: told of every chunk, unless an earlier job has done it.
 
+    Yields:
+        The scene of each.
+
     Raises:
-        MediaError: the video or the picture of the person cannot be read.
-        FaceNotFoundError: there is no face to edit.
+        MediaError: the video or the picture of a person cannot be read.
+        FaceNotFoundError: there is no such face.
     """
-    analysis = _analyse(source, parts, config, timings, watch)
-    return Scene.place(source, analysis, Pads(*config.pads), smooth=not config.nosmooth)
+    watch.expect(TRACKING, 0)
+    tracks: FaceTracks | None = None
+    for config in configs:
+        placed = _with_fixed_box(parts, config)
+        choice, key = _wish(source, parts, config)
+        cache = AnalysisCache(cache_folder(config))
+        analysis = None if config.re_preprocess else cache.load(key, source.info)
+        if analysis is not None:
+            logger.info("%s: using the face analysis of an earlier job", source.info.path)
+        else:
+            size = config.chunk_size
+            if tracks is None:
+                tracks = follow_faces(source, placed, config, size, timings, watch)
+            analysis = describe_person(source, tracks, placed, config, choice, size, timings)
+            cache.save(key, analysis)
+        pads = Pads(*config.pads)
+        yield Scene.place(source, analysis, pads, smooth=not config.nosmooth)
 
 
 def cache_folder(config: InferenceConfig) -> Path:
@@ -89,26 +119,20 @@ def wanted_expression(parts: Parts, config: InferenceConfig) -> FloatArray:
     return expression
 
 
-def _analyse(
-    source: Source, parts: Parts, config: InferenceConfig, timings: Timings, watch: Watch
-) -> VideoAnalysis:
+def _with_fixed_box(parts: Parts, config: InferenceConfig) -> Parts:
+    if min(config.box) < 0:
+        return parts
+    top, bottom, left, right = config.box
+    return dataclasses.replace(parts, detector=FixedBox((left, top, right, bottom)))
+
+
+def _wish(source: Source, parts: Parts, config: InferenceConfig) -> tuple[FaceChoice, str]:
+    """Whose face is wanted, and the fingerprint of the first pass over it."""
     likeness = None
     files = [source.info.path, *parts.analysis_files]
     if config.face_image is not None:
         photograph = load_image(config.face_image)
         likeness = likeness_to(photograph, parts.detector, parts.landmarker)
         files.append(config.face_image)
-    if min(config.box) >= 0:
-        top, bottom, left, right = config.box
-        parts = dataclasses.replace(parts, detector=FixedBox((left, top, right, bottom)))
-    cache = AnalysisCache(cache_folder(config))
-    key = fingerprint(files, config.analysis_values())
-    found = None if config.re_preprocess else cache.load(key, source.info)
-    if found is not None:
-        logger.info("%s: using the face analysis of an earlier job", source.info.path)
-        watch.expect(TRACKING, 0)
-        return found
     choice = FaceChoice(config.face_index, config.face_box, likeness)
-    analysis = analyse_video(source, parts, config, choice, config.chunk_size, timings, watch)
-    cache.save(key, analysis)
-    return analysis
+    return choice, fingerprint(files, config.analysis_values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import Any
 
 from retalking.analysis.cache import fingerprint
 from retalking.cache_folder import job_folder
@@ -40,11 +41,22 @@ def render_dub(
     Yields:
         Chunks in the order of the output.
     """
-    mouth = make_mouth(dub, parts, config, timings)
-    renderer = Renderer(dub.scene, dub.plan, mouth, timings, kept)
+    renderer = make_renderer(dub, parts, config, timings, kept)
     read = dub.read(config.chunk_size) if only is None else dub.read_part(only, config.chunk_size)
-    with closing(read_ahead(_timed(read, timings))) as chunks:
+    with closing(read_ahead(timed(read, timings))) as chunks:
         yield from renderer.render(chunks)
+
+
+def make_renderer(
+    dub: Dub,
+    parts: Parts,
+    config: InferenceConfig,
+    timings: Timings,
+    kept: FinishedFrames | None = None,
+) -> Renderer[Any]:
+    """Return what makes the frames of an output out of those of its source."""
+    mouth = make_mouth(dub, parts, config, timings)
+    return Renderer(dub.scene, dub.plan, mouth, timings, kept)
 
 
 def kept_frames(
@@ -64,13 +76,13 @@ def kept_frames(
 def job_key(dub: Dub, parts: Parts, config: InferenceConfig) -> str:
     """Fingerprint of everything that the output's pixels depend on."""
     files = [dub.scene.source.info.path, dub.speech.path, *parts.weight_files]
-    options: object = config.pixel_values()
-    if dub.parts:  # chunks begin elsewhere
-        options = (options, dub.parts)
+    # Where chunks begin; how long the output is, which another speaker may decide.
+    options = (config.pixel_values(), dub.parts, len(dub.plan))
     return fingerprint([*files, *config.pictures()], options)
 
 
-def _timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:
+def timed(chunks: Iterator[FrameChunk], timings: Timings) -> Iterator[FrameChunk]:
+    """Pass chunks on, and count the time that each takes as decoding."""
     while True:
         with timings.measure("decode", 0):
             chunk = next(chunks, None)

@@ -83,6 +83,21 @@ def portrait_frames(count: int, width: int = WIDTH, height: int = HEIGHT) -> lis
     return frames
 
 
+def two_people(folder: Path, count: int = 4) -> Path:
+    """The portrait twice side by side, the right one smaller."""
+    large, small = portrait_frames(count, 256, 208), portrait_frames(count, 180, 150)
+    pictures = []
+    for left, right in zip(large, small, strict=True):
+        picture = np.full((208, 448, 3), 60, np.uint8)
+        picture[:, :256], picture[20:170, 262:442] = left, right
+        pictures.append(picture)
+    path = folder / "two.mkv"
+    media.write_video(
+        path, pictures=pictures, width=448, height=208, codec="ffv1", pixel_format="bgr0"
+    )
+    return path
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "talk.mkv"

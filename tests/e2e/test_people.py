@@ -16,6 +16,7 @@ from tests.e2e.conftest import (
     HEIGHT,
     WIDTH,
     portrait_frames,
+    two_people,
 )
 from tests.e2e.jobs import Job, read_frames
 
@@ -32,21 +33,6 @@ def test_a_box_stands_in_for_the_detector(job: Job, still_parts: Parts, clip: Pa
     found = job(blind, box=[40, 170, center - 55, center + 55])
     assert np.abs(found.astype(int) - job()).mean() < 1
     assert not np.array_equal(found, read_frames(clip))
-
-
-def two_people(tmp_path: Path) -> Path:
-    """The portrait twice side by side, the right one smaller."""
-    large, small = portrait_frames(4, 256, 208), portrait_frames(4, 180, 150)
-    pictures = []
-    for left, right in zip(large, small, strict=True):
-        picture = np.full((208, 448, 3), 60, np.uint8)
-        picture[:, :256], picture[20:170, 262:442] = left, right
-        pictures.append(picture)
-    path = tmp_path / "two.mkv"
-    media.write_video(
-        path, pictures=pictures, width=448, height=208, codec="ffv1", pixel_format="bgr0"
-    )
-    return path
 
 
 @pytest.mark.parametrize(
