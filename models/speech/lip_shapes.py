@@ -6,6 +6,7 @@ where they disagree, the speech does not say what the lips do.
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,10 +88,18 @@ class LipShapeNet(nn.Module):
 
     def guess_each(self, heard: Tensor) -> LipGuess:
         """Return the guesses of all heads, ``[H, B, 5, T]``."""
-        normal = (heard - self.feature_mean[:, None]) / self.feature_spread[:, None]
+        normal = self._normalise(heard)
         guesses = torch.stack([head(normal) for head in self.heads])
         mean, spread = guesses.split(NUM_SHAPES, dim=2)
         return LipGuess(mean, F.softplus(spread))
+
+    def listen(self, heard: Tensor) -> Tensor:
+        """Return what the last layers of all heads read, ``[H, B, D, T]``."""
+        normal = self._normalise(heard)
+        return torch.stack([typing.cast(_Head, head).listen(normal) for head in self.heads])
+
+    def _normalise(self, heard: Tensor) -> Tensor:
+        return (heard - self.feature_mean[:, None]) / self.feature_spread[:, None]
 
 
 class _Head(nn.Module):
@@ -107,10 +116,14 @@ class _Head(nn.Module):
         self.shapes = nn.Conv1d(config.channels, NUM_SHAPES, 1)
         self.spread = nn.Conv1d(config.channels, NUM_SHAPES, 1)
 
-    def forward(self, heard: Tensor) -> Tensor:
-        hidden = self.enter(heard)
+    def listen(self, heard: Tensor) -> Tensor:
+        hidden: Tensor = self.enter(heard)
         for block in self.blocks:
             hidden = hidden + block(hidden)
+        return hidden
+
+    def forward(self, heard: Tensor) -> Tensor:
+        hidden = self.listen(heard)
         # How sure it is must not change what it says.
         return torch.cat([self.shapes(hidden), self.spread(hidden.detach())], dim=1)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from retalking.errors import ConfigError
 from retalking.inference.config import InferenceConfig
 from retalking.inference.scenes import wanted_expression
 from retalking.media.sound import audio
@@ -19,6 +20,7 @@ from retalking.media.sound.mel import WINDOW_STEPS, MelSpectrogram
 from retalking.mouth.emotion import EmotionalMouth
 from retalking.mouth.networks.network_mouth import NetworkMouth
 from retalking.mouth.own_pixels import OwnPixelsMouth
+from retalking.mouth.person import Person
 from retalking.mouth.restored import RestoredMouth
 from retalking.networks.load import Parts
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
@@ -179,7 +181,8 @@ def make_mouth(
         mouth = NetworkMouth(parts, scene, speech.heard, config, expression, timings)
     else:
         shapes = speech.heard.at(dub.plan.timeline.audio_time_s).values
-        mouth = OwnPixelsMouth(scene, dub.plan, shapes, config, expression, timings)
+        person = find_person(config)
+        mouth = OwnPixelsMouth(scene, dub.plan, shapes, config, expression, timings, person)
     if config.up_face != "original":
         assert parts.ganimation is not None
         mouth = EmotionalMouth(
@@ -188,3 +191,19 @@ def make_mouth(
     if parts.restorer is not None or parts.parser is not None:
         mouth = RestoredMouth(mouth, parts, scene, config.restorer_strength, timings)
     return mouth
+
+
+def find_person(config: InferenceConfig) -> Person | None:
+    """Return who speaks, if a configuration names somebody.
+
+    Raises:
+        ConfigError: there is no such person, or the mouth is made by networks.
+    """
+    if config.speaker is None:
+        return None
+    if config.mouth != "warp":
+        raise ConfigError(
+            f"--speaker {config.speaker}: holds the person's own pixels, for --mouth warp; the "
+            "networks take a person's weights by --LNet_path and --ENet_path"
+        )
+    return Person.read(config.speaker)

@@ -12,7 +12,7 @@ import numpy as np
 from retalking.cache_folder import tidy
 from retalking.config import section_values
 from retalking.inference.config import InferenceConfig
-from retalking.inference.dub import Dub, Speech, listen_to, plan_dub
+from retalking.inference.dub import Dub, Speech, find_person, listen_to, plan_dub
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.inference.second_pass import kept_frames, render_dub
@@ -56,9 +56,11 @@ class Retalker:
 
         Raises:
             WeightsError: a weight file is missing or does not fit.
-            ConfigError: the device cannot be used, or options that contradict each other.
+            ConfigError: the device or the speaker cannot be used, or options that contradict each
+                other.
         """
         self.config = config
+        find_person(config)  # a fault is told before networks are loaded
         self._encoder = EncoderOptions(**section_values(config, [EncoderSection]))
         parts = parts or load_parts(config)
         self.parts = parts if config.used_dnet else dataclasses.replace(parts, dnet=None)

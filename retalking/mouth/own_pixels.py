@@ -8,6 +8,7 @@ import numpy as np
 
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.mouth.options import MouthSection
+from retalking.mouth.person import Person
 from retalking.mouth.warp import WarpMouth, WarpOptions
 from retalking.mouth.warp.lip_measures import JAW, OPENING, measure_lips
 from retalking.rendering.edit_plan import EditPlan
@@ -41,6 +42,7 @@ class OwnPixelsMouth:
         options: MouthSection,
         expression: FloatArray,
         timings: Timings,
+        person: Person | None = None,
     ) -> None:
         """Decide how every frame is made, and read the mouths that are lent.
 
@@ -52,6 +54,7 @@ class OwnPixelsMouth:
             options: what the face does.
             expression: coefficients ``[64]`` of an ``ExpressionBasis``.
             timings: told how long it took.
+            person: what other videos of the speaker have told.
         """
         self._timings = timings
         basis = ExpressionBasis.from_file()
@@ -64,6 +67,8 @@ class OwnPixelsMouth:
                 shapes,
                 WarpOptions(options.lip_strength, offset, scene.pads, options.keep_away_s),
                 basis,
+                known=person.speaker if person else None,
+                bank=person.bank if person else None,
             )
 
     def begin(self, faces: ChunkFaces) -> Nothing:

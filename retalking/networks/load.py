@@ -14,7 +14,7 @@ from models.blocks.spectral_norm import fold_spectral_norm
 from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
-from models.weight_files import is_safetensors
+from models.weight_files import is_safetensors, read_metadata
 from retalking.coefficients.basis import EXPRESSION_BASIS_PATH, ExpressionBasis
 from retalking.coefficients.windows import load_expression_templates
 from retalking.errors import ConfigError, WeightsError
@@ -22,10 +22,11 @@ from retalking.face.detection import CascadeDetector, FaceDetector
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
-from retalking.networks.options import PartsOptions
+from retalking.networks.options import ENCODER_KEY, PartsOptions
 from retalking.networks.runner import Runner, make_runner
-from retalking.speech.lip_shapes import LipListener
+from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, LipListener
 from retalking.types import FloatArray
+from retalking.weights.catalogue import sha256_of
 from third_party.face3d import Face3D
 from third_party.ganimation import GANimation
 from third_party.gfpgan import GFPGAN
@@ -108,7 +109,7 @@ def load_parts(config: PartsOptions) -> Parts:
         ),
         dnet=None if config.used_dnet is None else files.load(config.used_dnet, DNet, "DNet"),
         enet=_load_enet(files, config.enet, config.lnet) if painted else None,
-        listener=None if painted else LipListener.from_files(),
+        listener=None if painted else _load_listener(config),
         reference_enhancer=restorers[enhancer],
         restorer=restorers[restorer],
         parser=(
@@ -170,6 +171,17 @@ def _load_face_analysis(
     paths = package.weight_paths(config.face_analysis, config.checkpoints or CHECKPOINTS)
     detector = package.NetworkDetector.from_file(config.face_analysis, paths[0], runner.device)
     return detector, package.FanLandmarker(runner.device), paths
+
+
+def _load_listener(config: PartsOptions) -> LipListener:
+    """Load what hears lips; a speaker's own network only if it listens to this encoder."""
+    path = config.lip_shapes
+    if path != LIP_SHAPES_PATH and read_metadata(path).get(ENCODER_KEY) != sha256_of(ENCODER_PATH):
+        raise WeightsError(
+            f"{path}: was fitted to another speech encoder than the one of this version; run "
+            "scripts/personalise.py again"
+        )
+    return LipListener.from_files(shapes=path)
 
 
 def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -> ENet | LNet:

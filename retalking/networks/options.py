@@ -18,8 +18,10 @@ Restorer = Literal["gfpgan", "gpen", "none"]
 ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
 that quiet frame warped into pose, without D-Net."""
-LISTENER_PATHS = (ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH)
-"""What hears lips for ``mouth: warp``; they come with the repository."""
+PERSON_FILE, OWN_LIPS_FILE = "person.arrays", "lips.safetensors"
+"""What a folder of ``--speaker`` holds: ``retalking.mouth.person``."""
+ENCODER_KEY = "encoder"
+"""Metadata of its network: hash of the encoder that the network listens to."""
 
 
 class RunnerSection(Section):
@@ -60,6 +62,7 @@ class MouthNetworksSection(Section):
 
     checkpoints: Path | None = option("folder of weight files")
     mouth: MouthName = option("warp: the speaker's own pixels; networks: D-Net, L-Net, E-Net")
+    speaker: Path | None = option("folder of scripts/personalise.py, for warp: whose lips")
     dnet: Path | None = option("weights of D-Net", "--DNet_path")
     lnet: Path | None = option("weights of L-Net", "--LNet_path")
     enet: Path | None = option("weights of E-Net", "--ENet_path")
@@ -89,6 +92,18 @@ class MouthNetworksSection(Section):
         return self.dnet if needed else None
 
     @property
+    def lip_shapes(self) -> Path:
+        """The network that tells lips: the speaker's own, or the one of this repository."""
+        own = None if self.speaker is None else self.speaker / OWN_LIPS_FILE
+        return own if own is not None and own.is_file() else LIP_SHAPES_PATH
+
+    @property
+    def listener_files(self) -> tuple[Path, ...]:
+        """What ``mouth: warp`` reads."""
+        person = () if self.speaker is None else (self.speaker / PERSON_FILE,)
+        return (ENCODER_PATH, self.lip_shapes, VOICE_ACTIVITY_PATH, *person)
+
+    @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:
         """Reference enhancer and mouth restorer; ``none`` for one of strength 0."""
         references = self.mouth == "networks" and self.reference_enhancer_strength > 0
@@ -116,7 +131,7 @@ class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
             (self.used_dnet, painted),
             (self.lnet, painted),
             (self.enet, painted),
-            *((path, not painted) for path in LISTENER_PATHS),
+            *((path, not painted) for path in self.listener_files),
             (self.face3d, self.uses_face3d),
             (self.expression_templates, painted and self.uses_face3d),
             (self.gpen, "gpen" in self.active_restorers),

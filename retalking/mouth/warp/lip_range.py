@@ -18,6 +18,7 @@ _REACH = (1.5, 2.0)  # typical deviations from the mean to the 2nd and 98th perc
 _LIMITS = (2.0, 98.0)  # percentiles of what the speaker shows
 _SPEAKING = (0.2, 0.45)  # of the typical deviation: lips that rest move less, lips that speak more
 _FRAMES_OF_TRUST = 15.0
+_FRAMES_OF_KNOWLEDGE = 75.0  # that a deviation known from other videos counts for
 _SOFT = 0.35  # standard deviations over which a limit is approached
 
 
@@ -57,28 +58,36 @@ class LipRange:
         return limited
 
 
-def measure_range(lips: Float64Array) -> LipRange:
+def measure_range(lips: Float64Array, known: LipRange | None = None) -> LipRange:
     """Measure the range of a speaker.
 
     Lips that hardly move say little about how they speak, and so do few frames: the less they say,
-    the more the range is that of other people, about the lips that were seen.
+    the more the range is that of other people, or what is known of this one, about the lips that
+    were seen. Where a speaker's lips are on average differs from one recording to the next, by
+    mood and lens; how far they reach from there is taken from ``known``.
 
     Args:
         lips: measures ``[F, 5]``, at least one frame.
+        known: range in other videos of the speaker.
     """
-    typical = TYPICAL_DEVIATION
+    typical = TYPICAL_DEVIATION if known is None else known.deviation
     low, middle, high = np.percentile(lips, (_LIMITS[0], 50.0, _LIMITS[1]), axis=0)
     own = lips.std(axis=0)
     least, enough = _SPEAKING
-    moving = np.clip((own[OPENING] / typical[OPENING] - least) / (enough - least), 0, 1)
-    trust = float(moving) * len(lips) / (len(lips) + _FRAMES_OF_TRUST)
-    deviation = np.sqrt(trust * own**2 + (1 - trust) * typical**2)
+    moving = float(np.clip((own[OPENING] / typical[OPENING] - least) / (enough - least), 0, 1))
+    trust = moving * len(lips) / (len(lips) + _FRAMES_OF_TRUST)
+    certain = trust if known is None else moving * len(lips) / (len(lips) + _FRAMES_OF_KNOWLEDGE)
+    deviation = np.sqrt(certain * own**2 + (1 - certain) * typical**2)
     if low[OPENING] > _OPEN_ABOVE:  # lips that are never seen closed can be
-        low[OPENING] = _TYPICAL_GAP
-    guess = middle
-    guess[OPENING] = low[OPENING] + _REACH[0] * typical[OPENING]
-    mean = trust * lips.mean(axis=0) + (1 - trust) * guess
+        low[OPENING] = _TYPICAL_GAP if known is None else known.low[OPENING]
     below, above = ((1 - trust) * reach * deviation for reach in _REACH)
+    to_mean = _REACH[0] * typical[OPENING]
+    if known is not None:
+        below, above = known.mean - known.low, known.high - known.mean
+        to_mean = below[OPENING]
+    guess = middle
+    guess[OPENING] = low[OPENING] + to_mean
+    mean = trust * lips.mean(axis=0) + (1 - trust) * guess
     closed = low[OPENING]
     low, high = np.minimum(low, mean - below), np.maximum(high, mean + above)
     low[OPENING] = closed

@@ -18,11 +18,12 @@ from retalking.face.crops import Pads
 from retalking.media.source import Source
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
 from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
+from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import Lending, lend_mouths
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
-from retalking.mouth.warp.speaker import Speaker, study_speaker
+from retalking.mouth.warp.speaker import KnownSpeaker, Speaker, study_speaker
 from retalking.mouth.warp.visibility import glance_at, uncover
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.masks import JAW
@@ -112,6 +113,8 @@ class WarpMouth:
         shapes: FloatArray,
         options: WarpOptions | None = None,
         basis: ExpressionBasis | None = None,
+        known: KnownSpeaker | None = None,
+        bank: MouthBank | None = None,
     ) -> WarpMouth:
         """Decide how every frame is made, and read the mouths that are lent.
 
@@ -123,11 +126,13 @@ class WarpMouth:
                 of the speaker: see ``lip_measures``.
             options: see there.
             basis: what faces have in common.
+            known: what other videos of the speaker have told.
+            bank: mouths that these lend.
         """
         options, basis = options or WarpOptions(), basis or ExpressionBasis.from_file()
         if shapes.shape != (len(plan), 5):
             raise ValueError(f"shapes: got {list(shapes.shape)}, expected [{len(plan)}, 5]")
-        speaker = study_speaker(analysis.track, basis, options.pads)
+        speaker = study_speaker(analysis.track, basis, options.pads, known)
         wanted = speaker.range.place(shapes, options.lip_strength) + np.array(options.offset)
         shot_id = analysis.track.shot_id
         shots = {}
@@ -138,7 +143,8 @@ class WarpMouth:
             rows = shown[shot_id[index[shown]] == shot]
             shots[shot] = _describe_shot(speaker, frames, wanted[rows], index[rows])
         areas = {shot: described.area for shot, described in shots.items()}
-        lending = lend_mouths(source, analysis, plan, speaker, wanted, areas, options.keep_away_s)
+        away = options.keep_away_s
+        lending = lend_mouths(source, analysis, plan, speaker, wanted, areas, away, bank)
         return cls(speaker, wanted, lending, shot_id, shots)
 
     def layers(self, frames: list[UInt8Array], source: IntArray, numbers: IntArray) -> list[Layer]:
@@ -162,7 +168,8 @@ class WarpMouth:
         goal = self._goal(index, number, target)
         shot = self._shots[int(self._shot_id[index])]
         box = area_box(shot.area, goal.to_lips)
-        face = self._map(index, (0, 0), goal, box).pull(frame)
+        here, to_lips = self._speaker.landmarks_px[index], self._speaker.to_lips[index]
+        face = _map(here, to_lips, (0, 0), goal, box).pull(frame)
         outline = patch_outline(target[:, :2], goal.scale)
         part = _overlap(patch_box(outline, goal.scale), box)
         if part is not None:
@@ -206,24 +213,38 @@ class WarpMouth:
         return mouth
 
     def _lend_from(self, lender: int, goal: _Goal, box: Box) -> FloatArray:
-        lent, speaker = self._lending.mouths[lender], self._speaker
-        found = self._map(lender, lent.origin, goal, box)
-        lips = speaker.landmarks_px[lender, :, :2].astype(np.float64) - lent.origin
-        size = float(speaker.head.pose.scale_px[lender]) / goal.unit_px
-        parting = Parting(float(speaker.lips[lender, OPENING]), goal.opening)
+        lent = self._lending.mouths[lender]
+        found = _map(lent.landmarks_px, lent.to_lips, lent.origin, goal, box)
+        lips = lent.landmarks_px[:, :2].astype(np.float64) - lent.origin
+        size = lent.scale_px / goal.unit_px
+        parting = Parting(lent.opening, goal.opening)
         show_teeth(found, lips, goal.points, parting, box, goal.scale, size)
         mouth = found.pull(lent.rgb).astype(np.float32)
         fill_mouth(mouth, goal.points, parting, box, goal.scale, goal.unit_px)
         return mouth
 
-    def _map(self, index: int, origin: tuple[int, int], goal: _Goal, box: Box) -> WarpMap:
-        """Map a box of the goal to the part of source frame ``index`` that begins at ``origin``."""
-        theirs = self._speaker.to_lips[index]
-        here = add_ring(self._speaker.landmarks_px[index].astype(np.float64), theirs)
-        here[:, :2] -= origin
-        rigid = between_crops(goal.to_lips, theirs)
-        rigid[:, 2] -= origin
-        return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale)
+
+def _map(
+    landmarks_px: FloatArray,
+    to_lips: Float64Array,
+    origin: tuple[int, int],
+    goal: _Goal,
+    box: Box,
+) -> WarpMap:
+    """Map a box of the goal to the part of another frame that begins at ``origin``.
+
+    Args:
+        landmarks_px: ``[68, 3]`` of that frame.
+        to_lips: ``[2, 3]``, from it to its lip crop.
+        origin: of the part.
+        goal: where landmarks go.
+        box: of the goal's frame.
+    """
+    here = add_ring(landmarks_px.astype(np.float64), to_lips)
+    here[:, :2] -= origin
+    rigid = between_crops(goal.to_lips, to_lips)
+    rigid[:, 2] -= origin
+    return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale)
 
 
 def _describe_shot(

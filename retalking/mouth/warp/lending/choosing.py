@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from retalking.media.source import Source
+from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.candidates import shares_of_shots, spread_candidates
+from retalking.mouth.warp.lending.faces import LendingFaces, PlacedMouth
 from retalking.mouth.warp.lending.lender_plan import LenderPlan, choose_lenders, fade_jumps
 from retalking.mouth.warp.lending.lenders import (
     BYTES_PER_SQUARE,
-    LentMouth,
     find_flaws,
     mouth_width,
     read_lenders,
@@ -36,10 +38,19 @@ _ROWS = 512  # output frames that are priced at once
 
 @dataclass(frozen=True)
 class _Pool:
-    """Candidates of one shot: frames int64 ``[K]`` and what each costs in any case ``[K]``."""
+    """Candidates of one shot, or of a bank.
+
+    Attributes:
+        frames: int64 ``[K]``, increasing.
+        flaws: ``[K]``, what each costs in any case.
+        faces: of them.
+        time_s: float64 ``[K]``, when each is shown; infinite for those of a bank.
+    """
 
     frames: IntArray
     flaws: Float64Array
+    faces: LendingFaces
+    time_s: Float64Array
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,13 @@ class Lending:
 
     Attributes:
         plan: lenders of every output frame.
-        mouths: all that the plan names, by frame.
+        mouths: all that the plan names, by number: a frame of the video, or above all of these
+            a mouth of the bank.
         usual: by shot, how it shows the face; ``None`` where that is unknown.
     """
 
     plan: LenderPlan
-    mouths: Mapping[int, LentMouth]
+    mouths: Mapping[int, PlacedMouth]
     usual: Mapping[int, UsualFace | None]
 
 
@@ -65,6 +77,7 @@ def lend_mouths(
     wanted: Float64Array,
     areas: Mapping[int, FloatArray],
     keep_away_s: float = 0.0,
+    bank: MouthBank | None = None,
 ) -> Lending:
     """Choose and read the mouths of a video.
 
@@ -76,10 +89,11 @@ def lend_mouths(
         wanted: measures of the lips ``[N, 5]``.
         areas: by shot, where the face is in the lip crop; only these shots lend.
         keep_away_s: frames nearer in time than this lend nothing to one another.
+        bank: mouths of the same person from other videos.
     """
     track, index = analysis.track, plan.timeline.source_index
     shown = np.flatnonzero(plan.opacity > 0)
-    candidates = _choose_candidates(analysis, speaker, areas)
+    candidates = choose_candidates(analysis, speaker, areas)
     everyone = np.sort(np.concatenate(list(candidates.values())))
     lenders = read_lenders(
         source, analysis.pts, speaker.landmarks_px[..., :2], speaker.to_lips, everyone
@@ -88,8 +102,12 @@ def lend_mouths(
     for shot, frames in candidates.items():
         own, moves = lenders.rows(np.searchsorted(everyone, frames)), speaker.moves(frames)
         usual[shot] = UsualFace.of(own.glances, moves, areas[shot])
-        pools[shot] = _Pool(frames, find_flaws(own, moves, usual[shot]))
+        flaws = find_flaws(own, moves, usual[shot])
+        pools[shot] = _Pool(frames, flaws, speaker.faces(frames), analysis.time_s[frames])
     pools = {shot: _enlarge(shot, pools) for shot in pools}
+    above = len(track) + 1  # numbers of the bank begin here, beside no frame
+    if bank is not None:
+        pools = {shot: _join([pool, _deposit(bank, above)]) for shot, pool in pools.items()}
     chosen = np.full(len(plan), -1, dtype=np.int64)
     for run in np.unique(plan.run[shown]).tolist():
         rows = shown[plan.run[shown] == run]
@@ -103,24 +121,41 @@ def lend_mouths(
         chosen[rows] = pool.frames[choose_lenders(costs, pool.frames)]
     faded = fade_jumps(chosen, plan.run)
     needed = np.unique(np.concatenate([faded.lender[shown], faded.former[shown]])).tolist()
-    return Lending(faded, {frame: lenders.mouths[frame] for frame in needed}, usual)
+
+    def find(number: int) -> PlacedMouth:
+        if bank is not None and number >= above:
+            return bank.find(number - above)
+        return PlacedMouth.of(lenders.mouths[number], speaker.faces(np.array([number])))
+
+    return Lending(faded, {number: find(number) for number in needed}, usual)
 
 
-def _choose_candidates(
+def choose_candidates(
     analysis: VideoAnalysis, speaker: Speaker, areas: Mapping[int, FloatArray]
 ) -> dict[int, IntArray]:
-    """Frames of each shot that may lend."""
+    """Return the frames of each shot that may lend, spread over poses and lips.
+
+    Args:
+        analysis: of the video.
+        speaker: of it.
+        areas: its keys are the shots that may lend.
+    """
     track = analysis.track
     seen = np.flatnonzero(track.detected)
     shots = [seen[track.shot_id[seen] == shot] for shot in areas]
     sizes = [mouth_width(speaker.landmarks_px[rows, :, :2]) for rows in shots]
     takes = np.array([BYTES_PER_SQUARE * float((size**2).mean()) for size in sizes])
     shares = shares_of_shots(np.array([len(rows) for rows in shots], dtype=np.int64), takes)
-    features = np.concatenate([_ANGLES * speaker.head.angles, _LIPS * speaker.lips], axis=1)
+    features = spread_of(speaker.head.angles, speaker.lips)
     return {
         int(track.shot_id[rows[0]]): spread_candidates(rows, features[rows], int(share))
         for rows, share in zip(shots, shares, strict=True)
     }
+
+
+def spread_of(angles: Float64Array, lips: Float64Array) -> Float64Array:
+    """Return poses ``[K, 3]`` and lips ``[K, 5]`` on the scales of their price, ``[K, 8]``."""
+    return np.concatenate([_ANGLES * angles, _LIPS * lips], axis=1)
 
 
 def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
@@ -128,10 +163,29 @@ def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
     own = pools[shot]
     if len(own.frames) >= _FEW or len(pools) == 1:
         return own
-    frames = np.concatenate([pool.frames for pool in pools.values()])
-    flaws = [pool.flaws + (pool is not own) * _FOREIGN_SHOT for pool in pools.values()]
+    return _join(
+        [
+            dataclasses.replace(pool, flaws=pool.flaws + (pool is not own) * _FOREIGN_SHOT)
+            for pool in pools.values()
+        ]
+    )
+
+
+def _deposit(bank: MouthBank, above: int) -> _Pool:
+    """Return the candidates of a bank."""
+    never = np.full(len(bank), np.inf)
+    return _Pool(above + bank.numbers, bank.flaws + _FOREIGN_SHOT, bank.faces, never)
+
+
+def _join(pools: list[_Pool]) -> _Pool:
+    frames = np.concatenate([pool.frames for pool in pools])
     order = np.argsort(frames)
-    return _Pool(frames[order], np.concatenate(flaws)[order])
+    return _Pool(
+        frames[order],
+        np.concatenate([pool.flaws for pool in pools])[order],
+        LendingFaces.join([pool.faces for pool in pools]).rows(order),
+        np.concatenate([pool.time_s for pool in pools])[order],
+    )
 
 
 def _felt(lips: Float64Array) -> Float64Array:
@@ -150,15 +204,15 @@ def _price(
     keep_away_s: float,
 ) -> Float64Array:
     """Price ``[R, K]`` of every candidate for output frames that show source frames ``[R]``."""
-    frames = pool.frames
-    turned = speaker.head.angles[shown][:, None] - speaker.head.angles[frames]
+    faces = pool.faces
+    turned = speaker.head.angles[shown][:, None] - faces.angles
     price = np.linalg.norm(turned * _ANGLES, axis=-1) + pool.flaws
-    missing = _felt(wanted)[:, None] - _felt(speaker.lips[frames])
+    missing = _felt(wanted)[:, None] - _felt(faces.lips)
     price += np.abs(missing) @ _LIPS
     price += _NOTHING_INSIDE * np.maximum(missing[..., OPENING], 0)
-    size = np.log(speaker.head.pose.scale_px)
-    price += _SIZE * np.abs(size[shown][:, None] - size[frames])
+    size = np.log(speaker.head.pose.scale_px[shown])
+    price += _SIZE * np.abs(size[:, None] - np.log(faces.scale_px))
     if keep_away_s > 0:
-        near = np.abs(time_s[shown][:, None] - time_s[frames]) < keep_away_s
+        near = np.abs(time_s[shown][:, None] - pool.time_s) < keep_away_s
         price += _TOO_NEAR * near
     return price

@@ -1,0 +1,1 @@
+"""Learning one person from videos, for the own-pixels mouth."""

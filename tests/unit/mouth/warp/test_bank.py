@@ -1,0 +1,126 @@
+"""Mouths out of other videos of the person."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retalking.errors import ConfigError
+from retalking.face.crops import Pads
+from retalking.mouth.person import Person
+from retalking.mouth.warp import WarpMouth
+from retalking.mouth.warp.face_model import FacePrior
+from retalking.mouth.warp.lending.bank import MouthBank
+from retalking.mouth.warp.lending.choosing import spread_of
+from retalking.mouth.warp.lending.lenders import cut_mouth
+from retalking.mouth.warp.lip_measures import OPENING
+from retalking.mouth.warp.speaker import KnownSpeaker, study_speaker
+from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
+from tests.unit.mouth.warp.test_warp_mouth import (
+    DrawnSource,
+    analysis_of,
+    plan_of,
+)
+
+POINTS = talking_points(openings(32), turns(32))
+PICTURES = [draw(p) for p in POINTS]
+
+
+@pytest.fixture(scope="module")
+def person() -> Person:
+    speaker = study_speaker(track_of(POINTS), BASIS, Pads())
+    frames = np.arange(len(POINTS))
+    landmarks = speaker.landmarks_px[..., :2]
+    mouths = [cut_mouth(PICTURES[k], landmarks[k]) for k in frames]
+    bank = MouthBank.of(frames, np.zeros(len(frames)), speaker.faces(frames), mouths)
+    model = speaker.model
+    deviations = speaker.lips.std(axis=0)
+    face = FacePrior(model.modes, model.turns, model.mean_angles, deviations, 300.0)
+    return Person(KnownSpeaker(face, speaker.range), bank)
+
+
+def speak(person: Person | None, gap: float) -> tuple[WarpMouth, np.ndarray]:
+    """A photograph with closed lips that opens them: the mouth, and its last frame."""
+    analysis = analysis_of(POINTS[:1])
+    plan = plan_of(analysis, 0.4)
+    wanted = np.zeros((len(plan), 5), dtype=np.float32)
+    wanted[:, OPENING] = np.linspace(-2, gap, len(plan))
+    known = {} if person is None else {"known": person.speaker, "bank": person.bank}
+    source = DrawnSource(PICTURES[:1])
+    mouth = WarpMouth.prepare(source, analysis, plan, wanted, **known)  # type: ignore[arg-type]
+    layer = mouth.layers(PICTURES[:1], np.array([0]), np.array([len(plan) - 1]))[0]
+    return mouth, layer.rgb
+
+
+def test_a_photograph_gets_the_open_mouth_that_another_video_shows(person: Person) -> None:
+    mouth, _ = speak(person, 1.3)
+    lenders = mouth._lending.plan.lender
+    assert lenders[0] == 0  # closed lips are its own
+    assert lenders[-1] > 1
+    lent = mouth._lending.mouths[int(lenders[-1])]
+    assert lent.opening > 0.15
+    # The drawn person is dark inside; teeth and tongue are what is painted where nothing is known.
+    own, painted = (int((speak(who, 1.3)[1].max(axis=-1) < 50).sum()) for who in (person, None))
+    assert own > 2 * painted
+
+
+def test_pictures_of_a_bank_are_those_that_were_put_in(person: Person) -> None:
+    speaker = study_speaker(track_of(POINTS), BASIS, Pads())
+    found = person.bank.find(7)
+    expected = cut_mouth(PICTURES[7], speaker.landmarks_px[7, :, :2])
+    assert found.origin == expected.origin
+    difference = found.rgb.astype(int) - expected.rgb
+    assert np.abs(difference).mean() < 2.5  # of JPEG, of grained skin
+    np.testing.assert_array_equal(found.landmarks_px, speaker.landmarks_px[7])
+
+
+def test_banks_of_two_videos_are_no_neighbours(person: Person) -> None:
+    both = MouthBank.join([person.bank, person.bank])
+    steps = np.diff(both.numbers)
+    assert (steps > 0).all()
+    assert (steps > 1).sum() == 1
+    again = both.find(int(both.numbers[32 + 7]))
+    np.testing.assert_array_equal(again.rgb, person.bank.find(7).rgb)
+
+
+def test_a_bank_is_kept_small_and_spread(person: Person) -> None:
+    faces = person.bank.faces
+    small = person.bank.within(2 * person.bank.num_bytes // 3, spread_of(faces.angles, faces.lips))
+    assert 0 < small.num_bytes <= 2 * person.bank.num_bytes // 3
+    openings_kept = small.faces.lips[:, OPENING]
+    assert np.ptp(openings_kept) > 0.8 * np.ptp(faces.lips[:, OPENING])
+    number = int(small.numbers[-1])
+    np.testing.assert_array_equal(small.find(number).rgb, person.bank.find(number).rgb)
+
+
+def test_a_person_comes_back_from_the_disk(person: Person, tmp_path: Path) -> None:
+    person.save(tmp_path)
+    read = Person.read(tmp_path)
+    np.testing.assert_array_equal(read.bank.pictures, person.bank.pictures)
+    for part in ("face", "range"):
+        for field in dataclasses.fields(getattr(person.speaker, part)):
+            saved, found = (getattr(getattr(p.speaker, part), field.name) for p in (person, read))
+            np.testing.assert_array_equal(saved, found)
+    path = tmp_path / "person.arrays"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ConfigError, match=r"cannot be read.*run scripts/personalise.py again"):
+        Person.read(tmp_path)
+    with pytest.raises(ConfigError, match=r"holds no person\.arrays"):
+        Person.read(tmp_path / "nowhere")
+
+
+def test_a_known_face_moves_as_it_did_elsewhere(person: Person) -> None:
+    """Of one frame, the modes are those of the person rather than those of everybody."""
+    track = track_of(POINTS[:1])
+    known, stranger = (study_speaker(track, BASIS, Pads(), k) for k in (person.speaker, None))
+    own = person.speaker.face.modes[OPENING]
+    assert np.linalg.norm(known.model.modes[OPENING] - own) < 0.002 * np.linalg.norm(own)
+    assert np.linalg.norm(stranger.model.modes[OPENING] - own) > 0.02 * np.linalg.norm(own)
+    np.testing.assert_allclose(known.range.deviation, person.speaker.range.deviation)
+    reach = known.range.high - known.range.mean
+    assert (reach >= person.speaker.range.high - person.speaker.range.mean - 1e-9).all()
