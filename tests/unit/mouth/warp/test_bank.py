@@ -15,7 +15,7 @@ from retalking.mouth.warp import WarpMouth
 from retalking.mouth.warp.face_model import FacePrior
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import spread_of
-from retalking.mouth.warp.lending.lenders import cut_mouth
+from retalking.mouth.warp.lending.lenders import LentMouth, mouth_box
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import KnownSpeaker, study_speaker
 from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
@@ -27,6 +27,11 @@ from tests.unit.mouth.warp.test_warp_mouth import (
 
 POINTS = talking_points(openings(32), turns(32))
 PICTURES = [draw(p) for p in POINTS]
+
+
+def cut_mouth(picture: np.ndarray, landmarks: np.ndarray) -> LentMouth:
+    x1, y1, x2, y2 = mouth_box(landmarks, picture.shape[1], picture.shape[0])
+    return LentMouth(picture[y1:y2, x1:x2], (x1, y1))
 
 
 @pytest.fixture(scope="module")
