@@ -21,6 +21,7 @@ from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
 from retalking.inference.writing import DubbingReport, write_video
+from retalking.media.given import Given, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.prefetch import read_ahead
@@ -62,10 +63,10 @@ def parse_speakers(texts: Sequence[str]) -> dict[Who, Path]:
 
 def converse(
     retalker: Retalker,
-    face: str | Path,
-    speakers: Mapping[Who, str | Path],
+    face: Given,
+    speakers: Mapping[Who, Given],
     outfile: str | Path,
-    mix: str | Path | None = None,
+    mix: Given | None = None,
     progress: Watched = False,
     cancel: Wish | None = None,
 ) -> DubbingReport:
@@ -90,19 +91,19 @@ def converse(
         CancelledError: ``cancel`` said so; no output is written.
     """
     timings, outfile = Timings(), Path(outfile)
-    files = [Path(path) for path in speakers.values()]
-    heard_files = [*files, *([Path(mix)] if mix else [])]
+    given = [as_file(speech) for speech in speakers.values()]
+    files, whole = [file.path for file in given], None if mix is None else as_file(mix)
     encoder = EncoderOptions(**section_values(retalker.config, [EncoderSection]))
     configs = [_aimed_at(retalker.config, who) for who in speakers]
     with ExitStack() as resources:
         watch = resources.enter_context(watching(progress, cancel))
-        source = resources.enter_context(closing(open_source(Path(face), retalker.config)))
-        check_output(outfile, encoder, (source.info.path, *heard_files))
+        source = resources.enter_context(closing(open_source(face, retalker.config)))
+        check_output(outfile, encoder, (source.info.path, *files, *([whole.path] if whole else [])))
         speeches = [retalker.hear(path) for path in files]
         lasts_s = max(speech.duration_s for speech in speeches)
-        if mix:
+        if whole is not None:
             limit_s = retalker.config.max_seconds
-            lasts_s = audio.load(Path(mix), max_seconds=limit_s).duration_s
+            lasts_s = audio.load(whole.path, max_seconds=limit_s).duration_s
         watch.expect(DUBBING, round(lasts_s * source.info.frame_rate))
         scenes = _find_everyone(source, retalker, configs, speakers, timings, watch)
         dubs = [
@@ -110,7 +111,7 @@ def converse(
             for scene, speech, config in zip(scenes, speeches, configs, strict=True)
         ]
         timeline = dubs[0].plan.timeline
-        heard = Path(mix) if mix else _all_at_once(files, resources)
+        heard = _all_at_once(files, resources) if whole is None else whole.path
         track = AudioTrack(heard, duration_s=timeline.duration_s)
         chunks = _talk(dubs, configs, retalker, timings)
         write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings)
@@ -153,7 +154,7 @@ def _find_everyone(
     source: Source,
     retalker: Retalker,
     configs: Sequence[InferenceConfig],
-    speakers: Mapping[Who, str | Path],
+    speakers: Mapping[Who, Given],
     timings: Timings,
     watch: Watch,
 ) -> list[Scene]:

@@ -14,6 +14,7 @@ import numpy as np
 from retalking.errors import ConfigError
 from retalking.inference.config import InferenceConfig
 from retalking.inference.scenes import wanted_expression
+from retalking.media.given import Given, as_file
 from retalking.media.sound import audio
 from retalking.media.sound.hearing import hear
 from retalking.media.sound.mel import WINDOW_STEPS, MelSpectrogram
@@ -44,11 +45,13 @@ class Speech:
         path: the file.
         heard: what the lips do, or the sound from which L-Net tells it.
         duration_s: its length.
+        owner: of a temporary file; kept for as long as this is.
     """
 
     path: Path
     heard: LipShapes | MelSpectrogram
     duration_s: float
+    owner: object = None
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,19 @@ class Dub:
             yield dataclasses.replace(chunk, start=first + chunk.start)
 
 
-def listen_to(path: Path, parts: Parts, config: InferenceConfig) -> Speech:
+def listen_to(given: Given, parts: Parts, config: InferenceConfig) -> Speech:
     """Listen to a file, as far as it matters to a job that stops early.
 
     Args:
-        path: anything with an audio stream.
+        given: anything with an audio stream, see ``Given``.
         parts: networks that hear.
         config: how to listen.
 
     Raises:
         MediaError: it cannot be read or has no sound.
     """
-    end_s, heard_s = config.max_seconds, None
+    file = as_file(given)
+    path, end_s, heard_s = file.path, config.max_seconds, None
     if end_s is not None:
         heard_s = end_s + abs(config.sync_offset_ms) / 1000 + 1
     # 230 MB per hour; only what is heard of it is kept.
@@ -112,7 +116,7 @@ def listen_to(path: Path, parts: Parts, config: InferenceConfig) -> Speech:
         heard = hear_lips(clip, parts.listener, config.look_ahead_s)
         if not (heard.speaking > 0.5).any():
             logger.warning("%s: no speech is heard; the lips will not speak", path)
-    return Speech(path, heard, min(clip.duration_s, end_s or float("inf")))
+    return Speech(path, heard, min(clip.duration_s, end_s or float("inf")), file.folder)
 
 
 def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:

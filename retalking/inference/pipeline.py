@@ -17,6 +17,7 @@ from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.inference.second_pass import kept_frames, render_dub
 from retalking.inference.writing import DubbingReport, write_video
+from retalking.media.given import Given, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.video_writer import VideoWriter
@@ -81,8 +82,8 @@ class Retalker:
 
     def __call__(
         self,
-        face: str | Path,
-        audio_file: str | Path,
+        face: Given,
+        audio_file: Given,
         outfile: str | Path,
         progress: Watched = False,
         cancel: Wish | None = None,
@@ -90,8 +91,8 @@ class Retalker:
         """Dub a video.
 
         Args:
-            face: video or still image with the face.
-            audio_file: anything with an audio stream; its speech is put into the mouth.
+            face: video or still image with the face; a path, or what else ``Given`` names.
+            audio_file: anything with an audio stream, likewise; what is said in it.
             outfile: where the result goes; it appears only when it is complete.
             progress: ``True`` shows a bar on stderr; a function is told how far the job is.
             cancel: asked after every chunk of frames; ``True`` ends the job.
@@ -105,18 +106,19 @@ class Retalker:
         timings = Timings()
         with (
             watching(progress, cancel) as watch,
-            closing(open_source(Path(face), self.config)) as source,
+            closing(open_source(face, self.config)) as source,
         ):
             # The output and the speech are checked before any work is done.
-            VideoWriter(Path(outfile), source.info, self._encoder, AudioTrack(Path(audio_file)))
-            speech = self.hear(audio_file)
+            spoken = as_file(audio_file)
+            VideoWriter(Path(outfile), source.info, self._encoder, AudioTrack(spoken.path))
+            speech = dataclasses.replace(self.hear(spoken.path), owner=spoken.folder)
             watch.expect(DUBBING, round(speech.duration_s * source.info.frame_rate))
             scene = look_at(source, self.parts, self.config, timings, watch)
             return self.dub(scene, speech, outfile, watch, timings)
 
     def prepare(
         self,
-        face: str | Path,
+        face: Given,
         progress: Watched = False,
         timings: Timings | None = None,
         cancel: Wish | None = None,
@@ -137,7 +139,7 @@ class Retalker:
             FaceNotFoundError: there is no face to edit.
             ConfigError: options that do not fit the file.
         """
-        source = open_source(Path(face), self.config)
+        source = open_source(face, self.config)
         try:
             with watching(progress, cancel) as watch:
                 return look_at(source, self.parts, self.config, timings or Timings(), watch)
@@ -145,15 +147,15 @@ class Retalker:
             source.close()
             raise
 
-    def hear(self, audio_file: str | Path) -> Speech:
+    def hear(self, audio_file: Given) -> Speech:
         """Listen to a speech once, to put it into any number of mouths.
 
         Raises:
             MediaError: the file cannot be read or has no sound.
         """
-        return listen_to(Path(audio_file), self.parts, self.config)
+        return listen_to(audio_file, self.parts, self.config)
 
-    def plan(self, scene: Scene, speech: str | Path | Speech) -> Dub:
+    def plan(self, scene: Scene, speech: Given | Speech) -> Dub:
         """Lay a speech over a scene.
 
         Raises:
@@ -188,9 +190,7 @@ class Retalker:
         for _ in render_dub(dub, self.parts, self.config, Timings(), kept, only=part):
             pass
 
-    def frames(
-        self, face: str | Path, audio_file: str | Path
-    ) -> Iterator[tuple[UInt8Array, float]]:
+    def frames(self, face: Given, audio_file: Given) -> Iterator[tuple[UInt8Array, float]]:
         """Make the frames of the output without a file.
 
         Args:
@@ -209,7 +209,7 @@ class Retalker:
     def dub(
         self,
         scene: Scene,
-        speech: str | Path | Speech,
+        speech: Given | Speech,
         outfile: str | Path,
         progress: Watched = False,
         timings: Timings | None = None,

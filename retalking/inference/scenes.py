@@ -16,6 +16,7 @@ from retalking.face.detection import FixedBox
 from retalking.face.likeness import likeness_to
 from retalking.face.tracking import FaceChoice
 from retalking.inference.config import InferenceConfig
+from retalking.media.given import Given, as_file
 from retalking.media.images import load_image
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
@@ -29,18 +30,24 @@ from retalking.types import FaceTracks, FloatArray
 logger = logging.getLogger(__name__)
 
 
-def open_source(face: Path, config: InferenceConfig) -> Source:
+def open_source(face: Given, config: InferenceConfig) -> Source:
     """Open the part of a video, or a still image, that a configuration asks for.
+
+    Args:
+        face: see ``Given``.
+        config: which part.
 
     Raises:
         MediaError: the file cannot be read.
         ConfigError: the region is not within the video.
     """
+    file = as_file(face)
     return Source(
-        VideoReader(face, nearest_frame_rate(config.fps)),
+        VideoReader(file.path, nearest_frame_rate(config.fps)),
         crop=config.crop,
         max_frames=1 if config.static else None,
         max_seconds=config.max_seconds,
+        owner=file.folder,
     )
 
 

@@ -30,6 +30,7 @@ class Source:
         crop: Region = (0, -1, 0, -1),
         max_frames: int | None = None,
         max_seconds: float | None = None,
+        owner: object = None,
     ) -> None:
         """Restrict a video.
 
@@ -38,11 +39,13 @@ class Source:
             crop: region to use.
             max_frames: stop after so many frames.
             max_seconds: stop at the first frame this long after the first one.
+            owner: of a temporary file; kept for as long as this is.
 
         Raises:
             ConfigError: the region is empty or larger than the video.
         """
         self._reader = reader
+        self._owner = owner
         width, height = reader.info.width_px, reader.info.height_px
         top, bottom, left, right = crop
         bottom, right = (height if bottom < 0 else bottom), (width if right < 0 else right)

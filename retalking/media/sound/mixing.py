@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import soxr  # type: ignore[import-untyped]
 
 from retalking.media.sound.audio import read_blocks
 from retalking.media.sound.audio_info import AudioInfo, probe_audio
 from retalking.media.sound.downmix import mix, stereo_weights
+from retalking.media.sound.wav import write_wav
 from retalking.types import FloatArray
 
 _BLOCK_S = 1.0
@@ -35,15 +35,8 @@ def mix_files(paths: Sequence[Path], outfile: Path) -> None:
     channels = 2 if any(info.num_channels > 1 for info in infos) else 1
     peak = max((float(np.abs(block).max()) for block in _sums(infos, rate_hz, channels)), default=0)
     gain = np.float32(1 / max(peak, 1.0))
-    with av.open(f"file:{outfile}", "w", format="wav") as container:
-        layout = ("mono", "stereo")[channels - 1]
-        stream = container.add_stream("pcm_f32le", rate=rate_hz, layout=layout)
-        for block in _sums(infos, rate_hz, channels):
-            packed = np.ascontiguousarray((gain * block).T).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
-            frame.sample_rate = rate_hz
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    loud = (gain * block for block in _sums(infos, rate_hz, channels))
+    write_wav(outfile, loud, rate_hz, channels)
 
 
 def _sums(infos: Sequence[AudioInfo], rate_hz: int, channels: int) -> Iterator[FloatArray]:
