@@ -13,10 +13,11 @@ from pathlib import Path
 from retalking.script import run_entry_point
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from datasets.enet import ENetDataset, ENetDataSettings, ENetSample, degrade
+from datasets.enet import ENetDataset, ENetDataSettings, ENetSample, enlarge, film_talker
 from datasets.held_out import (
     HeldOutFilm,
     compare_pictures,
@@ -25,26 +26,27 @@ from datasets.held_out import (
     without_changes,
 )
 from datasets.lnet import match_speech
-from datasets.spoken_clips import TalkingFace, choose_clips, read_face
+from datasets.spoken_clips import choose_clips, read_face
 from datasets.store.format import LIPS
 from datasets.store.reader import ClipFilter, Store
-from losses.adversarial import Game, discriminator_loss, generator_loss, r1_penalty
+from losses.adversarial import Game, discriminator_loss, generator_loss, join_game, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1
-from losses.teachers import PerceptualKind, load_arcface, load_features
+from losses.sync import sync_loss
+from losses.teachers import PerceptualKind, load_arcface, load_features, load_sync_expert
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initialisation, weights
+from models.blocks.lower_half import lower_half
 from models.discriminator import DiscriminatorConfig, PatchDiscriminator
-from models.enet import ENet, ENetConfig, Noise
+from models.enet import ENet, ENetConfig
 from models.lnet import LNet
 from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.face.crops import Pads, lip_stretch
-from retalking.media.images import to_tensor
 from retalking.metrics.face_crops import sharpness
 from retalking.metrics.image_quality import psnr
-from retalking.networks.lip_calls import SmallFaces, enlarge_lips
+from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.ema import Ema
@@ -63,9 +65,20 @@ class ENetLoss(Schema):
     adversarial: float = Field(ge=0)
     """0 trains no discriminator."""
     identity: float = Field(ge=0)
+    sync: float = Field(ge=0)
+    """Of the lip-sync expert, which Section 4.1.3 lists and Eq. 14 does not."""
     game: Game
+    critic_start: int = Field(ge=0)
+    """Update from which the discriminator learns."""
+    adversarial_start: int = Field(ge=0)
+    """Update from which E-Net listens to it."""
+    adversarial_share: float | None = Field(gt=0)
+    """Longest gradient of the game in the last layer over that of all other terms together; the
+    weight is lowered to it (as Esser et al. 2021 set theirs). Null keeps it, as in the paper."""
     r1_gamma: float = Field(ge=0)
     """Of the gradient penalty on real faces (Mescheder et al. 2018); 0 as in the paper."""
+    r1_every: int = Field(ge=1)
+    """Updates per penalty, which then counts as often (Karras et al. 2020)."""
 
 
 class ENetTraining(TrainingConfig):
@@ -78,7 +91,12 @@ class ENetTraining(TrainingConfig):
     """Weights of the L-Net inside, ours or LNet.pth; null only where ``init`` is ours."""
     audio_encoder: Path | None
     """Weights of ``train_audio.py``, for ``data.matched_speech``."""
+    sync_expert: Path | None
+    """Weights of ``train_syncnet.py`` or Wav2Lip's, for ``loss.sync``."""
     discriminator: DiscriminatorConfig
+    discriminator_init: Path | None
+    """Weights of a discriminator (``critic-*.safetensors`` of a run) to begin with; null takes the
+    one that lies beside ``init``, if there is one."""
     optimizer: OptimizerSettings
     discriminator_optimizer: OptimizerSettings
     ema_decay: float = Field(ge=0, lt=1)
@@ -107,47 +125,22 @@ def build(config: ENetTraining) -> ENet:
     return net
 
 
-def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
-    """Let L-Net speak on degraded faces and E-Net enlarge what it says.
+def build_critic(config: ENetTraining) -> PatchDiscriminator:
+    """Make the discriminator, with the weights that it begins with.
 
-    Returns:
-        RGB faces ``[N, 3, S, S]`` and L-Net's ``[N, 3, s, s]``, both float32.
+    Raises:
+        ConfigError: those are of other widths.
+        WeightsError: a file is absent or does not fit.
     """
-    faces, references = batch.faces.flatten(0, 1), batch.references.flatten(0, 1)
-    quality = batch.jpeg_quality.repeat_interleave(batch.faces.shape[1])
-    with torch.no_grad(), torch.autocast(faces.device.type, enabled=False):
-        size_px = net.config.low_res_size_px
-        small = SmallFaces(*(degrade(rgb, quality, size_px) for rgb in (faces, references)))
-    noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
-    mels = batch.mels.flatten(0, 1)
-    large, low_res = enlarge_lips(net, mels, faces, references, noise, small)
-    return large.float(), low_res.float()
+    file = config.discriminator_init
+    if file is None and config.init is not None and critic_path(config.init).is_file():
+        file = critic_path(config.init)
+    return initialisation.build(PatchDiscriminator, config.discriminator, file, "discriminator")
 
 
-def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:
-    """Enlarge a clip frame by frame, beside its small and its true faces.
-
-    Args:
-        net: in evaluation mode.
-        talker: the clip.
-        like: a sample on the network's device, whose JPEG quality is used.
-
-    Returns:
-        ``[F, 3, S, 3 S]`` in [0, 1].
-    """
-    device = like.faces.device
-    faces, references = (to_tensor(rgb, device) for rgb in (talker.faces, talker.references))
-    mels = torch.from_numpy(talker.speech.mels).to(device)
-    rows = []
-    for frame in range(len(faces)):
-        one = slice(frame, frame + 1)
-        sample = like._replace(
-            faces=faces[None, one], references=references[None, one], mels=mels[None, one]
-        )
-        output, low_res = enlarge(net, sample)
-        plain = torch.nn.functional.interpolate(low_res, output.shape[-2:], mode="bicubic")
-        rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), faces[one]], dim=3))
-    return torch.cat(rows)
+def critic_path(generator: Path) -> Path:
+    """Return the file of the discriminator that was saved with weights of E-Net."""
+    return generator.with_name(generator.name.replace("weights-", "critic-", 1))
 
 
 def train(config: ENetTraining, job: Job) -> int:
@@ -155,8 +148,8 @@ def train(config: ENetTraining, job: Job) -> int:
     device, loss = job.ranks.device, config.loss
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
     arcface, stretch = load_arcface(config.arcface, device), lip_stretch(Pads())
-    net = build(config)
-    critic = PatchDiscriminator(config.discriminator)
+    expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
+    net, critic = build(config), build_critic(config)
     for network in (net, critic):
         prepare(network, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
@@ -189,9 +182,18 @@ def train(config: ENetTraining, job: Job) -> int:
                         align_faces(rgb * 2 - 1, points, stretch) for rgb in (output, target)
                     )
                     terms["identity"] = identity_loss(arcface, *aligned)
-                if loss.adversarial > 0:
-                    terms["adversarial"] = generator_loss(critic(output), loss.game)
+                if expert is not None:
+                    small = F.interpolate(output, (EXPERT_PX, EXPERT_PX), mode="area")
+                    seen = lower_half(small).unflatten(0, micro.faces.shape[:2])
+                    heard, lips = expert(micro.mels[:, 0], view_of_expert(seen))
+                    terms["sync"] = sync_loss(lips, heard)
                 total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
+                if loss.adversarial > 0:
+                    weight = loss.adversarial if index >= loss.adversarial_start else 0.0
+                    game = generator_loss(critic(output), loss.game)
+                    layer, most = [*net.to_rgbs[-1].parameters()], loss.adversarial_share
+                    total, found = join_game(total, game, output, layer, weight, most)
+                    log |= found
             updater.backward(total)
             made.append(output.detach())
             logs.append(log)
@@ -202,20 +204,29 @@ def train(config: ENetTraining, job: Job) -> int:
 
     def teach_critic(batch: ENetSample, made: list[Tensor], index: int) -> dict[str, Tensor]:
         critic.requires_grad_(True)
+        learns = index >= loss.critic_start
+        punished = loss.r1_gamma > 0 and index % loss.r1_every == 0
         logs = []
         for micro, fake in zip(critic_updater.micro_batches(batch), made, strict=True):
-            real = micro.faces.flatten(0, 1).requires_grad_(loss.r1_gamma > 0)
+            real = micro.faces.flatten(0, 1).requires_grad_(punished)
             with critic_updater.autocast():
                 terms = {"critic": discriminator_loss(critic(real), critic(fake), loss.game)}
-            factors = {"critic": 1.0}
-            if loss.r1_gamma > 0:
-                terms["r1"] = r1_penalty(critic(real), real)
-                factors["r1"] = loss.r1_gamma
-            total, log = weighted_sum(terms, factors)
-            critic_updater.backward(total)
+            if loss.r1_gamma > 0:  # counted as often as it is left out, in the log too
+                penalty = r1_penalty(critic(real), real) if punished else real.new_zeros(())
+                terms["r1"] = loss.r1_every * penalty
+            factors = {"critic": 1.0, "r1": loss.r1_gamma}
+            total, log = weighted_sum(terms, {name: factors[name] for name in terms})
+            if learns:
+                critic_updater.backward(total)
             logs.append({name: log[name] for name in terms})
-        critic_updater.apply(index)
+        if learns:
+            critic_updater.apply(index)
         return mean_terms(logs)
+
+    def save(path: Path) -> None:
+        weights.save(path, ema.network)
+        if loss.adversarial > 0:
+            weights.save(critic_path(path), critic)
 
     return run(
         config,
@@ -230,7 +241,7 @@ def train(config: ENetTraining, job: Job) -> int:
         step=step,
         open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
-        save_weights=lambda path: weights.save(path, ema.network),
+        save_weights=save,
     )
 
 
@@ -257,7 +268,7 @@ class Validator:
             output, low_res = enlarge(self._net, batch)
             output = output.clamp(0, 1)
             size = target.shape[-2:]
-            plain = torch.nn.functional.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
+            plain = F.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
             found = compare_pictures(output, target, self._lpips)
             found["bicubic_psnr_db"] = float(psnr(plain, target))
             found["sharpness"] = float((sharpness(output) / sharpness(target)).mean())

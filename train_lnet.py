@@ -115,12 +115,7 @@ def train(config: LNetTraining, job: Job) -> int:
     """Train until ``config.loop.num_steps``; returns the number of updates done."""
     device, size_px = job.ranks.device, config.data.size_px
     teacher = load_features(config.perceptual, config.perceptual_weights, 3, device)
-    expert = load_sync_expert(config.sync_expert, device)
-    if expert is not None and config.data.num_frames != expert.config.num_frames:
-        raise ConfigError(
-            f"data.num_frames: got {config.data.num_frames}, expected "
-            f"{expert.config.num_frames} for the lip-sync expert"
-        )
+    expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
     reader = load_lip_reader(config.lip_reader, device) if config.loss.opening else None
     net = build(config)
     prepare(net, config.compute, job.ranks)

@@ -16,8 +16,12 @@ from torch import Tensor
 
 from datasets.lnet import LNetDataset, LNetDataSettings
 from datasets.matched_speech import MatchedSpeech
+from datasets.spoken_clips import TalkingFace
 from datasets.store.format import ENHANCED, LIPS
 from datasets.store.jpeg import compress
+from models.enet import ENet, Noise
+from retalking.media.images import to_tensor
+from retalking.networks.lip_calls import SmallFaces, enlarge_lips
 
 
 class ENetDataSettings(LNetDataSettings):
@@ -98,3 +102,46 @@ def degrade(faces: Tensor, jpeg_quality: Tensor, size_px: int) -> Tensor:
     """
     packed = compress(faces, jpeg_quality)
     return F.interpolate(packed, (size_px, size_px), mode="bilinear", align_corners=False)
+
+
+def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
+    """Let L-Net speak on degraded faces and E-Net enlarge what it says.
+
+    Returns:
+        RGB faces ``[N, 3, S, S]`` and L-Net's ``[N, 3, s, s]``, both float32.
+    """
+    faces, references = batch.faces.flatten(0, 1), batch.references.flatten(0, 1)
+    quality = batch.jpeg_quality.repeat_interleave(batch.faces.shape[1])
+    with torch.no_grad(), torch.autocast(faces.device.type, enabled=False):
+        size_px = net.config.low_res_size_px
+        small = SmallFaces(*(degrade(rgb, quality, size_px) for rgb in (faces, references)))
+    noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
+    mels = batch.mels.flatten(0, 1)
+    large, low_res = enlarge_lips(net, mels, faces, references, noise, small)
+    return large.float(), low_res.float()
+
+
+def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:
+    """Enlarge a clip frame by frame, beside its small and its true faces.
+
+    Args:
+        net: in evaluation mode.
+        talker: the clip.
+        like: a sample on the network's device, whose JPEG quality is used.
+
+    Returns:
+        ``[F, 3, S, 3 S]`` in [0, 1].
+    """
+    device = like.faces.device
+    faces, references = (to_tensor(rgb, device) for rgb in (talker.faces, talker.references))
+    mels = torch.from_numpy(talker.speech.mels).to(device)
+    rows = []
+    for frame in range(len(faces)):
+        one = slice(frame, frame + 1)
+        sample = like._replace(
+            faces=faces[None, one], references=references[None, one], mels=mels[None, one]
+        )
+        output, low_res = enlarge(net, sample)
+        plain = F.interpolate(low_res, output.shape[-2:], mode="bicubic")
+        rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), faces[one]], dim=3))
+    return torch.cat(rows)

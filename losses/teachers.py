@@ -13,7 +13,7 @@ from losses.perceptual import FeaturePyramid, LayerFeatures, load_vgg19
 from models import weights
 from models.landmarks import LandmarkNet
 from models.syncnet import SyncExpert
-from retalking.errors import WeightsError
+from retalking.errors import ConfigError, WeightsError
 from third_party.arcface import ArcFace
 
 PerceptualKind = Literal["vgg19", "face_features", "none"]
@@ -75,11 +75,17 @@ def load_lip_reader(path: Path | None, device: torch.device) -> LipReader:
     return LipReader(weights.load(path, LandmarkNet)).to(device)
 
 
-def load_sync_expert(path: Path | None, device: torch.device) -> SyncExpert | None:
+def load_sync_expert(path: Path | None, device: torch.device, num_frames: int) -> SyncExpert | None:
     """Load the lip-sync expert, ours or Wav2Lip's, frozen; ``None`` stays ``None``.
+
+    Args:
+        path: of its weights.
+        device: where it runs.
+        num_frames: of the windows that it is to judge.
 
     Raises:
         WeightsError: the file is absent or does not fit.
+        ConfigError: it judges windows of another length.
     """
     if path is None:
         return None
@@ -90,6 +96,11 @@ def load_sync_expert(path: Path | None, device: torch.device) -> SyncExpert | No
             f"no lip-sync expert: {error}; train one with train_syncnet.py or set "
             "'sync_expert: null'"
         ) from None
+    if num_frames != expert.config.num_frames:
+        raise ConfigError(
+            f"data.num_frames: got {num_frames}, expected {expert.config.num_frames} for the "
+            "lip-sync expert"
+        )
     return expert.requires_grad_(False).to(device)
 
 

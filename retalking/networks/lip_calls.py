@@ -16,6 +16,9 @@ from models.blocks.lower_half import hide_lower_half
 from models.enet import ENet, ENetOutput, Noise
 from models.lnet import LNet
 
+EXPERT_PX = 96
+"""Side of the faces of which the lip-sync expert sees the lower halves."""
+
 
 class SmallFaces(NamedTuple):
     """What the L-Net inside E-Net is to see, ``[N, 3, s, s]`` each."""

@@ -63,7 +63,8 @@ class RunDir:
     def prune(self, keep_last: int) -> None:
         """Delete all but the newest states and their weights; the best weights stay."""
         for step in self.saved_steps()[:-keep_last]:
-            self.weights_path(step).unlink(missing_ok=True)
+            for file in self.path.glob(f"*-{_digits(step)}.safetensors"):  # a critic's as well
+                file.unlink(missing_ok=True)
             self.state_path(step).unlink()
 
 

@@ -22,7 +22,7 @@ from retalking.media.images import to_tensor
 from retalking.media.sound.mel import log_mel
 from retalking.metrics.lip_sync.mfcc import mfcc
 from retalking.metrics.lip_sync.sync import FRAME_RATE, WINDOW_FRAMES
-from retalking.networks.lip_calls import view_of_expert
+from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
 from retalking.weights import catalogue
 
@@ -32,7 +32,6 @@ _BORDER_LEVEL = 110
 _MEDIAN_FRAMES = 13
 _MFCC_PER_FRAME, _MFCC_WINDOW = 4, 20
 _BATCH = 256  # speech windows
-_EXPERT_PX = 96
 EXPERT_FILE = Path("lite", "expert.safetensors")
 """Our own expert, in the folder of checkpoints."""
 
@@ -115,7 +114,7 @@ class ExpertJudge:
     def cut(self, rgb: UInt8Array, place: Float64Array) -> UInt8Array:
         """Cut the face as the expert's training data are cut."""
         face = cut(rgb, place, LIP_PX)
-        return cv2.resize(face, (_EXPERT_PX, _EXPERT_PX)).astype(np.uint8, copy=False)
+        return cv2.resize(face, (EXPERT_PX, EXPERT_PX)).astype(np.uint8, copy=False)
 
     def embed_lips(self, faces: UInt8Array) -> Tensor:
         """Embed lower halves."""

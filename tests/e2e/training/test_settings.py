@@ -13,14 +13,16 @@ from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
 from datasets.store.reader import Store
 from models import weights
+from models.discriminator import PatchDiscriminator
 from models.lnet import LNet
 from models.speech.audio_opening import AudioOpening
 from retalking.config import load_config
 from retalking.training.run_dir import RunDir
 from tests.conftest import REPOSITORY
 from tests.e2e.conftest import Run
-from tests.e2e.training.trainers import CONFIGS, SIZE_PX, TRAINERS, records
+from tests.e2e.training.trainers import CONFIGS, SIZE_PX, TRAINERS, final, records
 from tests.stores import write_store
+from train_enet import critic_path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -180,3 +182,39 @@ def test_a_faulty_store_is_one_line(
 def test_every_recipe_fits_its_schema(name: str) -> None:
     for path in sorted((CONFIGS / name).glob("*.yaml")):
         load_config(TRAINERS[name][1], path)
+
+
+def test_enet_hears_the_expert_and_a_bounded_critic(run: Run, tmp_path: Path) -> None:
+    assert run("syncnet", tmp_path / "expert", "loop.num_steps=2") == 0
+    expert = RunDir(tmp_path / "expert").weights_path("best")
+    game = ("adversarial=100", "critic_start=1", "adversarial_start=2", "adversarial_share=0.5")
+    settings = ("data.num_frames=5", f"sync_expert={expert}", "loss.sync=0.3", "loop.log_every=1")
+    terms = tuple(f"loss.{setting}" for setting in (*game, "r1_every=2"))
+    assert run("enet", tmp_path / "enet", *settings, *terms) == 0
+    weights_used, shares, critic, penalty = (
+        [record[name] for record in records(tmp_path / "enet", "train")]
+        for name in ("adversarial_weight", "adversarial_share", "critic", "r1")
+    )
+    assert weights_used[:2] == shares[:2] == [0, 0]
+    assert 0 < min(weights_used[2:]) <= max(weights_used[2:]) < 100
+    np.testing.assert_allclose(shares[2:], 0.5, rtol=1e-4)
+    assert len(set(critic)) > 1
+    assert [value > 0 for value in penalty] == [True, False, True, False]
+    first, *_, last = records(tmp_path / "enet", "train")
+    for record in (first, last):
+        total = record["l1"] + 0.5 * record["gradient_l1"] + 0.3 * record["sync"]
+        assert record["total"] == pytest.approx(total, rel=1e-4)  # of what is no game
+
+
+def test_a_critic_goes_over_to_the_next_run(run: Run, tmp_path: Path) -> None:
+    """As `--init` carries E-Net, the critic that lies beside it comes along."""
+    assert run("enet", tmp_path / "first", "loop.num_steps=2") == 0
+    init = RunDir(tmp_path / "first").weights_path("best")
+    critic = critic_path(init)
+    saved = weights.load(critic, PatchDiscriminator).state_dict()
+    later = ("loop.num_steps=1", "loss.critic_start=100")
+    assert run("enet", tmp_path / "second", f"init={init}", *later) == 0
+    step, state = final(tmp_path / "second")
+    assert step == 1
+    for key, value in saved.items():
+        torch.testing.assert_close(state["critic"][key], value, rtol=0, atol=0)

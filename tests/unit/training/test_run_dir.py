@@ -43,6 +43,8 @@ def test_prune_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
         folder.weights_path(step).touch()
     folder.weights_path(1).unlink()  # a kill between two deletions
     folder.weights_path("best").touch()
+    for step in (1, 2):
+        (tmp_path / f"critic-0000000{step}.safetensors").touch()
     folder.prune(keep_last=2)
     assert folder.saved_steps() == [2, 3]
     assert sorted(file.name for file in tmp_path.glob("weights-*")) == [
@@ -50,6 +52,7 @@ def test_prune_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
         "weights-00000003.safetensors",
         "weights-best.safetensors",
     ]
+    assert [file.name for file in tmp_path.glob("critic-*")] == ["critic-00000002.safetensors"]
 
 
 def test_configuration_is_kept_and_compared(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_first_weights_are_random_ours_or_official(tmp_path: Path) -> None:
 
 def test_teachers_are_frozen_and_can_be_switched_off(tmp_path: Path) -> None:
     assert load_features("none", None, 3, CPU) is None
-    assert load_sync_expert(None, CPU) is None
+    assert load_sync_expert(None, CPU, 5) is None
     assert load_arcface(None, CPU) is None
     network = LandmarkNet(LandmarkNetConfig(crop_size_px=32, widths=(4, 4, 8, 8), hidden=8))
     weights.save(tmp_path / "landmarks.safetensors", network)
@@ -118,10 +118,12 @@ def test_teachers_are_frozen_and_can_be_switched_off(tmp_path: Path) -> None:
     assert [activation.shape[-1] for activation in maps] == [48, 24, 12, 24, 12, 6]
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     weights.save(tmp_path / "expert.safetensors", SyncExpert(SMALL))
-    expert = load_sync_expert(tmp_path / "expert.safetensors", CPU)
+    expert = load_sync_expert(tmp_path / "expert.safetensors", CPU, 5)
     assert expert is not None
     assert not expert.training
     assert not any(parameter.requires_grad for parameter in expert.parameters())
+    with pytest.raises(ConfigError, match="num_frames: got 1, expected 5 for the lip-sync expert"):
+        load_sync_expert(tmp_path / "expert.safetensors", CPU, 1)
 
 
 def test_an_absent_teacher_names_the_switch(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_an_absent_teacher_names_the_switch(tmp_path: Path) -> None:
     for load, switch in (
         (lambda: load_features("vgg19", absent, 3, CPU), "'perceptual: none'"),
         (lambda: load_features("face_features", absent, 3, CPU), "'perceptual: none'"),
-        (lambda: load_sync_expert(absent, CPU), "'sync_expert: null'"),
+        (lambda: load_sync_expert(absent, CPU, 5), "'sync_expert: null'"),
         (lambda: load_arcface(absent, CPU), "'arcface: null'"),
     ):
         with pytest.raises(WeightsError, match=f"absent.pth.*{switch}") as raised:
