@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from retalking.errors import CancelledError
 
-TRACKING, DUBBING = "face tracking", "dubbing"
-_COST = {TRACKING: 1.0, DUBBING: 1.3}
+TRACKING, DUBBING, REVIEWING = "face tracking", "dubbing", "reviewing"
+_COST = {TRACKING: 1.0, DUBBING: 1.3, REVIEWING: 2.0}
 """What a frame costs in a stage that has not begun, against other stages (lite, the sample)."""
 _ENOUGH_S = 0.5
 """A stage that has lasted for so long tells by itself what its frames cost."""
@@ -24,7 +24,7 @@ class Progress:
     """How far a job is.
 
     Attributes:
-        stage: what is being done: ``face tracking`` or ``dubbing``.
+        stage: what is being done: ``face tracking``, ``dubbing``, ``reviewing``.
         done: frames of this stage that are done.
         total: frames of this stage; ``None`` if the file does not tell.
         share: of the whole job that is done, in [0, 1]; it never falls.
@@ -85,7 +85,8 @@ class Watch:
         current.done += frames
         current.seconds += now_s - self._last_s
         self._last_s = now_s
-        is_last = stage == DUBBING and current.done == current.total
+        ends = REVIEWING if REVIEWING in self._stages else DUBBING
+        is_last = stage == ends and current.done == current.total
         if self._listener is not None and (is_last or now_s - self._told_s >= _TOLD_EVERY_S):
             self._told_s = now_s
             self._listener(self._progress(stage, 0.0 if is_last else self._left_s()))

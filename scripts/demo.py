@@ -22,7 +22,7 @@ from retalking.locations import REPOSITORY
 from retalking.media.images import save_image
 from retalking.media.sound.audio_info import probe_audio
 from retalking.media.video_info import probe
-from scripts.contact_sheet import compare
+from retalking.review.compare import compare
 
 SAMPLE = REPOSITORY / "assets" / "sample"
 

@@ -36,6 +36,16 @@ def correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
 
 
+def late_frames(made: NDArray[np.floating], new: NDArray[np.floating], latest: int) -> int:
+    """Frames by which a curve ``[F]`` comes later than another, by correlation."""
+
+    def fit(late: int) -> float:
+        ahead, behind = max(late, 0), max(-late, 0)
+        return correlate(made[ahead : len(made) - behind], new[behind : len(new) - ahead])
+
+    return max(range(-latest, latest + 1), key=fit)
+
+
 def deviation_ratio(made: NDArray[np.floating], true: NDArray[np.floating]) -> float:
     """Standard deviation of a curve ``[F]`` over that of the true one."""
     return float(made.std() / max(float(true.std()), 1e-6))

@@ -18,12 +18,16 @@ from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.inference.config import InferenceConfig
 from retalking.inference.dialogue import converse, parse_speakers
 from retalking.inference.pipeline import Retalker
+from retalking.inference.preview import dub_preview
 from retalking.inference.profiles import PROFILES, load_file, load_profile
+from retalking.inference.writing import DubbingReport
+from retalking.media.images import save_image
+from retalking.review.review import check_report_path
 
 _WITHOUT_EFFECT = ("face_det_batch_size", "img_size")
 """Upstream's flags for its own detector and for the one size that E-Net has."""
 _COMMAND = (
-    *("face", "audio", "speaker_audio", "mix", "outfile"),
+    *("face", "audio", "speaker_audio", "mix", "outfile", "report", "preview"),
     *("profile", "config", "set", "verbose", "dry_run"),
 )
 
@@ -64,21 +68,48 @@ def configure(options: argparse.Namespace) -> InferenceConfig:
 def _run(options: argparse.Namespace) -> None:
     if options.mix is not None and options.speaker_audio is None:
         raise ConfigError("--mix: is the sound of several speakers; give --speaker-audio")
+    if options.speaker_audio is not None and (options.report or options.preview):
+        raise ConfigError("--report, --preview: look at one speaker; give --audio")
+    if options.report is not None:
+        check_report_path(options.report)
     speakers = parse_speakers(options.speaker_audio or [])
     config = configure(options)
     if options.dry_run:
         print(dump_config(config), end="")
         return
     retalker, face, out = Retalker(config), options.face, options.outfile
+    wants_review = options.report is not None
     if speakers:
         report = converse(retalker, face, speakers, out, options.mix, progress=True)
+    elif options.preview:
+        report = _preview(retalker, options)
     else:
-        report = retalker(face, options.audio, out, progress=True)
+        report = retalker(face, options.audio, out, progress=True, review=wants_review)
     print(report.timings.table())
     print(
         f"{report.outfile}: {report.num_frames} frames, {report.duration_s:.2f} s, "
         f"{report.num_edited} edited"
     )
+    if report.review is not None:
+        report.review.save(options.report)
+        print("\n".join(report.review.lines()))
+
+
+def _preview(retalker: Retalker, options: argparse.Namespace) -> DubbingReport:
+    """Dub passages, and write their contact sheet beside them."""
+    preview = dub_preview(
+        retalker,
+        options.face,
+        options.audio,
+        options.outfile,
+        progress=True,
+        review=options.report is not None,
+    )
+    sheet = options.outfile.with_suffix(".png")
+    save_image(sheet, preview.sheet)
+    shown = (f"{part.reason} at {part.start_s:.1f} s" for part in preview.passages)
+    print(f"passages: {', '.join(shown)}\ncontact sheet: {sheet}")
+    return preview.report
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -106,6 +137,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--mix", type=Path, default=None, help="what is heard then; else all speeches at once"
     )
     job.add_argument("--outfile", type=Path, default=Path("result.mp4"), help="default: result.mp4")
+    job.add_argument(
+        "--report",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="look at the result, and say so: .html, .json",
+    )
+    job.add_argument(
+        "--preview",
+        action="store_true",
+        default=False,
+        help="dub three short passages, and draw a contact sheet",
+    )
     job.add_argument("--profile", choices=PROFILES, default="auto", help="default: auto")
     job.add_argument("--config", type=Path, default=None, help="YAML file in place of a profile")
     job.add_argument(

@@ -24,12 +24,14 @@ from retalking.mouth.own_pixels import OwnPixelsMouth
 from retalking.mouth.person import Person
 from retalking.mouth.restored import RestoredMouth
 from retalking.networks.load import Parts
+from retalking.progress import Watch
 from retalking.rendering.edit_plan import EditPlan, make_edit_plan
 from retalking.rendering.mouth import Mouth
 from retalking.rendering.parts import Part, split_plan
 from retalking.rendering.scene import Scene
 from retalking.rendering.streaming_filter import SEEN_AROUND
 from retalking.rendering.timeline import build_timeline
+from retalking.review.review import Review, review_result
 from retalking.speech.lip_shapes import LipShapes, hear_lips
 from retalking.timings import Timings
 from retalking.types import FloatArray, FrameChunk
@@ -211,3 +213,37 @@ def find_person(config: InferenceConfig) -> Person | None:
             "networks take a person's weights by --LNet_path and --ENet_path"
         )
     return Person.read(config.speaker)
+
+
+def review_dub(
+    dub: Dub,
+    result: Path,
+    parts: Parts,
+    config: InferenceConfig,
+    watch: Watch | None = None,
+    timings: Timings | None = None,
+) -> Review:
+    """Look at a result as a person would, and judge it.
+
+    Args:
+        dub: what it was made of.
+        result: the file.
+        parts: the networks.
+        config: how it was made.
+        watch: told how far the review is.
+        timings: told how long it took.
+
+    Raises:
+        MediaError: a file cannot be read, or the result is not of this dub.
+        CancelledError: the watch said so.
+    """
+    with (timings or Timings()).measure("review", len(dub.plan)):
+        return review_result(
+            dub.scene,
+            dub.plan,
+            dub.speech.path,
+            result,
+            listener=parts.listener,
+            audio_track=config.audio_track,
+            watch=watch,
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from retalking.cache_folder import tidy
 from retalking.config import section_values
 from retalking.inference.config import InferenceConfig
-from retalking.inference.dub import Dub, Speech, find_person, listen_to, plan_dub
+from retalking.inference.dub import Dub, Speech, find_person, listen_to, plan_dub, review_dub
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.inference.second_pass import kept_frames, render_dub
@@ -23,7 +23,7 @@ from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio_track import AudioTrack
 from retalking.networks.load import Parts, load_parts
-from retalking.progress import DUBBING, Watched, Wish, watching
+from retalking.progress import DUBBING, REVIEWING, Watched, Wish, watching
 from retalking.rendering.finished_frames import FinishedFrames
 from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk
@@ -87,6 +87,7 @@ class Retalker:
         outfile: str | Path,
         progress: Watched = False,
         cancel: Wish | None = None,
+        review: bool = False,
     ) -> DubbingReport:
         """Dub a video.
 
@@ -96,6 +97,7 @@ class Retalker:
             outfile: where the result goes; it appears only when it is complete.
             progress: ``True`` shows a bar on stderr; a function is told how far the job is.
             cancel: asked after every chunk of frames; ``True`` ends the job.
+            review: look at the result afterwards, see ``DubbingReport.review``.
 
         Raises:
             MediaError: a file cannot be read or written.
@@ -113,8 +115,15 @@ class Retalker:
             VideoWriter(Path(outfile), source.info, self._encoder, AudioTrack(spoken.path))
             speech = dataclasses.replace(self.hear(spoken.path), owner=spoken.folder)
             watch.expect(DUBBING, round(speech.duration_s * source.info.frame_rate))
+            if review:
+                watch.expect(REVIEWING, round(speech.duration_s * source.info.frame_rate))
             scene = look_at(source, self.parts, self.config, timings, watch)
-            return self.dub(scene, speech, outfile, watch, timings)
+            dub = self.plan(scene, speech)
+            report = self.write(dub, outfile, watch, timings)
+            if not review:
+                return report
+            seen = review_dub(dub, Path(outfile), self.parts, self.config, watch, timings)
+            return dataclasses.replace(report, review=seen)
 
     def prepare(
         self,

@@ -16,6 +16,7 @@ from retalking.media.sound.audio_track import AudioTrack
 from retalking.progress import DUBBING, Watch
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import Timeline
+from retalking.review.review import Review
 from retalking.timings import Timings
 from retalking.types import FrameChunk, VideoInfo
 
@@ -33,6 +34,7 @@ class DubbingReport:
         num_edited: frames of these that show the new face.
         duration_s: its length.
         timings: per stage.
+        review: what is seen in the file, if that was asked for.
     """
 
     outfile: Path
@@ -40,6 +42,7 @@ class DubbingReport:
     num_edited: int
     duration_s: float
     timings: Timings
+    review: Review | None = None
 
 
 def write_video(

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import wave
 from pathlib import Path
 
 import numpy as np
 
 from retalking.evaluation.judge.cast import Trial
 from retalking.evaluation.methods import Method
-from retalking.files import replacing
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
 from retalking.media.sound import audio
+from retalking.media.sound.wave import write_wave
 from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
 from retalking.weights.catalogue import sha256_of
 
 _PROGRAM = ("retalking", "models", "third_party")
-_LEVELS = 32767
 _KEEP_AWAY_S = 0.5
 
 
@@ -51,7 +49,7 @@ class Dubber:
             WeightsError: a weight file is missing or does not fit.
         """
         speech = self._folder / f"{trial.kind}-{trial.name}.wav"
-        write_speech(speech, hear(trial, seconds))
+        write_wave(speech, hear(trial, seconds))
         config = self._config
         if trial.kind == "self":
             # A frame that lends itself its mouth would be the truth.
@@ -79,20 +77,6 @@ def hear(trial: Trial, seconds: float) -> AudioClip:
 def shift(samples: FloatArray, by: int) -> FloatArray:
     """Delay sound ``[N]`` by so many samples, with silence before it; negative: cut its head."""
     return np.concatenate([np.zeros(max(by, 0), samples.dtype), samples[max(-by, 0) :]])
-
-
-def write_speech(path: Path, clip: AudioClip) -> None:
-    """Write sound as a WAV file of 16 bits.
-
-    Raises:
-        MediaError: it cannot be written.
-    """
-    levels = np.rint(np.clip(clip.samples, -1, 1) * _LEVELS).astype("<i2")
-    with replacing(path) as partial, wave.open(str(partial), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(clip.sample_rate_hz)
-        file.writeframes(levels.tobytes())
 
 
 def code_digest() -> str:

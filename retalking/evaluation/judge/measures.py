@@ -6,7 +6,7 @@ import numpy as np
 
 from retalking.errors import FaceNotFoundError
 from retalking.evaluation.judge.judges import Sight
-from retalking.face.lip_motion import correlate, deviation_ratio
+from retalking.face.lip_motion import correlate, deviation_ratio, late_frames
 from retalking.types import Float64Array
 
 _CLOSED, _NEARLY_CLOSED = 0.006, 0.012
@@ -62,7 +62,7 @@ def explain(made: Sight, new: Sight, old: Sight) -> dict[str, float]:
     opening = made.shapes["opening"]
     return {
         "chance": correlate(old.shapes["opening"], new.shapes["opening"]),
-        "late": float(late_frames(opening, new.shapes["opening"])),
+        "late": float(late_frames(opening, new.shapes["opening"], _LATEST_FRAMES)),
         "spread_opening": spread(made, new, "opening"),
     }
 
@@ -95,13 +95,3 @@ def closures_found(made: Float64Array, true: Float64Array) -> float | None:
     """
     closed = true < _CLOSED
     return float((made[closed] < _NEARLY_CLOSED).mean()) if closed.any() else None
-
-
-def late_frames(made: Float64Array, new: Float64Array) -> int:
-    """Frames by which a curve ``[F]`` comes later than another, from -3 to 3, by correlation."""
-
-    def fit(late: int) -> float:
-        ahead, behind = max(late, 0), max(-late, 0)
-        return correlate(made[ahead : len(made) - behind], new[behind : len(new) - ahead])
-
-    return max(range(-_LATEST_FRAMES, _LATEST_FRAMES + 1), key=fit)

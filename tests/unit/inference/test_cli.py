@@ -187,7 +187,9 @@ def fake_retalker(monkeypatch: pytest.MonkeyPatch, fault: BaseException | None) 
         def __init__(self, config: InferenceConfig) -> None:
             pass
 
-        def __call__(self, face: Path, audio: Path, outfile: Path, progress: bool) -> DubbingReport:
+        def __call__(
+            self, face: Path, audio: Path, outfile: Path, progress: bool, review: bool
+        ) -> DubbingReport:
             if fault is not None:
                 raise fault
             return DubbingReport(outfile, 50, 48, float(Fraction(2)), Timings())

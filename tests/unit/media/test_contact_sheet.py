@@ -9,8 +9,8 @@ import pytest
 
 from retalking.media.contact_sheet import draw_contact_sheet, draw_waveform, spread_times
 from retalking.media.images import save_image
+from retalking.review.compare import find_faces, read_frames_at
 from retalking.types import AudioClip
-from scripts.contact_sheet import find_faces, read_frames_at
 from tests import media
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from retalking.errors import ConfigError
 from retalking.evaluation.judge.cast import Speaker, Trial, choose_trials
-from retalking.evaluation.judge.dubs import hear, shift, write_speech
+from retalking.evaluation.judge.dubs import hear, shift
 from retalking.media.sound import audio
+from retalking.media.sound.wave import write_wave
 from retalking.types import AudioClip
 from tests.media import tone, write_audio
 
@@ -65,7 +66,7 @@ def test_words_are_heard_in_step_with_their_own_lips(tmp_path: Path) -> None:
 
 
 def test_written_speech_is_read_back(tmp_path: Path) -> None:
-    write_speech(tmp_path / "speech.wav", AudioClip(tone(0.2), 16000))
+    write_wave(tmp_path / "speech.wav", AudioClip(tone(0.2), 16000))
     # 16 bits: half a level is 1.5e-5.
     found = audio.load(tmp_path / "speech.wav").samples
     np.testing.assert_allclose(found, tone(0.2), atol=4e-5)

@@ -45,12 +45,6 @@ def test_chance_is_what_old_and_new_lips_share() -> None:
     assert found["spread_opening"] == pytest.approx(2)
 
 
-@pytest.mark.parametrize("late", [-3, -1, 0, 2])
-def test_late_frames_of_a_shifted_curve(late: int) -> None:
-    curve = np.random.default_rng(0).normal(size=120)
-    assert measures.late_frames(np.roll(curve, late)[10:-10], curve[10:-10]) == late
-
-
 def test_closures_count_frames_in_which_the_true_lips_are_closed() -> None:
     true = np.array([0.0, 0.005, 0.02, 0.004, 0.0])
     made = np.array([0.011, 0.013, 0.0, 0.001, 0.5])
