@@ -92,12 +92,16 @@ def warp_map(
     step = max(round(2 * scale), 1)
     columns, rows = -(-(x2 - x1) // step), -(-(y2 - y1) // step)
     labels = _draw(triangles, target, (x1, y1), step, (columns, rows))
-    bent = source[:, :2] - transform_points(rigid, target[:, :2])
-    slopes = _gradients(target[:, :2][triangles], bent[triangles])
+    bent = (source[:, :2] - transform_points(rigid, target[:, :2]))[triangles]
+    slopes = _gradients(target[:, :2][triangles], bent)
     x = (np.arange(columns) + 0.5) * step - 0.5 + x1
     y = ((np.arange(rows) + 0.5) * step - 0.5 + y1)[:, None]
     found = slopes[labels]  # [rows, columns, 2, 3]
     flow = found[..., 0] * x[:, None] + found[..., 1] * y[..., None] + found[..., 2]
+    # Slivers, as at the corners of closed lips, are drawn over pixels that lie beside them.
+    nothing = np.zeros((1, 2))
+    least, most = (np.concatenate([end(axis=1), nothing]) for end in (bent.min, bent.max))
+    flow = flow.clip(least[labels], most[labels])
     sigma = max(_SMOOTHING_PX * scale / step, 0.3)
     smooth = cv2.GaussianBlur(flow.astype(np.float32), (0, 0), sigma)
     whole = cv2.resize(smooth, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)

@@ -45,6 +45,19 @@ def test_landmarks_come_from_where_they_are() -> None:
         assert np.abs(offset).max() < 1.2
 
 
+def test_nothing_is_carried_farther_than_a_landmark() -> None:
+    """Triangles at the corners of closed lips have hardly any area, and slopes without bounds."""
+    rng = np.random.default_rng(3)  # without bounds: 11 px too far
+    here, _ = goal(0.1)
+    there, _ = goal(0.0)
+    there[60:68, :2] += rng.normal(0, 0.1, (8, 2))
+    farthest = np.abs(here - there)[:, :2].max(axis=0)
+    found = warp_map(triangles(), here, there, STILL, BOX, 0.4)
+    x, y = np.meshgrid(np.arange(BOX[0], BOX[2]), np.arange(BOX[1], BOX[3]))
+    assert np.abs(found.x - x).max() < farthest[0] + 1e-3
+    assert np.abs(found.y - y).max() < farthest[1] + 1e-3
+
+
 def test_what_does_not_move_stays_to_the_pixel() -> None:
     here, to_lips = goal(0.1)
     found = warp_map(triangles(), here, here, between_crops(to_lips, to_lips), BOX, 1.0)
