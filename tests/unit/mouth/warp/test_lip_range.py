@@ -41,6 +41,17 @@ def test_usual_shapes_come_as_they_are_asked_for() -> None:
     np.testing.assert_allclose(wanted[0], speaker.mean + 0.5 * speaker.deviation)
 
 
+def test_lips_that_nearly_close_meet() -> None:
+    """In 33 clips of talking people a tenth of the frames is below -1.2 deviations."""
+    speaker = measure_range(SPEECH)
+    nearly = np.zeros((2, 5))
+    nearly[:, OPENING] = -1.2, 1.2
+    wanted = speaker.place(nearly)
+    below, above = np.abs(wanted - speaker.mean)[:, OPENING] / speaker.deviation[OPENING]
+    assert below == pytest.approx(1.4 * above)
+    assert wanted[0, OPENING] < speaker.low[OPENING] + 0.1 * speaker.deviation[OPENING]
+
+
 def test_a_photograph_and_silent_lips_have_the_range_of_people() -> None:
     still = measure_range(SPEECH[:1])
     silent = measure_range(SPEECH[:1] + np.zeros((300, 1)))
