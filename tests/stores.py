@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.lips import HEARD
-from datasets.prepare.clip import PreparationSettings
+from datasets.prepare.settings import PreparationSettings
 from datasets.store.format import (
     COEFFICIENTS,
     TRACKS,

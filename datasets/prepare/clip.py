@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
-from pydantic import Field
 
 from datasets.prepare.cutting import (
     RATE_TOLERANCE,
@@ -16,13 +15,15 @@ from datasets.prepare.cutting import (
     cut_sizes,
     native_size,
     resample_frames,
+    share_outside,
     take_frames,
+    whole_frame,
 )
+from datasets.prepare.in_step import LipTeller, Speech, settle_offset
 from datasets.prepare.manifest import ClipRow
 from datasets.prepare.pose import describe_pose
-from datasets.prepare.sync_offset import estimate_offset
+from datasets.prepare.settings import PreparationSettings
 from datasets.store.format import FRAME_RATE, RUN_MARK, TRACKS, encode_jpeg, pack_pictures
-from retalking.config import Schema
 from retalking.errors import FaceNotFoundError, MediaError
 from retalking.face.crops import (
     LIP_PX,
@@ -38,53 +39,17 @@ from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
 from retalking.ibug68 import lip_opening
 from retalking.media.sound import audio
-from retalking.media.sound.mel import MelSpectrogram, log_mel
+from retalking.media.sound.mel import log_mel
 from retalking.media.video import VideoReader
 from retalking.types import (
     AudioClip,
     FaceTrack,
     Float64Array,
     IntArray,
+    VideoInfo,
 )
 
 _CHUNK = 32
-_SYNC_TOLERANCE_S = 0.12
-"""Loudness places the lips to two or three frames; a smaller offset is not evidence."""
-_BEYOND_LIMIT_S = 0.1  # how far past the limit offsets are looked for, to tell that it is passed
-
-
-class PreparationSettings(Schema):
-    """How clips are prepared; values are in ``configs/prepare/*.yaml``.
-
-    Attributes:
-        lips_px: sizes of the lip crop that are stored.
-        stabiliser_px: sizes of D-Net's crop that are stored.
-        max_enlargement: a size is left out for faces that would be enlarged by more.
-        max_gap_s: a face unseen for longer ends a clip; shorter gaps are bridged.
-        min_frames: shorter runs of a face are left out.
-        jpeg_quality: 1..100.
-        keep_audio: store the speech itself besides its mel spectrogram.
-        needs_speech: leave out clips without audio.
-        min_sync_score: correct or judge the audio offset only where the evidence is that strong.
-        max_offset_s: clips that are further out of step are left out; 0 turns the check off.
-    """
-
-    lips_px: tuple[int, ...] = Field(strict=False)
-    stabiliser_px: tuple[int, ...] = Field(strict=False)
-    max_enlargement: float = Field(gt=0)
-    max_gap_s: float = Field(ge=0)
-    min_frames: int = Field(ge=1)
-    jpeg_quality: int = Field(ge=1, le=100)
-    keep_audio: bool
-    needs_speech: bool
-    min_sync_score: float
-    max_offset_s: float = Field(ge=0)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the parts with pictures."""
-        lips = tuple(f"lips_{size}" for size in self.lips_px)
-        return lips + tuple(f"stabiliser_{size}" for size in self.stabiliser_px)
 
 
 @dataclass
@@ -109,6 +74,7 @@ class ClipPreparer:
         self._settings = settings
         self._landmarker = LiteLandmarker.from_file()
         self._detector = CascadeDetector(self._landmarker)
+        self._teller = LipTeller() if settings.offset_from == "speech" else None
 
     def prepare(self, row: ClipRow) -> list[PreparedClip]:
         """Prepare one video; cuts and gaps of the face make several clips of it.
@@ -117,8 +83,8 @@ class ClipPreparer:
             MediaError: unreadable media, missing audio, too short, or hopelessly out of step.
             FaceNotFoundError: no face.
         """
-        speech = self._load_speech(row)
-        mel = log_mel(speech) if speech else None
+        audio_clip = self._load_speech(row)
+        speech = self._listen(audio_clip) if audio_clip else None
         with VideoReader(row.media) as reader:
             rate = float(reader.info.frame_rate)
             if row.frame_rate and abs(rate / row.frame_rate - 1) > RATE_TOLERANCE:
@@ -132,7 +98,7 @@ class ClipPreparer:
             stamps = tracks.pts
             times_s: Float64Array = (stamps - stamps[:1]) * np.float64(reader.info.time_base)
             lead_s = 0.0
-            if speech is not None and row.audio is None and len(stamps):
+            if audio_clip is not None and row.audio is None and len(stamps):
                 lead_s = audio_start_s(row.media) - int(stamps[0]) * float(reader.info.time_base)
             frames = resample_frames(times_s)
             try:
@@ -140,7 +106,7 @@ class ClipPreparer:
             except FaceNotFoundError as error:
                 raise FaceNotFoundError(f"{row.media}: {error}") from error
             lips = lip_crops(smooth_anchors(track), Pads())
-            stabiliser = stabiliser_crops(track, FRAME_RATE)
+            stabiliser = self._place_stabiliser(track, reader.info)
             clips: list[PreparedClip] = []
             held_out = round((1 - row.val_share) * len(track))
             for run in self._find_runs(track, row, held_out):
@@ -153,12 +119,15 @@ class ClipPreparer:
                 )
                 split = "val" if run.start >= held_out else row.split
                 numbers, notes = self._describe(view, row, split)
-                if speech is not None and mel is not None:
+                if audio_clip is not None and speech is not None:
                     offset_s = row.audio_offset_s + lead_s
-                    offset_s += self._correct_offset(numbers, offset_s, mel, row, notes)
-                    numbers |= cut_mel(mel, view.times_s - offset_s)
+                    try:
+                        offset_s = settle_offset(numbers, offset_s, speech, self._settings, notes)
+                    except MediaError as error:
+                        raise MediaError(f"{row.media}: {error}") from None
+                    numbers |= cut_mel(speech.mel, view.times_s - offset_s)
                     if self._settings.keep_audio:
-                        numbers["audio"] = cut_audio(speech, view.times_s - offset_s)
+                        numbers["audio"] = cut_audio(audio_clip, view.times_s - offset_s)
                 name = row.clip if not clips else f"{row.clip}{RUN_MARK}{len(clips)}"
                 parts = {TRACKS: numbers, **self._cut_pictures(reader, stamps, view)}
                 clips.append(PreparedClip(name, parts, notes))
@@ -174,6 +143,32 @@ class ClipPreparer:
         elif self._settings.needs_speech:
             raise MediaError(f"{row.media}: has no speech, which this store needs")
         return None
+
+    def _listen(self, clip: AudioClip) -> Speech:
+        return Speech(log_mel(clip), None if self._teller is None else self._teller(clip))
+
+    def _place_stabiliser(self, track: FaceTrack, info: VideoInfo) -> Float64Array:
+        """D-Net's crops ``[F, 2, 3]``.
+
+        Raises:
+            MediaError: too much of them lies beyond the frame, or the frame is no crop.
+        """
+        size = (info.width_px, info.height_px)
+        if self._settings.stabiliser_extent == "frame":
+            try:
+                crops = whole_frame(size, len(track))
+            except MediaError as error:
+                raise MediaError(f"{info.path}: {error}") from None
+        else:
+            crops = stabiliser_crops(track, FRAME_RATE)
+        outside = share_outside(crops[track.detected], STABILISER_PX, size)
+        if outside > self._settings.max_outside:
+            raise MediaError(
+                f"{info.path}: {outside:.0%} of D-Net's crop lies beyond the frame, expected at "
+                f"most {self._settings.max_outside:.0%}; of a corpus that is cropped already, the "
+                "frame is the crop (--stabiliser-extent frame)"
+            )
+        return crops
 
     def _find_runs(self, track: FaceTrack, row: ClipRow, held_out: int) -> list[slice]:
         changes = (np.diff(track.shot_id) != 0) | (np.diff(track.detected) != 0)
@@ -214,45 +209,6 @@ class ClipPreparer:
             "stabiliser_native_px": f"{native_size(view.stabiliser_crops, STABILISER_PX):.1f}",
         }
         return numbers, notes
-
-    def _correct_offset(
-        self,
-        numbers: dict[str, np.ndarray],
-        offset_s: float,
-        mel: MelSpectrogram,
-        row: ClipRow,
-        notes: dict[str, str],
-    ) -> float:
-        """Return what to add to the audio's offset, and note the evidence.
-
-        Raises:
-            MediaError: audio and lips are too far apart.
-        """
-        notes["audio_offset_s"] = f"{offset_s:.4f}"
-        limit_s = self._settings.max_offset_s
-        times_s = numbers["time_s"] - offset_s
-        reach_s = limit_s + _BEYOND_LIMIT_S
-        lips = numbers["opening"]
-        found = estimate_offset(lips, times_s, mel, FRAME_RATE, reach_s) if limit_s else None
-        if found is None:
-            return 0.0
-        notes |= {
-            "sync_offset_s": f"{found.offset_s:.3f}",
-            "sync_correlation": f"{found.correlation:.3f}",
-            "sync_correlation_at_0": f"{found.correlation_at_0:.3f}",
-            "sync_score": f"{found.score:.2f}",
-        }
-        if found.score < self._settings.min_sync_score:
-            return 0.0
-        if abs(found.offset_s) > limit_s:
-            raise MediaError(
-                f"{row.media}: audio and lips are {found.offset_s:+.2f} s apart (score "
-                f"{found.score:.1f}), expected at most {limit_s:g} s"
-            )
-        if abs(found.offset_s) <= _SYNC_TOLERANCE_S:
-            return 0.0
-        notes["audio_offset_s"] = f"{offset_s + found.offset_s:.4f}"
-        return found.offset_s
 
     def _cut_pictures(
         self, reader: VideoReader, stamps: IntArray, view: _Run

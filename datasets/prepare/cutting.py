@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 
 from datasets.store.format import FRAME_RATE
-from retalking.face.crops import cut
+from retalking.errors import MediaError
+from retalking.face.crops import STABILISER_PX, cut
 from retalking.media.container import decode_frames, open_input
 from retalking.media.sound.mel import SAMPLE_RATE_HZ, WINDOW_STEPS, MelSpectrogram
 from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
 
 _MEL_MARGIN_S = 0.5
+_SQUARE_TOLERANCE = 0.05
 RATE_TOLERANCE = 0.01
 """Relative difference of frame rates that are taken for the same."""
 
@@ -45,6 +47,45 @@ def native_size(crops: Float64Array, crop_px: int) -> float:
     """Median side of crops ``[F, 2, 3]`` in pixels of the frame."""
     areas = np.abs(np.linalg.det(crops[:, :, :2]))
     return float(np.median(crop_px / np.sqrt(np.maximum(areas, 1e-12))))
+
+
+def whole_frame(size_px: tuple[int, int], count: int) -> Float64Array:
+    """Crops of D-Net that are the whole frame: float64 ``[count, 2, 3]``, frame to 256 px.
+
+    Args:
+        size_px: width and height of the frame.
+        count: of the frames.
+
+    Raises:
+        MediaError: it is far from a square, so that it is no crop of a face.
+    """
+    width, height = size_px
+    if abs(width / height - 1) > _SQUARE_TOLERANCE:
+        raise MediaError(
+            f"a frame of {width}x{height} px is no crop of a face, which is square; use "
+            "--stabiliser-extent ffhq"
+        )
+    crop = np.zeros((2, 3))
+    for axis, side in enumerate(size_px):
+        crop[axis, axis] = STABILISER_PX / side
+        crop[axis, 2] = (crop[axis, axis] - 1) / 2  # from pixel edge to pixel edge
+    return np.repeat(crop[None], count, axis=0)
+
+
+def share_outside(crops: Float64Array, crop_px: int, size_px: tuple[int, int]) -> float:
+    """Median share of upright crops ``[F, 2, 3]`` that lies beyond the frame, 0..1.
+
+    Args:
+        crops: frame to crop.
+        crop_px: side of the crop.
+        size_px: width and height of the frame.
+    """
+    inside = np.ones(len(crops))
+    for axis, side in enumerate(size_px):
+        scale, shift = crops[:, axis, axis], crops[:, axis, 2]
+        low, high = ((edge - shift) / scale + 0.5 for edge in (-0.5, crop_px - 0.5))
+        inside *= (np.minimum(high, side) - np.maximum(low, 0)).clip(0) / (high - low)
+    return float(np.median(1 - inside)) if len(inside) else 0.0
 
 
 def resample_frames(times_s: Float64Array) -> IntArray:

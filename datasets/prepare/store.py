@@ -17,8 +17,9 @@ from pathlib import Path
 import cv2
 import torch
 
-from datasets.prepare.clip import ClipPreparer, PreparationSettings
+from datasets.prepare.clip import ClipPreparer
 from datasets.prepare.manifest import ClipRow
+from datasets.prepare.settings import PreparationSettings
 from datasets.store.format import (
     COEFFICIENTS,
     OUTCOMES,

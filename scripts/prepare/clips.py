@@ -20,9 +20,9 @@ from typing import Any
 
 from retalking.script import run_entry_point
 
-from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import ClipRow, read_manifest
+from datasets.prepare.settings import PreparationSettings
 from datasets.prepare.store import Outcome, prepare_store, summarise
 from retalking.config import load_config
 from retalking.errors import ConfigError
@@ -79,6 +79,11 @@ def add_store_options(parser: argparse.ArgumentParser, config: str) -> None:
     add("--min-frames", type=int, help="shortest run of a face")
     add("--keep-audio", action="store_true", help="store 16 kHz samples too")
     add("--silent", dest="needs_speech", action="store_false", help="take clips without speech too")
+    add("--stabiliser-extent", choices=("ffhq", "frame"), help="frame: videos are cropped already")
+    add("--max-outside", type=float, metavar="SHARE", help="of D-Net's crop, beyond the frame")
+    add("--offset-from", choices=("loudness", "speech"), help="what tells how lips are off")
+    add("--no-correct-offset", dest="correct_offset", action="store_false", help="only note it")
+    add("--min-speech-fit", type=float, metavar="R", help="of lips and speech, with speech")
     add(
         "--max-offset",
         dest="max_offset_s",

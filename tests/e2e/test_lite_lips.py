@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datasets.lips import read_shapes
-from datasets.prepare.clip import PreparationSettings
+from datasets.prepare.settings import PreparationSettings
 from datasets.prepare.store import prepare_store
 from datasets.store.reader import ClipFilter, Store
 from retalking.coefficients.basis import ExpressionBasis

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from datasets.prepare.clip import PreparationSettings
 from datasets.prepare.manifest import write_manifest
+from datasets.prepare.settings import PreparationSettings
 from datasets.store.reader import Store
 from retalking.errors import ConfigError
 from scripts.measure import profile_training
@@ -91,9 +91,20 @@ def test_nothing_prepared_is_a_failure(media: Path, tmp_path: Path) -> None:
             lrs2.main,
             "",
             ["--silent"],
-            {"lips_px": [96], "stabiliser_px": [], "needs_speech": False},
+            {
+                "lips_px": [96],
+                "stabiliser_px": [],
+                "needs_speech": False,
+                "offset_from": "speech",
+                "min_speech_fit": 0.3,
+            },
         ),
-        (voxceleb.main, "", ["--lips", "64"], {"lips_px": [64], "needs_speech": False}),
+        (
+            voxceleb.main,
+            "",
+            ["--lips", "64"],
+            {"lips_px": [64], "needs_speech": False, "stabiliser_extent": "frame"},
+        ),
     ],
 )
 def test_scripts_take_their_settings_from_yaml_and_options_change_them(

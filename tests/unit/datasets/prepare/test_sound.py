@@ -92,14 +92,14 @@ def test_badly_synced_clips_are_corrected_or_dropped(
 
     def prepared(offset_s: float, score: float) -> dict[str, str]:
         estimate = SyncEstimate(offset_s, 0.5, 0.1, score)
-        monkeypatch.setattr("datasets.prepare.clip.estimate_offset", lambda *args: estimate)
+        monkeypatch.setattr("datasets.prepare.in_step.estimate_offset", lambda *args: estimate)
         return preparer.prepare(row_of(media, "talk"))[0].notes
 
     start_s = float(prepared(0.0, 9.0)["audio_offset_s"])
     assert float(prepared(0.2, 9.0)["audio_offset_s"]) == pytest.approx(start_s + 0.2)
     assert float(prepared(0.2, 2.0)["audio_offset_s"]) == start_s
     assert float(prepared(0.08, 9.0)["audio_offset_s"]) == start_s
-    with pytest.raises(MediaError, match=r"audio and lips are -0.44 s apart .score 9.0."):
+    with pytest.raises(MediaError, match=r"talk.mp4: audio and lips are -0.44 s apart"):
         prepared(-0.44, 9.0)
 
 

@@ -169,7 +169,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "from concurrent.futures import ProcessPoolExecutor\n"
         "from multiprocessing import get_context\n"
         "from pathlib import Path\n"
-        "from datasets.prepare.clip import PreparationSettings\n"
+        "from datasets.prepare.settings import PreparationSettings\n"
         "from datasets.prepare.store import _start_worker\n"
         "from retalking.config import load_config\n"
         "from retalking.locations import CONFIGS\n"
