@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retalking.inference.dialogue import converse
     from retalking.inference.pipeline import Retalker
-    from retalking.media.given import Frames, Sound
+    from retalking.media.given import Frames, LiveSound, Sound
     from retalking.progress import Progress
 
 # Threads of torch's OpenMP runtime spin while they wait: where other programs compute too, they
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Frames", "Progress", "Retalker", "Sound", "converse"]
+__all__ = ["Frames", "LiveSound", "Progress", "Retalker", "Sound", "converse"]
 
 
 _HOMES = {
     "Retalker": "retalking.inference.pipeline",
     "converse": "retalking.inference.dialogue",
     "Frames": "retalking.media.given",
+    "LiveSound": "retalking.media.given",
     "Sound": "retalking.media.given",
     "Progress": "retalking.progress",
 }

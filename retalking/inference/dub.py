@@ -127,12 +127,21 @@ def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
     Raises:
         MediaError: the timestamps of the video do not increase.
     """
+    return Dub(scene, speech, plan_frames(scene, speech.duration_s, config))
+
+
+def plan_frames(scene: Scene, duration_s: float, config: InferenceConfig) -> EditPlan:
+    """Plan which frames are shown when to a speech of some length, and which are edited.
+
+    Raises:
+        MediaError: the timestamps of the video do not increase.
+    """
     analysis = scene.analysis
     timeline = build_timeline(
         analysis.pts,
         analysis.info.time_base,
         analysis.info.frame_rate,
-        speech.duration_s,
+        duration_s,
         config.length_policy,
         sync_offset_s=config.sync_offset_ms / 1000,
         min_rate_hz=0.0 if analysis.info.is_image else config.min_fps,
@@ -140,7 +149,7 @@ def plan_dub(scene: Scene, speech: Speech, config: InferenceConfig) -> Dub:
     plan = make_edit_plan(timeline, analysis.track)
     if config.nosmooth:  # every frame is a run of its own
         plan = dataclasses.replace(plan, run=np.arange(len(plan)))
-    return Dub(scene, speech, plan)
+    return plan
 
 
 def share_out(dub: Dub, part_s: float) -> Dub:

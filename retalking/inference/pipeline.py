@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ from retalking.cache_folder import tidy
 from retalking.config import section_values
 from retalking.inference.config import InferenceConfig
 from retalking.inference.dub import Dub, Speech, find_person, listen_to, plan_dub, review_dub
+from retalking.inference.live import live_frames
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
-from retalking.inference.second_pass import kept_frames, render_dub
+from retalking.inference.second_pass import kept_frames, outputs_of, render_dub
 from retalking.inference.writing import DubbingReport, write_video
-from retalking.media.given import Given, as_file
+from retalking.media.given import Given, LiveSound, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.video_writer import VideoWriter
@@ -29,7 +30,7 @@ from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
-from retalking.types import FrameChunk, UInt8Array
+from retalking.types import UInt8Array
 
 
 class Retalker:
@@ -199,17 +200,24 @@ class Retalker:
         for _ in render_dub(dub, self.parts, self.config, Timings(), kept, only=part):
             pass
 
-    def frames(self, face: Given, audio_file: Given) -> Iterator[tuple[UInt8Array, float]]:
+    def frames(
+        self, face: Given | Scene, audio_file: Given | LiveSound
+    ) -> Iterator[tuple[UInt8Array, float]]:
         """Make the frames of the output without a file.
 
         Args:
-            face: video or still image with the face.
-            audio_file: anything with an audio stream.
+            face: video or still image with the face, or a scene of ``prepare``.
+            audio_file: anything with an audio stream; or ``LiveSound``, speech that is still being
+                spoken, with ``mouth: warp``. In blocks of 0.2 s, it is 0.5 s ahead of the frames at
+                most.
 
         Yields:
             RGB uint8 ``[H, W, 3]``, and the second at which it is shown; the speech begins at 0.
         """
-        with self.prepare(face) as scene:
+        with nullcontext(face) if isinstance(face, Scene) else self.prepare(face) as scene:
+            if isinstance(audio_file, LiveSound):
+                yield from live_frames(scene, audio_file, self.parts, self.config)
+                return
             dub = self.plan(scene, audio_file)
             tick_s = float(dub.plan.timeline.time_base)
             for chunk in self.render(dub):
@@ -273,7 +281,7 @@ class Retalker:
         )
         with watching(progress, cancel) as watch:
             write_video(
-                self._outputs(dub, timings, kept),
+                outputs_of(self.render(dub, timings, kept)),
                 scene,
                 timeline,
                 outfile,
@@ -285,10 +293,3 @@ class Retalker:
         kept.clear()
         edited = int(np.count_nonzero(dub.plan.opacity))
         return DubbingReport(outfile, len(dub.plan), edited, timeline.duration_s, timings)
-
-    def _outputs(
-        self, dub: Dub, timings: Timings, kept: FinishedFrames
-    ) -> Generator[FrameChunk, None, None]:
-        with closing(self.render(dub, timings, kept)) as chunks:
-            for chunk in chunks:
-                yield chunk.output

@@ -47,6 +47,15 @@ def render_dub(
         yield from renderer.render(chunks)
 
 
+def outputs_of(
+    chunks: Generator[RenderedChunk, None, None],
+) -> Generator[FrameChunk, None, None]:
+    """Yield the frames alone; closing it closes the chunks."""
+    with closing(chunks):
+        for chunk in chunks:
+            yield chunk.output
+
+
 def make_renderer(
     dub: Dub,
     parts: Parts,

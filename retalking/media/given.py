@@ -52,6 +52,20 @@ class Sound:
     sample_rate_hz: int
 
 
+@dataclass(frozen=True)
+class LiveSound:
+    """Speech that is still being spoken.
+
+    Attributes:
+        blocks: float ``[N]`` or ``[C, N]`` each, in [-1, 1], as they come; waiting for the next is
+            the iterator's business. They may be of any length; those of 0.2 s keep up best.
+        sample_rate_hz: samples per second.
+    """
+
+    blocks: Iterable[FloatArray]
+    sample_rate_hz: int
+
+
 Given = str | os.PathLike[str] | Frames | Sound | BinaryIO | io.BytesIO | InputContainer
 """A path, media in memory, an open binary file, or a container that PyAV has opened."""
 

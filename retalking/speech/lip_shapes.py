@@ -24,7 +24,7 @@ SHAPE_NAMES = ("opening", "width", "jaw", "lower lip", "pucker")
 ENCODER_PATH = LITE_WEIGHTS / "speech_encoder.safetensors"
 LIP_SHAPES_PATH = LITE_WEIGHTS / "lips.safetensors"
 VOICE_ACTIVITY_PATH = LITE_WEIGHTS / "voice_activity.safetensors"
-_SILENCE_AFTER_STEPS = 15
+SILENCE_AFTER_STEPS = 15
 """Silence that is heard after the end of the track, so that the lips close there."""
 
 
@@ -133,27 +133,34 @@ def hear_lips(
     if look_ahead_s is not None and look_ahead_s < LOOK_AHEAD_S:
         raise ValueError(f"look_ahead_s: got {look_ahead_s:g}, expected {LOOK_AHEAD_S:g} or more")
     hearing = Hearing.offline() if look_ahead_s is None else Hearing.live(look_ahead_s)
-    count = -(-len(clip.samples) // STEP_SAMPLES) + _SILENCE_AFTER_STEPS
+    count = -(-len(clip.samples) // STEP_SAMPLES) + SILENCE_AFTER_STEPS
     heard = np.pad(clip.samples, (0, count * STEP_SAMPLES - len(clip.samples)))
     clip = AudioClip(heard, clip.sample_rate_hz)
     values = np.empty((count, NUM_SHAPES), np.float32)
     certainty = np.empty((count, NUM_SHAPES), np.float32)
     for window in cut_windows(clip, hearing):
-        mean, variance = _guess(window.samples, listener)
+        mean, variance = guess_shapes(window.samples, listener)
         rows = slice(window.start, window.start + window.kept.stop - window.kept.start)
         values[rows], certainty[rows] = mean[window.kept], 1 - variance[window.kept]
     speaking = hear_voice(clip, listener.voice, live=look_ahead_s is not None)
-    share, closed = speaking[:, None], listener.shapes.closed.cpu().numpy()
     return LipShapes(
         time_s=np.arange(count, dtype=np.float64) * STEP_S,
-        values=share * values * listener.shapes.gain.cpu().numpy() + (1 - share) * closed,
-        certainty=share * certainty.clip(0, 1) + (1 - share),
+        values=rest_in_silence(values, speaking, listener),
+        certainty=speaking[:, None] * certainty.clip(0, 1) + (1 - speaking[:, None]),
         speaking=speaking,
     )
 
 
+def rest_in_silence(values: FloatArray, speaking: FloatArray, listener: LipListener) -> FloatArray:
+    """Return guesses ``[T, 5]`` at the size of true movements, and closed lips in silence."""
+    share, closed = speaking[:, None], listener.shapes.closed.cpu().numpy()
+    shown: FloatArray = share * values * listener.shapes.gain.cpu().numpy() + (1 - share) * closed
+    return shown
+
+
 @torch.inference_mode()
-def _guess(samples: FloatArray, listener: LipListener) -> tuple[FloatArray, FloatArray]:
+def guess_shapes(samples: FloatArray, listener: LipListener) -> tuple[FloatArray, FloatArray]:
+    """Guess lips from one window of speech, ``[N]``: mean and variance ``[N / 320, 5]``."""
     features = torch.from_numpy(hear(samples, listener.encoder))
     device = listener.shapes.feature_mean.device
     guess = listener.shapes(features[None].to(device))

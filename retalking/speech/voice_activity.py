@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from models.speech.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, check_speech, num_steps
-from retalking.types import AudioClip, BoolArray, Float64Array, FloatArray
+from retalking.types import AudioClip, BoolArray, Float64Array, FloatArray, IntArray
 
 _BLOCKS_AT_ONCE = 1024  # 33 s of speech
 _MEMORY_S = 5.0
 """How long the loudest sound counts as the level of the voice."""
+MEMORY_BLOCKS = round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES)
 _LOUD, _FAINTEST = 0.2, 1e-3
 """Level to which the network hears the loudest blocks raised, and the least that is raised so."""
 
@@ -47,6 +49,7 @@ _DOUBT, _LONGEST_DOUBT_STEPS = 0.9, 20
 """The network goes on hearing a voice that has ended, less and less, into noise or music."""
 _AHEAD_STEPS = 5
 """Lips open about 0.1 s before a voice is heard."""
+STEPS_AHEAD = _AHEAD_STEPS + 1
 LOOK_AHEAD_S = 0.17
 """These steps, one more that smooths, and the block of 32 ms after the one of a step."""
 _SOFT = np.array([0.25, 0.5, 0.25])
@@ -73,12 +76,37 @@ def hear_voice(clip: AudioClip, network: VoiceActivityNet, live: bool = False) -
     """
     check_speech(clip)
     probability = _probability(clip.samples, network)
+    steps = np.arange(num_steps(clip))
+    spans = [step_span(step) for step in steps.tolist()]
+    powers = np.array([step_power(clip.samples[begin:end]) for begin, end in spans])
+    return tell_speech(steps, probability, powers, live)
+
+
+def tell_speech(
+    steps: IntArray,
+    probability: FloatArray,
+    powers: Float64Array,
+    live: bool,
+    first_block: int = 0,
+) -> FloatArray:
+    """Say when the lips are busy, from what was heard.
+
+    Args:
+        steps: int64 ``[T]``, consecutive steps of the grid.
+        probability: ``[B]`` of speech in blocks of 32 ms.
+        powers: float64 ``[T]``, see ``step_power``.
+        live: see ``hear_voice``.
+        first_block: number of the first of these blocks.
+
+    Returns:
+        float32 ``[T]``. Of the last ``STEPS_AHEAD`` what follows may change it; and of the first,
+        what came before.
+    """
     # A block is answered when it has been heard: its answer is about its middle.
-    centres_s = (np.arange(len(probability)) + 0.5) * BLOCK_SAMPLES / SAMPLE_RATE_HZ
-    grid_s = np.arange(num_steps(clip)) * STEP_S
-    probability = np.interp(grid_s, centres_s, probability)
-    level_db = _level_below_loudest(clip.samples, len(grid_s))
-    silent = np.zeros(len(grid_s), np.bool_)
+    centres_s = block_centre_s(first_block + np.arange(len(probability)))
+    probability = np.interp(steps * STEP_S, centres_s, probability).astype(np.float64)
+    level_db = _level_below_loudest(powers)
+    silent = np.zeros(len(steps), np.bool_)
     for kind in _SILENCES:
         quiet = (level_db <= kind.below_db) & (probability <= kind.probability)
         ahead = _AHEAD_STEPS if live else kind.least_steps
@@ -97,15 +125,27 @@ def _probability(samples: FloatArray, network: VoiceActivityNet) -> FloatArray:
     levels = np.concatenate(
         [np.sqrt(np.square(_blocks(samples, first)).mean(axis=1)) for first in parts]
     )
-    memory = round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES)
-    gains = (_LOUD / np.maximum(_loudest_before(levels, memory), _FAINTEST)).astype(np.float32)
+    loudest = _loudest_before(levels, MEMORY_BLOCKS)
     state, found = None, []
     for first in parts:
         blocks = _blocks(samples, first)
-        raised = np.clip(blocks * gains[first : first + len(blocks), None], -1, 1)
+        raised = raise_blocks(blocks, loudest[first : first + len(blocks)])
         probability, state = network(torch.from_numpy(raised), state)
         found.append(probability.numpy())
     return np.concatenate(found)
+
+
+def raise_blocks(blocks: FloatArray, loudest: Float64Array | FloatArray) -> FloatArray:
+    """Bring blocks ``[S, 576]`` to the level that the network knows.
+
+    Args:
+        blocks: with their context.
+        loudest: ``[S]``, the greatest level (root mean square) of each and the ``MEMORY_BLOCKS``
+            before it.
+    """
+    gains = (_LOUD / np.maximum(loudest, _FAINTEST)).astype(np.float32)
+    raised: FloatArray = np.clip(blocks * gains[:, None], -1, 1)
+    return raised
 
 
 def _blocks(samples: FloatArray, first: int) -> FloatArray:
@@ -119,15 +159,24 @@ def _blocks(samples: FloatArray, first: int) -> FloatArray:
     return blocks
 
 
-def _level_below_loudest(samples: FloatArray, count: int) -> Float64Array:
+def step_span(step: int) -> tuple[int, int]:
+    """Return the samples that say how loud a step is: its own and half of those before."""
+    return max(step * STEP_SAMPLES - STEP_SAMPLES // 2, 0), (step + 1) * STEP_SAMPLES
+
+
+def step_power(heard: FloatArray) -> float:
+    """Return the mean power of the samples of ``step_span``."""
+    return float(np.square(heard).mean())
+
+
+def block_centre_s(blocks: ArrayLike) -> Float64Array:
+    """Return the moments of which blocks say whether there is speech."""
+    centres: Float64Array = (np.asarray(blocks) + 0.5) * BLOCK_SAMPLES / SAMPLE_RATE_HZ
+    return centres
+
+
+def _level_below_loudest(power: Float64Array) -> Float64Array:
     """Level ``[T]`` of each step in dB against the loudest before it; 0 if it is that itself."""
-    power = np.array(
-        [
-            np.square(samples[max(start - STEP_SAMPLES // 2, 0) : start + STEP_SAMPLES]).mean()
-            for start in range(0, count * STEP_SAMPLES, STEP_SAMPLES)
-        ],
-        dtype=np.float64,
-    )
     level_db = 10 * np.log10(np.maximum(power, _FAINTEST**2 * 1e-5))
     loudest_db = _loudest_before(level_db, round(_MEMORY_S / STEP_S))
     floor_db = 20 * np.log10(_FAINTEST)

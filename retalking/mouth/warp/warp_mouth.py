@@ -19,7 +19,7 @@ from retalking.media.source import Source
 from retalking.mouth.warp.face_area import area_box, face_area, place_mask
 from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
 from retalking.mouth.warp.lending.bank import MouthBank
-from retalking.mouth.warp.lending.choosing import Lending, lend_mouths
+from retalking.mouth.warp.lending.choosing import Lending, gather_offers, lend_mouths
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
@@ -54,7 +54,7 @@ class WarpOptions:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
     """What all frames of a shot share.
 
     Attributes:
@@ -96,7 +96,7 @@ class WarpMouth:
         wanted: Float64Array,
         lending: Lending,
         shot_id: IntArray,
-        shots: Mapping[int, _Shot],
+        shots: Mapping[int, Shot],
     ) -> None:
         self._speaker = speaker
         self._wanted = wanted
@@ -141,11 +141,10 @@ class WarpMouth:
         for shot in np.unique(shot_id[index[shown]]).tolist():
             frames = np.flatnonzero(analysis.track.detected & (shot_id == shot))
             rows = shown[shot_id[index[shown]] == shot]
-            shots[shot] = _describe_shot(speaker, frames, wanted[rows], index[rows])
+            shots[shot] = describe_shot(speaker, frames, wanted[rows], index[rows])
         areas = {shot: described.area for shot, described in shots.items()}
-        away = options.keep_away_s
-        lending = lend_mouths(source, analysis, plan, speaker, wanted, areas, away, bank)
-        return cls(speaker, wanted, lending, shot_id, shots)
+        offers = gather_offers(source, analysis, speaker, areas, options.keep_away_s, bank)
+        return cls(speaker, wanted, lend_mouths(offers, plan, wanted), shot_id, shots)
 
     def layers(self, frames: list[UInt8Array], source: IntArray, numbers: IntArray) -> list[Layer]:
         """Make new faces.
@@ -247,9 +246,9 @@ def _map(
     return warp_map(goal.triangles, here, goal.points, rigid, box, goal.scale)
 
 
-def _describe_shot(
+def describe_shot(
     speaker: Speaker, frames: IntArray, wanted: Float64Array, shown: IntArray
-) -> _Shot:
+) -> Shot:
     """Find what may change in a shot, and triangulate its face.
 
     Args:
@@ -268,7 +267,7 @@ def _describe_shot(
     angles = speaker.head.angles[frames]
     usual = frames[[int(np.abs(angles - np.median(angles, axis=0)).sum(axis=1).argmin())]]
     points = add_ring(speaker.aim(speaker.range.high[None], usual)[0], speaker.to_lips[usual[0]])
-    return _Shot(area, triangulate(transform_points(speaker.to_lips[usual[0]], points[:, :2])))
+    return Shot(area, triangulate(transform_points(speaker.to_lips[usual[0]], points[:, :2])))
 
 
 def _overlap(a: Box, b: Box) -> Box | None:

@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from models.speech.encoder import SpeechEncoder, SpeechEncoderConfig
-from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
 from retalking.errors import MediaError
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import LipListener, LipShapes, hear_lips
@@ -15,19 +12,6 @@ from tests.speech import RATE_HZ, vowels
 CLOSED_WITHIN_S = 0.15
 ROUNDING = 2e-3
 """Of shapes, in standard deviations; kernels of other sizes sum in another order."""
-
-
-@pytest.fixture(scope="module")
-def bundled() -> LipListener:
-    return LipListener.from_files()
-
-
-@pytest.fixture(scope="module")
-def untrained(bundled: LipListener) -> LipListener:
-    torch.manual_seed(0)
-    encoder = SpeechEncoder(SpeechEncoderConfig(num_layers=1)).eval()
-    shapes = LipShapeNet(LipShapeConfig(channels=8, dilations=(1,), num_heads=2)).eval()
-    return LipListener(encoder, shapes, bundled.voice)
 
 
 def speech(*parts: np.ndarray) -> AudioClip:

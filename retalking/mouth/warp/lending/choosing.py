@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,30 +69,63 @@ class Lending:
     usual: Mapping[int, UsualFace | None]
 
 
-def lend_mouths(
+@dataclass(frozen=True)
+class Offers:
+    """What a video, and a bank, have to lend.
+
+    Attributes:
+        usual: by shot, how it shows the face; ``None`` where that is unknown.
+        find: the mouth of a number.
+    """
+
+    usual: Mapping[int, UsualFace | None]
+    find: Callable[[int], PlacedMouth]
+    _pools: Mapping[int, _Pool]
+    _analysis: VideoAnalysis
+    _speaker: Speaker
+    _keep_away_s: float
+
+    def choose(self, wanted: Float64Array, index: IntArray, before: int | None = None) -> IntArray:
+        """Choose the cheapest lenders for consecutive frames of one shot.
+
+        Args:
+            wanted: measures of the lips ``[R, 5]``.
+            index: int64 ``[R]``, the source frames that are shown.
+            before: lender of the frame before these; ``None`` if a run begins.
+
+        Returns:
+            int64 ``[R]``, numbers of mouths.
+        """
+        pool = self._pools[int(self._analysis.track.shot_id[index[0]])]
+        time_s, away_s = self._analysis.time_s, self._keep_away_s
+        costs = np.concatenate(
+            [
+                _price(pool, self._speaker, wanted[part], index[part], time_s, away_s)
+                for part in np.split(np.arange(len(index)), range(_ROWS, len(index), _ROWS))
+            ]
+        )
+        chosen: IntArray = pool.frames[choose_lenders(costs, pool.frames, before=before)]
+        return chosen
+
+
+def gather_offers(
     source: Source,
     analysis: VideoAnalysis,
-    plan: EditPlan,
     speaker: Speaker,
-    wanted: Float64Array,
     areas: Mapping[int, FloatArray],
     keep_away_s: float = 0.0,
     bank: MouthBank | None = None,
-) -> Lending:
-    """Choose and read the mouths of a video.
+) -> Offers:
+    """Read the mouths that a video may lend.
 
     Args:
         source: the video.
         analysis: of it.
-        plan: of the output.
         speaker: of the video.
-        wanted: measures of the lips ``[N, 5]``.
         areas: by shot, where the face is in the lip crop; only these shots lend.
         keep_away_s: frames nearer in time than this lend nothing to one another.
         bank: mouths of the same person from other videos.
     """
-    track, index = analysis.track, plan.timeline.source_index
-    shown = np.flatnonzero(plan.opacity > 0)
     candidates = choose_candidates(analysis, speaker, areas)
     everyone = np.sort(np.concatenate(list(candidates.values())))
     lenders = read_lenders(
@@ -105,29 +138,34 @@ def lend_mouths(
         flaws = find_flaws(own, moves, usual[shot])
         pools[shot] = _Pool(frames, flaws, speaker.faces(frames), analysis.time_s[frames])
     pools = {shot: _enlarge(shot, pools) for shot in pools}
-    above = len(track) + 1  # numbers of the bank begin here, beside no frame
+    above = len(analysis.track) + 1  # numbers of the bank begin here, beside no frame
     if bank is not None:
         pools = {shot: _join([pool, _deposit(bank, above)]) for shot, pool in pools.items()}
-    chosen = np.full(len(plan), -1, dtype=np.int64)
-    for run in np.unique(plan.run[shown]).tolist():
-        rows = shown[plan.run[shown] == run]
-        pool = pools[int(track.shot_id[index[rows[0]]])]
-        costs = np.concatenate(
-            [
-                _price(pool, speaker, wanted[part], index[part], analysis.time_s, keep_away_s)
-                for part in np.split(rows, range(_ROWS, len(rows), _ROWS))
-            ]
-        )
-        chosen[rows] = pool.frames[choose_lenders(costs, pool.frames)]
-    faded = fade_jumps(chosen, plan.run)
-    needed = np.unique(np.concatenate([faded.lender[shown], faded.former[shown]])).tolist()
 
     def find(number: int) -> PlacedMouth:
         if bank is not None and number >= above:
             return bank.find(number - above)
         return PlacedMouth.of(lenders.mouths[number], speaker.faces(np.array([number])))
 
-    return Lending(faded, {number: find(number) for number in needed}, usual)
+    return Offers(usual, find, pools, analysis, speaker, keep_away_s)
+
+
+def lend_mouths(offers: Offers, plan: EditPlan, wanted: Float64Array) -> Lending:
+    """Choose the mouths of a whole output.
+
+    Args:
+        offers: of the video.
+        plan: of the output.
+        wanted: measures of the lips ``[N, 5]``.
+    """
+    shown = np.flatnonzero(plan.opacity > 0)
+    chosen = np.full(len(plan), -1, dtype=np.int64)
+    for run in np.unique(plan.run[shown]).tolist():
+        rows = shown[plan.run[shown] == run]
+        chosen[rows] = offers.choose(wanted[rows], plan.timeline.source_index[rows])
+    faded = fade_jumps(chosen, plan.run)
+    needed = np.unique(np.concatenate([faded.lender[shown], faded.former[shown]])).tolist()
+    return Lending(faded, {number: offers.find(number) for number in needed}, offers.usual)
 
 
 def choose_candidates(

@@ -15,7 +15,7 @@ import numpy as np
 from retalking.types import Float64Array, FloatArray, IntArray
 
 JUMP = 0.05
-_FADE = (0.65, 0.3)  # share of the former mouth in the first and second frame after a jump
+FADE = (0.65, 0.3)  # share of the former mouth in the first and second frame after a jump
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,16 @@ class LenderPlan:
     former_share: FloatArray
 
 
-def choose_lenders(costs: Float64Array, frames: IntArray, jump: float = JUMP) -> IntArray:
+def choose_lenders(
+    costs: Float64Array, frames: IntArray, jump: float = JUMP, before: int | None = None
+) -> IntArray:
     """Find the cheapest sequence of candidates.
 
     Args:
         costs: ``[N, K]`` of each candidate at each output frame.
         frames: int64 ``[K]``, frames of the source, increasing.
         jump: price of changing to a frame that is neither the same nor a neighbour.
+        before: frame that lent to the output frame before these, if there was one.
 
     Returns:
         int64 ``[N]``, indices of candidates.
@@ -48,6 +51,8 @@ def choose_lenders(costs: Float64Array, frames: IntArray, jump: float = JUMP) ->
     itself = np.arange(count)
     follows = np.flatnonzero(np.diff(frames) == 1) + 1  # candidates that follow the one before
     best = costs[0].copy()
+    if before is not None:
+        best += jump * (np.abs(frames - before) > 1)
     came_from = np.empty((len(costs) - 1, count), dtype=np.int32)
     for step, cost in enumerate(costs[1:]):
         cheapest = int(best.argmin())
@@ -70,7 +75,7 @@ def fade_jumps(lender: IntArray, run: IntArray) -> LenderPlan:
     former = lender.copy()
     share = np.zeros(len(lender), dtype=np.float32)
     jumped = (np.abs(np.diff(lender)) > 1) & (np.diff(run) == 0)
-    for later, left in reversed(tuple(enumerate(_FADE))):
+    for later, left in reversed(tuple(enumerate(FADE))):
         at = np.flatnonzero(jumped) + 1 + later
         at = at[at < len(lender)]
         at = at[run[at] == run[at - later]]
