@@ -7,6 +7,7 @@ import collections
 import logging
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +54,8 @@ def read_torch_file(path: str | Path) -> Mapping[str, Any]:
             "(the same weights as published before they were exported)"
         )
     try:
-        with torch.serialization.safe_globals(_PLAIN_DATA_CLASSES):
+        with torch.serialization.safe_globals(_PLAIN_DATA_CLASSES), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what damaged files may be
             # Mapped, so that unused entries (optimiser states) never reach the memory.
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except MemoryError:

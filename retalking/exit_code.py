@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from retalking.errors import RetalkingError
+from retalking.terminal import printable
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 ENDING_SIGNALS = tuple(
@@ -37,12 +38,12 @@ def report_mistakes(
             try:
                 return main(*args, **kwargs) or EXIT_OK
             except RetalkingError as error:
-                print(f"error: {error}", file=sys.stderr)
+                print(printable(f"error: {error}"), file=sys.stderr)
                 return EXIT_ERROR
             except OSError as error:
                 if error.filename is None:  # not of a path: a pipe, a closed stream
                     raise
-                print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+                print(printable(f"error: {error.filename}: {error.strerror}"), file=sys.stderr)
                 return EXIT_ERROR
             except KeyboardInterrupt:
                 print(interrupted, file=sys.stderr)

@@ -267,6 +267,12 @@ class VideoAnalysis:
     crops: Float64Array
     coefficients: FaceCoefficients
 
+    def __post_init__(self) -> None:
+        frames = len(self.track)
+        _expect("VideoAnalysis.pts", self.pts, (frames,), np.int64)
+        _expect("VideoAnalysis.crops", self.crops, (frames, 2, 3), np.float64)
+        _expect("FaceCoefficients.angle", self.coefficients.angle, (frames, 3), np.float32)
+
     @property
     def time_s(self) -> Float64Array:
         """Seconds since the first frame, float64 ``[F]``."""

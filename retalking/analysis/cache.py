@@ -72,6 +72,8 @@ class AnalysisCache:
             }
             if len(lengths) > 1:
                 raise ValueError(f"arrays of {sorted(lengths)} frames")
+            if not all(np.isfinite(array).all() for array in arrays.values()):
+                raise ValueError("numbers that are not finite")
             face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
             with contextlib.suppress(OSError):
                 os.utime(path)  # what was used last goes last

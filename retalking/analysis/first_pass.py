@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from retalking.coefficients.recon import crop_for_recon, fit_recon_crop
 from retalking.errors import FaceNotFoundError, MediaError
 from retalking.face.affine import transform_points
 from retalking.face.crops import STABILISER_PX, cut, stabiliser_crops
+from retalking.face.detection import FixedBox
 from retalking.face.follower import TrackingSettings
 from retalking.face.tracking import FaceChoice, select_track, track_faces
+from retalking.face.turned import find_turn
 from retalking.media.images import to_tensor
 from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
@@ -37,6 +40,9 @@ from retalking.types import (
     VideoAnalysis,
 )
 from third_party.face3d import Face3D, MorphableCoefficients
+
+_LOOKED_AT_TURNED, _STEP_TURNED = 25, 12
+"""Frames at the start of a video without a face that are looked at on their side."""
 
 
 def analyse_video(
@@ -117,7 +123,8 @@ def describe_person(
     try:
         track = select_track(tracks, choice)
     except FaceNotFoundError as error:
-        raise FaceNotFoundError(f"{source.info.path}: {error}") from error
+        turn = "" if tracks.segments else _advise_turn(source, parts)
+        raise FaceNotFoundError(f"{source.info.path}: {error}{turn}") from error
     crops = stabiliser_crops(track, float(source.info.frame_rate))
     with timings.measure("coefficients", len(pts)):
         if parts.face3d is not None:
@@ -180,6 +187,20 @@ def fit_face3d(
 
 def _decoded_ahead(source: Source, chunk_size: int) -> AbstractContextManager[Iterator[FrameChunk]]:
     return closing(read_ahead(source.read_all(chunk_size)))
+
+
+def _advise_turn(source: Source, parts: Parts) -> str:
+    """Look whether the faces of a video without one lie on their side, and say what helps."""
+    if isinstance(parts.detector, FixedBox):
+        return ""
+    for chunk in islice(source.read_all(1), 0, _LOOKED_AT_TURNED, _STEP_TURNED):
+        clockwise_deg = find_turn(chunk.rgb[0], parts.detector, parts.landmarker)
+        if clockwise_deg is not None:
+            return (
+                f". Turned by {clockwise_deg} degrees clockwise, frame {chunk.start} shows one: "
+                f"add --rotate {clockwise_deg}"
+            )
+    return "; turning the first frames does not help"
 
 
 def _counting(chunks: Iterable[FrameChunk], watch: Watch) -> Iterator[FrameChunk]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
@@ -18,6 +17,7 @@ from retalking.exit_code import report_mistakes
 from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_profile
 from retalking.networks.runner import DeviceName, choose_device
+from retalking.terminal import log_to_terminal
 
 EXIT_COMPLETE, EXIT_LEFT_OUT = 0, 1
 PROFILES = ("official", "lite", "small")
@@ -59,11 +59,7 @@ def add_run_options(parser: argparse.ArgumentParser, metrics: str | None) -> Non
 @report_mistakes("interrupted: what was done is kept; run the same command again")
 def run(options: argparse.Namespace, work: Callable[[], int]) -> int:
     """Do the work; errors that the user can fix become one line and exit code 2."""
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_terminal(logging.INFO if options.verbose else logging.WARNING)
     return work()
 
 

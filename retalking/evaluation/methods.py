@@ -30,6 +30,7 @@ class Framing:
         max_seconds: where results end.
         crop: region of the video that the results show.
         static: only the first frame of the video is used.
+        rotate_deg: clockwise, by which the results are turned.
         choice: whose face is edited.
     """
 
@@ -37,6 +38,7 @@ class Framing:
     max_seconds: float | None = None
     crop: Region = (0, -1, 0, -1)
     static: bool = False
+    rotate_deg: int = 0
     choice: FaceChoice = field(default_factory=FaceChoice)
 
 
@@ -64,6 +66,7 @@ class Method:
             config.max_seconds,
             config.crop,
             config.static,
+            config.rotate,
             FaceChoice(config.face_index, config.face_box),
         )
         return cls(label, framing, config=config)

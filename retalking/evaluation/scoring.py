@@ -120,7 +120,7 @@ class Scorer:
                 framing.length_policy,
             )
         seconds = speech.duration_s if timeline is None else timeline.duration_s
-        shown = dataclasses.replace(framing, max_seconds=seconds, crop=Framing().crop, static=False)
+        shown = Framing(framing.length_policy, seconds, choice=framing.choice)
         view = self._look(result, shown, "result_track" in needs)
         rows = None if timeline is None else _rows_behind(view.time_s, timeline)
         source_track = None if source is None or rows is None else _take(source.track, rows)
@@ -175,7 +175,8 @@ class Scorer:
 
 
 def _open(reader: VideoReader, framing: Framing) -> Source:
-    return Source(reader, framing.crop, 1 if framing.static else None, framing.max_seconds)
+    max_frames = 1 if framing.static else None
+    return Source(reader, framing.crop, max_frames, framing.max_seconds, framing.rotate_deg)
 
 
 def _trim(speech: AudioClip, max_seconds: float | None) -> AudioClip:

@@ -120,7 +120,7 @@ def select_track(tracks: FaceTracks, choice: FaceChoice | None = None) -> FaceTr
     if not tracks.segments:
         raise FaceNotFoundError(
             f"no face found in {len(tracks)} frames; a face needs about 30 px, both eyes visible, "
-            "and to be upright: rotate a picture in which it lies on its side"
+            "and to be upright"
         )
     chosen: list[FaceSegment] = []
     for shot in np.unique(tracks.shot_id):

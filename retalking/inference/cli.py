@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -23,6 +22,7 @@ from retalking.inference.profiles import PROFILES, load_file, load_profile
 from retalking.inference.writing import DubbingReport
 from retalking.media.images import save_image
 from retalking.review.review import check_report_path
+from retalking.terminal import log_to_terminal
 
 _WITHOUT_EFFECT = ("face_det_batch_size", "img_size")
 """Upstream's flags for its own detector and for the one size that E-Net has."""
@@ -36,11 +36,7 @@ _COMMAND = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a job and return the exit code: 0, 2 for what the user can fix, 130 for Ctrl-C."""
     options = build_parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_terminal(logging.INFO if options.verbose else logging.WARNING)
     try:
         _run(options)
     except RetalkingError:
@@ -182,6 +178,7 @@ def _add_flag(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> No
         return
     if get_origin(kind) is Literal:
         settings["choices"] = get_args(kind)
+        settings["type"] = type(get_args(kind)[0])
     elif get_origin(kind) is tuple:
         settings |= {"type": int, "nargs": len(get_args(kind)), "metavar": extra["letters"]}
     elif can_be_none and kind in (int, float):

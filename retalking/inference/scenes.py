@@ -47,6 +47,7 @@ def open_source(face: Given, config: InferenceConfig) -> Source:
         crop=config.crop,
         max_frames=1 if config.static else None,
         max_seconds=config.max_seconds,
+        rotate_deg=config.rotate,
         owner=file.folder,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ class SourceSection(Section):
 
     TITLE: ClassVar[str] = "video"
 
+    rotate: Literal[0, 90, 180, 270] = option("turn the video clockwise by so many degrees first")
     crop: FourBorders = option("region of the video to use", letters="TBLR")
     static: bool = option("use the first frame only")
     fps: Annotated[float, Field(ge=0.1, le=1000)] = option("of a still image")

@@ -1,4 +1,4 @@
-"""The video as the job sees it: cut to a region, limited in time, reduced to one frame."""
+"""The video as the job sees it: turned, cut to a region, limited in time, reduced to one frame."""
 
 from __future__ import annotations
 
@@ -30,23 +30,32 @@ class Source:
         crop: Region = (0, -1, 0, -1),
         max_frames: int | None = None,
         max_seconds: float | None = None,
+        rotate_deg: int = 0,
         owner: object = None,
     ) -> None:
         """Restrict a video.
 
         Args:
             reader: of the whole video; ``close`` closes it.
-            crop: region to use.
+            crop: region to use, of the turned video.
             max_frames: stop after so many frames.
             max_seconds: stop at the first frame this long after the first one.
+            rotate_deg: 0, 90, 180 or 270, by which it is turned clockwise.
             owner: of a temporary file; kept for as long as this is.
 
         Raises:
             ConfigError: the region is empty or larger than the video.
         """
         self._reader = reader
+<<<<<<< HEAD
         self._owner = owner
+=======
+        self._quarter_turns = rotate_deg // 90
+>>>>>>> ada2cdc (wip)
         width, height = reader.info.width_px, reader.info.height_px
+        pixel_shape = reader.info.sample_aspect_ratio
+        if self._quarter_turns % 2:
+            width, height, pixel_shape = height, width, 1 / pixel_shape
         top, bottom, left, right = crop
         bottom, right = (height if bottom < 0 else bottom), (width if right < 0 else right)
         if not (0 <= top < bottom <= height and 0 <= left < right <= width):
@@ -62,7 +71,11 @@ class Source:
             reader.info,
             width_px=right - left,
             height_px=bottom - top,
+<<<<<<< HEAD
             num_frames=min((limit for limit in limits if limit is not None), default=None),
+=======
+            sample_aspect_ratio=pixel_shape,
+>>>>>>> ada2cdc (wip)
         )
         self._max_frames = max_frames
         self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)
@@ -103,4 +116,5 @@ class Source:
 
     def _cut(self, rgb: UInt8Array) -> UInt8Array:
         rows, columns = self._region
-        return np.ascontiguousarray(rgb[:, rows, columns])
+        turned = np.rot90(rgb, -self._quarter_turns, axes=(1, 2))
+        return np.ascontiguousarray(turned[:, rows, columns])

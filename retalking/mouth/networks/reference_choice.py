@@ -7,10 +7,12 @@ from retalking.mouth.networks.reference_frames import (
     ReferenceFrames,
     choose_first_frame,
     choose_quiet_frames,
+    choose_what_to_look_at,
     enlargement,
     read_reference_frames,
 )
 from retalking.mouth.networks.warped_references import WarpedReferences
+from retalking.mouth.warp.hidden_mouths import find_hidden_mouths
 from retalking.networks.options import ReferenceSource
 from retalking.rendering.scene import Scene
 
@@ -34,7 +36,9 @@ def find_references(
     if chosen == "first" and dnet is not None:
         index = choose_first_frame(analysis.track)
     else:
-        index = choose_quiet_frames(analysis)
+        looked_at = choose_what_to_look_at(analysis)
+        hidden = find_hidden_mouths(source, analysis, scene.pads, looked_at)
+        index = choose_quiet_frames(analysis, looked_at[hidden])
     if chosen == "warped":
         return WarpedReferences.read(source, analysis, anchors, index, scene.pads)
     return read_reference_frames(source, analysis, anchors, index, enlargement(dnet))

@@ -3,7 +3,7 @@
 A frame that is its own reference hands its lips on: entirely without D-Net (the paper's ablation
 "L-Net + E-Net"), and as far as a small D-Net leaves a rest of them. A quiet frame, in which the
 lips are closed, has none to hand on; of a few of them, each frame takes the one whose head pose is
-nearest.
+nearest. A mouth behind a hand or a microphone is no reference.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from retalking.types import FaceTrack, Float64Array, IntArray, UInt8Array, Video
 
 _NUM_FRAMES = 12
 _QUIET_SHARE = 0.2  # of the frames of a shot, those with the lips closest together
+_MOST_QUIET = 300  # frames of a shot, which are looked at
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,53 @@ def enlargement(dnet: DNet | None) -> int:
     return 2 if dnet is not None and dnet.config.edits_warped else 1
 
 
-def choose_quiet_frames(analysis: VideoAnalysis) -> IntArray:
+def choose_what_to_look_at(analysis: VideoAnalysis) -> IntArray:
+    """Choose the frames that may become references, and some more that tell what is usual.
+
+    Returns:
+        int64, increasing: of each shot the quietest, and others spread evenly.
+    """
+    chosen = []
+    for frames in _quietest_first(analysis.track):
+        others = frames[_MOST_QUIET:]
+        step = -(-len(others) // _MOST_QUIET) or 1
+        chosen += [frames[:_MOST_QUIET], np.sort(others)[::step]]
+    return np.sort(np.concatenate(chosen))
+
+
+def choose_quiet_frames(analysis: VideoAnalysis, hidden: IntArray) -> IntArray:
     """Choose a frame for every frame: closed lips, and the head turned most alike.
 
     Up to twelve quiet frames of each shot are kept, spread over its head poses.
 
+    Args:
+        analysis: of the video.
+        hidden: frames whose mouth is hidden; they serve only in a shot that has no others.
+
     Returns:
         int64 ``[F]``; -1 in frames without a face.
     """
-    track, angles = analysis.track, analysis.coefficients.angle.astype(np.float64)
-    opening = lip_opening(track.landmarks_px.astype(np.float64))
-    index = np.full(len(track), -1, dtype=np.int64)
-    for shot in np.unique(track.shot_id[track.detected]):
-        frames = np.flatnonzero(track.detected & (track.shot_id == shot))
-        order = frames[np.argsort(opening[frames], kind="stable")]
-        quiet = order[: max(round(_QUIET_SHARE * len(frames)), 1)]
-        kept = _spread(angles[quiet])
-        chosen = quiet[kept]
+    angles = analysis.coefficients.angle.astype(np.float64)
+    index = np.full(len(angles), -1, dtype=np.int64)
+    for frames in _quietest_first(analysis.track):
+        most = min(max(round(_QUIET_SHARE * len(frames)), 1), _MOST_QUIET)
+        quiet, next_quiet = frames[:most], frames[most:_MOST_QUIET]
+        shown = (part[~np.isin(part, hidden)] for part in (quiet, next_quiet))
+        usable = next((part for part in shown if len(part)), quiet)[:most]
+        chosen = usable[_spread(angles[usable])]
         distance = np.linalg.norm(angles[frames][:, None] - angles[chosen][None], axis=-1)
         index[frames] = chosen[distance.argmin(axis=1)]
     return index
+
+
+def _quietest_first(track: FaceTrack) -> list[IntArray]:
+    """Frames with a face, shot by shot, those with the lips closest together first."""
+    opening = lip_opening(track.landmarks_px.astype(np.float64))
+    shots = [
+        np.flatnonzero(track.detected & (track.shot_id == shot))
+        for shot in np.unique(track.shot_id[track.detected])
+    ]
+    return [frames[np.argsort(opening[frames], kind="stable")] for frames in shots]
 
 
 def choose_first_frame(track: FaceTrack) -> IntArray:

@@ -69,6 +69,6 @@ def test_of_two_the_more_alike_is_continued() -> None:
     assert not select(first, second, back, index=1)[40:].any()
 
 
-def test_lying_faces_are_told_how_to_be_found() -> None:
-    with pytest.raises(FaceNotFoundError, match="upright: rotate a picture"):
+def test_without_a_face_it_is_said_what_one_needs() -> None:
+    with pytest.raises(FaceNotFoundError, match="30 px, both eyes visible, and to be upright$"):
         select()

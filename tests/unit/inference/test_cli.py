@@ -49,6 +49,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--face-box", ["1", "2", "30", "40"], "face_box", (1, 2, 30, 40)),
     ("--face-image", ["me.png"], "face_image", Path("me.png")),
     ("--box", ["-1", "2", "-1", "40"], "box", (-1, 2, -1, 40)),
+    ("--rotate", ["90"], "rotate", 90),
     ("--crop", ["0", "-1", "5", "-1"], "crop", (0, -1, 5, -1)),
     ("--pads", ["1", "2", "3", "4"], "pads", (1, 2, 3, 4)),
     ("--max-yaw-deg", ["45"], "max_yaw_deg", 45.0),

@@ -1,0 +1,1 @@
+"""Hostile input and untimely ends: what fuzz.py and kills.py share and run."""
