@@ -41,7 +41,7 @@ from retalking.types import (
 )
 from third_party.face3d import Face3D, MorphableCoefficients
 
-_LOOKED_AT_TURNED, _STEP_TURNED = 25, 12
+_LOOKED_AT_TURNED, _STEP_TURNED = 13, 12
 """Frames at the start of a video without a face that are looked at on their side."""
 
 
