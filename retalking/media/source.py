@@ -47,11 +47,8 @@ class Source:
             ConfigError: the region is empty or larger than the video.
         """
         self._reader = reader
-<<<<<<< HEAD
         self._owner = owner
-=======
         self._quarter_turns = rotate_deg // 90
->>>>>>> ada2cdc (wip)
         width, height = reader.info.width_px, reader.info.height_px
         pixel_shape = reader.info.sample_aspect_ratio
         if self._quarter_turns % 2:
@@ -71,11 +68,8 @@ class Source:
             reader.info,
             width_px=right - left,
             height_px=bottom - top,
-<<<<<<< HEAD
             num_frames=min((limit for limit in limits if limit is not None), default=None),
-=======
             sample_aspect_ratio=pixel_shape,
->>>>>>> ada2cdc (wip)
         )
         self._max_frames = max_frames
         self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)

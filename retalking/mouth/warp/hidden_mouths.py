@@ -26,8 +26,8 @@ def find_hidden_mouths(
         source: the video.
         analysis: of it.
         pads: room around the face in the lip crop.
-        frames: int64 ``[K]``, increasing, all with a face; of a shot, a few hundred that are typical
-            of it: they also say what is usual.
+        frames: int64 ``[K]``, increasing, all with a face; of a shot, a few hundred that are
+            typical of it: they also say what is usual.
 
     Returns:
         bool ``[K]``; all false in a shot with too few frames to know.

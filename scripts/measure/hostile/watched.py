@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 import tempfile
 import time
@@ -13,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 _POLL_S = 0.05
-_LONGEST_POLL_S = 0.2
-"""What counts of a poll that took longer, as on a machine that stood still."""
+_WAITS = 6
+"""How many times the limit a case may wait, for other programs too, without working itself."""
 _START_S, _END_S = 300.0, 10.0
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
@@ -24,7 +25,7 @@ Prepare = Callable[[Path], Callable[[int], tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one case may take."""
+    """What one case may take; seconds are of work, so that a busy machine is no hang."""
 
     seconds: float = 20.0
     peak_bytes: int = 2 * 10**9
@@ -38,7 +39,7 @@ class Outcome:
         number: of the case.
         kind: of it; empty where its process ended before it could say.
         fault: what is wrong, or nothing.
-        seconds: how long it took.
+        seconds: of work, of all threads.
         peak_bytes: the most memory that its process held meanwhile, libraries and networks too.
     """
 
@@ -81,12 +82,13 @@ class Watched:
         assert self._process is not None
         pid = self._process.pid
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted anew
+        begun, worked = time.monotonic(), _work_s(pid)
         self._connection.send(number)
         kind, fault, seconds, peak = "", "", 0.0, 0
         while True:
-            begun = time.monotonic()
             answered = self._connection.poll(_POLL_S)
-            seconds += min(time.monotonic() - begun, _LONGEST_POLL_S)
+            waited = time.monotonic() - begun
+            seconds = max(seconds, _work_s(pid) - worked, waited / _WAITS)
             peak = max(peak, _peak_bytes(pid))
             if answered:
                 try:
@@ -134,6 +136,14 @@ def _serve(prepare: Prepare, folder: Path, connection: Connection) -> None:
         except EOFError:
             return
         connection.send(run(number))
+
+
+def _work_s(pid: int | None) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak_bytes(pid: int | None) -> int:

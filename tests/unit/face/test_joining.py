@@ -70,5 +70,5 @@ def test_of_two_the_more_alike_is_continued() -> None:
 
 
 def test_without_a_face_it_is_said_what_one_needs() -> None:
-    with pytest.raises(FaceNotFoundError, match="30 px, both eyes visible, and to be upright$"):
+    with pytest.raises(FaceNotFoundError, match=r"30 px, both eyes visible, and to be upright$"):
         select()
