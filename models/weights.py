@@ -31,7 +31,7 @@ from models.weight_checks import (
 )
 from models.weight_files import is_safetensors, read_metadata, read_torch_file
 from retalking.errors import ConfigError, MediaError, WeightsError
-from retalking.files import replacing
+from retalking.files import check_listed_hash, replacing, update_listed_hash
 
 Network = TypeVar("Network", bound=nn.Module)
 Source = str | Path | Mapping[str, Any]
@@ -173,6 +173,7 @@ def save(
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             safetensors.torch.save_file(tensors, part, metadata)
+        update_listed_hash(path)
     except (OSError, MediaError, safetensors.SafetensorError) as error:
         raise WeightsError(f"cannot write {path}: {error}") from None
 
@@ -181,10 +182,12 @@ def load(path: str | Path, expected_class: type[Network]) -> Network:
     """Rebuild a network that ``save`` wrote; on the CPU, in float32, in evaluation mode.
 
     Raises:
-        WeightsError: the file is missing, damaged, holds another class or does not fit.
+        WeightsError: the file is missing, damaged, holds another class or does not fit, or is not
+            what the list of hashes beside it says.
     """
     path = Path(path)
     metadata = read_metadata(path)
+    check_listed_hash(path)
     if metadata.get("class") != expected_class.__name__:
         raise WeightsError(
             f"{path}: expected weights of {expected_class.__name__}, "

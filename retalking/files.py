@@ -1,7 +1,11 @@
-"""Files that appear complete or not at all: written under a partial name, then renamed."""
+"""Files that appear complete or not at all, and lists of hashes that say what they are.
+
+A file is written under a partial name, then renamed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -11,10 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from retalking.errors import MediaError
+from retalking.errors import MediaError, WeightsError
 
 _PARTIAL = re.compile(r"\.retalking-[0-9a-f]{12}\.part(\.\w+)?")
 _ABANDONED_S = 24 * 3600.0
+LIST_OF_HASHES = "SHA256SUMS"
+"""As ``sha256sum`` writes it; of the files that are in the folder with it."""
 
 
 def check_writable(path: Path) -> None:
@@ -82,3 +88,56 @@ def replacing(path: Path) -> Iterator[Path]:
         raise MediaError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file as 64 hex digits.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def check_listed_hash(path: Path) -> None:
+    """Compare a weight file with the list of hashes beside it, if there is one that names it.
+
+    Raises:
+        WeightsError: the file was altered, or cannot be read.
+    """
+    listed = read_hashes(path.parent).get(path.name)
+    if listed is not None and sha256_of(path) != listed:
+        raise WeightsError(
+            f"{path}: altered or damaged: its hash is not that in {LIST_OF_HASHES} beside it; "
+            f"restore it (git checkout {path.name}), or, if it is meant to differ, take its line "
+            "out of that list"
+        )
+
+
+def update_listed_hash(path: Path) -> None:
+    """Correct the hash of a file that was just written, if the list beside it names the file.
+
+    Raises:
+        MediaError: the list cannot be written.
+    """
+    hashes = read_hashes(path.parent)
+    if path.name in hashes:
+        hashes[path.name] = sha256_of(path)
+        with replacing(path.parent / LIST_OF_HASHES) as partial:
+            partial.write_text("".join(f"{digest}  {name}\n" for name, digest in hashes.items()))
+
+
+def read_hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes that are listed in a folder, by the name of the file."""
+    try:
+        lines = (folder / LIST_OF_HASHES).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name.strip(" *"): digest for digest, _, name in (line.partition(" ") for line in lines)}

@@ -18,10 +18,10 @@ import numpy as np
 
 from retalking.cache_folder import code_version, entry_path, make_private
 from retalking.errors import MediaError
+from retalking.files import sha256_of
 from retalking.locations import user_cache
 from retalking.sealed_arrays import read_arrays, write_arrays
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
-from retalking.weights.catalogue import sha256_of
 
 logger = logging.getLogger(__name__)
 

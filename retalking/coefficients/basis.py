@@ -25,6 +25,7 @@ from retalking.coefficients.recon import CROP_PX, fit_recon_crop
 from retalking.coefficients.windows import NUM_EXPRESSION
 from retalking.errors import WeightsError
 from retalking.face.crops import STABILISER_PX
+from retalking.files import check_listed_hash, update_listed_hash
 from retalking.ibug68 import LOWER_INNER_LIP, STABLE, UPPER_INNER_LIP
 from retalking.locations import LITE_WEIGHTS
 from retalking.types import FaceCoefficients, FaceTrack, Float64Array, FloatArray
@@ -64,6 +65,7 @@ class ExpressionBasis:
         """
         try:
             arrays = load_file(path)
+            check_listed_hash(path)
         except FileNotFoundError:
             raise WeightsError(f"{path}: no such file; it belongs to the repository") from None
         except (OSError, safetensors.SafetensorError) as error:
@@ -95,6 +97,7 @@ class ExpressionBasis:
             **{f"{_TEMPLATE_PREFIX}{name}": value for name, value in self.templates.items()},
         }
         save_file({name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}, path)
+        update_listed_hash(path)
 
     def encode(self, deviations: Float64Array) -> FloatArray:
         """Write deviations from a person's neutral ``[F, 68, 3]`` as coefficients ``[F, 64]``."""

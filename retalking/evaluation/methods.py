@@ -11,11 +11,11 @@ from retalking.errors import ConfigError, MediaError
 from retalking.evaluation.pairs import Pair
 from retalking.face.landmarks import LITE_LANDMARKS_PATH
 from retalking.face.tracking import FaceChoice
+from retalking.files import sha256_of
 from retalking.inference.config import InferenceConfig
 from retalking.media.output.encoding import FILE_TYPES
 from retalking.media.source import Region
 from retalking.rendering.timeline import LengthPolicy
-from retalking.weights.catalogue import sha256_of
 
 _NOT_PIXELS = {"checkpoints", "batch_size", "chunk_size", "device"}
 """Where the weights lie and how the work is cut up; the hashes of the weights count instead."""

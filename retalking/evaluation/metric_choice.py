@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from retalking.errors import ConfigError, WeightsError
+from retalking.files import sha256_of
 from retalking.locations import CHECKPOINTS
 from retalking.metrics.cpbd import Cpbd
 from retalking.metrics.face_motion import LandmarkDistance, MouthCorrelation
@@ -21,7 +22,6 @@ from retalking.metrics.lpips_distance import load_lpips, lpips_metric
 from retalking.metrics.metric import Metric
 from retalking.metrics.steadiness import Flicker, Seam
 from retalking.weights import catalogue
-from retalking.weights.catalogue import sha256_of
 
 Files = Mapping[str, Path]
 """Weight files that were given, by their name in the catalogue."""

@@ -104,9 +104,22 @@ class Source:
         self, indices: IntArray, pts: IntArray, parts_px: Sequence[Part]
     ) -> Iterator[UInt8Array]:
         """Yield parts of frames by index, as ``VideoReader.read_parts`` does."""
+        moved = [self._place(part) for part in parts_px]
+        for rgb in self._reader.read_parts(indices, pts, moved):
+            yield np.ascontiguousarray(np.rot90(rgb, -self._quarter_turns))
+
+    def _place(self, part_px: Part) -> Part:
+        """Where a part lies in the reader's frames."""
         top, left = (side.start for side in self._region)
-        moved = [(x1 + left, y1 + top, x2 + left, y2 + top) for x1, y1, x2, y2 in parts_px]
-        return self._reader.read_parts(indices, pts, moved)
+        x1, y1, x2, y2 = part_px
+        x1, y1, x2, y2 = x1 + left, y1 + top, x2 + left, y2 + top
+        width, height = self._reader.info.width_px, self._reader.info.height_px
+        if self._quarter_turns % 2:
+            width, height = height, width
+        for _ in range(self._quarter_turns):
+            x1, y1, x2, y2 = y1, width - x2, y2, width - x1
+            width, height = height, width
+        return x1, y1, x2, y2
 
     def _cut(self, rgb: UInt8Array) -> UInt8Array:
         rows, columns = self._region

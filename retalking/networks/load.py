@@ -20,13 +20,13 @@ from retalking.coefficients.windows import load_expression_templates
 from retalking.errors import ConfigError, WeightsError
 from retalking.face.detection import CascadeDetector, FaceDetector
 from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandmarker
+from retalking.files import sha256_of
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
 from retalking.networks.options import ENCODER_KEY, PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, LipListener
 from retalking.types import FloatArray
-from retalking.weights.catalogue import sha256_of
 from third_party.face3d import Face3D
 from third_party.ganimation import GANimation
 from third_party.gfpgan import GFPGAN

@@ -13,7 +13,7 @@ from models import weights
 from models.speech.lip_shapes import LipShapeNet
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import ConfigError, FaceNotFoundError
-from retalking.files import replacing
+from retalking.files import replacing, sha256_of
 from retalking.inference.pipeline import Retalker
 from retalking.mouth.person import Person
 from retalking.mouth.warp.face_model import FacePrior, fit_face
@@ -28,7 +28,6 @@ from retalking.personal.studied_video import StudiedVideo, study_video
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, SHAPE_NAMES
 from retalking.speech.windows import STEP_S
 from retalking.types import Float64Array
-from retalking.weights.catalogue import sha256_of
 
 REPORT_FILE = "person.json"
 MOST_BANK_BYTES = 40 << 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from retalking.errors import ConfigError, WeightsError
+from retalking.files import sha256_of
 from retalking.locations import CHECKPOINTS, user_cache
 
 if sys.version_info >= (3, 11):
@@ -220,22 +220,6 @@ def pinned_sha256(weight: WeightFile, folder: Path = CHECKPOINTS) -> str:
     if len(weight.sha256) == _SHA256_DIGITS:
         return weight.sha256
     return str(read_lock(folder).get(weight.name, {}).get("sha256", ""))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file as 64 hex digits.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}") from None
-    return digest.hexdigest()
 
 
 def read_lock(folder: Path) -> dict[str, dict[str, Any]]:

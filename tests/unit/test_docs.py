@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from retalking.locations import REPOSITORY
+from retalking.files import read_hashes, sha256_of
+from retalking.locations import LITE_WEIGHTS, REPOSITORY
 
 PAGES = [
     *REPOSITORY.glob("*.md"),
@@ -89,6 +90,13 @@ def test_every_link_and_command_of_a_page_leads_somewhere(page: Path) -> None:
         if not (REPOSITORY / (module.replace(".", "/") + ".py")).exists():
             missing.append(module)
     assert missing == []
+
+
+def test_the_list_of_hashes_is_that_of_the_shipped_weights() -> None:
+    """Without it no network loads: ``sha256sum *.safetensors > SHA256SUMS`` in that folder."""
+    here = {path.name: sha256_of(path) for path in LITE_WEIGHTS.glob("*.safetensors")}
+    assert read_hashes(LITE_WEIGHTS) == here
+    assert len(here) >= 9
 
 
 def test_the_pages_name_many_places() -> None:

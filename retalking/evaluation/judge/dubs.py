@@ -10,6 +10,7 @@ import numpy as np
 
 from retalking.evaluation.judge.cast import Trial
 from retalking.evaluation.methods import Method
+from retalking.files import sha256_of
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
@@ -17,7 +18,6 @@ from retalking.media.sound import audio
 from retalking.media.sound.wave import write_wave
 from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
-from retalking.weights.catalogue import sha256_of
 
 _PROGRAM = ("retalking", "models", "third_party")
 _KEEP_AWAY_S = 0.5

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 
 from retalking.errors import ConfigError, RetalkingError
+from retalking.files import sha256_of
 from retalking.locations import REPOSITORY
 from retalking.types import BoolArray, Float64Array, FloatArray
-from retalking.weights.catalogue import sha256_of
 
 JudgeName = Literal["mediapipe", "dlib"]
 TASK_FILE = "face_landmarker.task"

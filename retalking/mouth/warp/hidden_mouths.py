@@ -10,7 +10,7 @@ from retalking.face.crops import Pads
 from retalking.media.source import Source
 from retalking.mouth.warp.face_area import face_area
 from retalking.mouth.warp.speaker import study_speaker
-from retalking.mouth.warp.visibility import UsualFace, glance_at
+from retalking.mouth.warp.visibility import UsualFace, glance_at_part, glance_bounds
 from retalking.rendering.masks import JAW
 from retalking.types import BoolArray, IntArray, VideoAnalysis
 
@@ -33,10 +33,13 @@ def find_hidden_mouths(
         bool ``[K]``; all false in a shot with too few frames to know.
     """
     speaker = study_speaker(analysis.track, ExpressionBasis.from_file(), pads)
+    crops, info = speaker.to_lips[frames], source.info
+    views = [glance_bounds(to_lips, info.width_px, info.height_px) for to_lips in crops]
+    parts = source.read_parts(frames, analysis.pts, views)
     glances = np.stack(
         [
-            glance_at(chunk.rgb[0], speaker.to_lips[frames[chunk.start]])
-            for chunk in source.read_frames(frames, analysis.pts, 1)
+            glance_at_part(part, view[:2], to_lips)
+            for part, view, to_lips in zip(parts, views, crops, strict=True)
         ]
     )
     hidden = np.zeros(len(frames), dtype=np.bool_)

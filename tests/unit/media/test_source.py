@@ -73,6 +73,27 @@ def test_a_region_is_cut_out(
     np.testing.assert_array_equal(second, rgb[2, height // 3 :, width // 2 :])
 
 
+@pytest.mark.parametrize("rotate_deg", [0, 90, 180, 270])
+def test_a_video_is_turned_clockwise(reader: VideoReader, rotate_deg: int) -> None:
+    whole, pts = frames_of(Source(reader), 16)
+    upright = np.stack([np.rot90(frame, -rotate_deg // 90) for frame in whole])[:, 3:30, 4:-2]
+    source = Source(reader, (3, 30, 4, upright.shape[2] + 4), rotate_deg=rotate_deg)
+    rgb, _ = frames_of(source, 5)
+    np.testing.assert_array_equal(rgb, upright)
+    assert rgb.shape[1:3] == (source.info.height_px, source.info.width_px)
+    (chunk,) = source.read_frames(np.array([11, 2]), pts, 8)
+    np.testing.assert_array_equal(chunk.rgb, upright[[11, 2]])
+    (part,) = source.read_parts(np.array([7]), pts, [(5, 2, 20, 24)])
+    np.testing.assert_array_equal(part, upright[7, 2:24, 5:20])
+
+
+def test_turned_pixels_keep_their_shape(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", 2, aspect=Fraction(4, 3))
+    with VideoReader(tmp_path / "a.mkv") as wide:
+        shapes = [Source(wide, rotate_deg=d).info.sample_aspect_ratio for d in (0, 90, 180, 270)]
+    assert shapes == [Fraction(4, 3), Fraction(3, 4), Fraction(4, 3), Fraction(3, 4)]
+
+
 @pytest.mark.parametrize(
     "crop", [(10, 10, 0, -1), (20, 10, 0, -1), (0, 39, 0, -1), (0, -1, 0, 53), (-1, -1, 0, -1)]
 )

@@ -1,0 +1,65 @@
+"""A process that hangs, crashes or takes all memory is ended, and the next case runs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.measure.hostile.watched import Limits, Watched
+
+LIMITS = Limits(seconds=0.5, peak_bytes=400 * 10**6)
+
+
+def misbehave(number: int) -> tuple[str, str]:
+    if number == 1:
+        while True:
+            pass
+    if number == 2:
+        time.sleep(60)
+    if number == 3:
+        ctypes.string_at(0)
+    if number == 4:
+        os._exit(3)
+    if number == 5:
+        held = bytearray(os.urandom(1) * 600 * 10**6)
+        time.sleep(5)
+        return "large", str(len(held))
+    return "well", "wrong" if number == 6 else ""
+
+
+def prepare(folder: Path) -> Callable[[int], tuple[str, str]]:
+    assert folder.is_dir()
+    return misbehave
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (1, "hang: more than 0.5 s"),
+        (2, "hang: more than 0.5 s"),
+        (3, "crash: exit code -11"),
+        (4, "crash: exit code 3"),
+        (5, "memory: 0."),
+        (6, "wrong"),
+    ],
+)
+def test_what_goes_wrong_is_a_fault_and_the_next_case_runs(
+    process: Watched, number: int, fault: str
+) -> None:
+    outcome = process.run(number)
+    assert outcome.number == number
+    assert outcome.fault.startswith(fault)
+    after = process.run(7)
+    assert (after.kind, after.fault) == ("well", "")
+    assert 10**6 < after.peak_bytes < LIMITS.peak_bytes
+
+
+@pytest.fixture(scope="module")
+def process() -> Watched:
+    with Watched(prepare, LIMITS) as watched:
+        yield watched
