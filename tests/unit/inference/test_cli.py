@@ -86,6 +86,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--batch-size", ["3"], "batch_size", 3),
     ("--LNet_batch_size", ["3"], "batch_size", 3),
     ("--chunk-size", ["5"], "chunk_size", 5),
+    ("--speaker", ["p"], "speaker", Path("p")),
     ("--tmp-dir", ["t"], "tmp_dir", Path("t")),
     ("--re-preprocess", [], "re_preprocess", True),
 ]
