@@ -83,7 +83,7 @@ def section_values(config: BaseModel, sections: Iterable[type[Section]]) -> dict
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``1e-4`` as a number; refuses a key given twice and endless numbers."""
+    """Safe YAML that reads ``1e-4`` as a number; refuses keys given twice and endless numbers."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -101,8 +101,15 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return number
 
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+        text = str(super().construct_yaml_str(node))
+        if "\0" in text:  # the system's functions for paths raise ValueError
+            raise yaml.MarkedYAMLError(problem="a NUL in a text", problem_mark=node.start_mark)
+        return text
+
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_yaml_str)
 
 # YAML 1.1 wants a dot and a signed exponent in a float, so PyYAML leaves "1e-4" a string.
 _Loader.add_implicit_resolver(

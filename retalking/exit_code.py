@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
-from retalking.errors import RetalkingError
+from retalking.errors import ConfigError, RetalkingError
 from retalking.terminal import printable
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
@@ -38,7 +38,7 @@ def report_mistakes(
             try:
                 return main(*args, **kwargs) or EXIT_OK
             except RetalkingError as error:
-                print(printable(f"error: {error}"), file=sys.stderr)
+                print(printable(f"error: {error}", isinstance(error, ConfigError)), file=sys.stderr)
                 return EXIT_ERROR
             except OSError as error:
                 if error.filename is None:  # not of a path: a pipe, a closed stream

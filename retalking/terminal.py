@@ -6,15 +6,21 @@ import logging
 import re
 import sys
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL_OR_END = re.compile(rf"{_CONTROL.pattern}|\n")
 
 
-def printable(text: str) -> str:
+def printable(text: str, keeps_lines: bool = False) -> str:
     r"""Return a text in which control characters are written out, ``\x1b`` for an escape.
 
-    Names of files and what files hold are in messages. Ends of lines stay.
+    Names of files and what files hold are in messages.
+
+    Args:
+        text: any.
+        keeps_lines: ends of lines stay what they are.
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    control = _CONTROL if keeps_lines else _CONTROL_OR_END
+    return control.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def log_to_terminal(level: int) -> None:

@@ -171,6 +171,7 @@ def test_bad_files(path: Path, content: bytes, message: str) -> None:
         ("&a [*a]", "nested too deeply, or in itself"),
         ("&a {b: *a}", "nested too deeply, or in itself"),
         ("9" * 400, "a number of more than 18 digits"),
+        ('"a\\0b"', "a NUL in a text"),
         ("9" * 5000, "not valid YAML"),
         ("1e400", "finite"),
         ("{[a]: b}", "unhashable key"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.dnet import DNet
+from retalking.mouth.networks.hidden_mouths import find_hidden_mouths
 from retalking.mouth.networks.reference_frames import (
     ReferenceFrames,
     choose_first_frame,
@@ -12,7 +13,6 @@ from retalking.mouth.networks.reference_frames import (
     read_reference_frames,
 )
 from retalking.mouth.networks.warped_references import WarpedReferences
-from retalking.mouth.warp.hidden_mouths import find_hidden_mouths
 from retalking.networks.options import ReferenceSource
 from retalking.rendering.scene import Scene
 

@@ -9,9 +9,9 @@ import pytest
 
 from retalking.face.crops import Pads
 from retalking.inference.pipeline import Retalker
+from retalking.mouth.networks.hidden_mouths import find_hidden_mouths
 from retalking.mouth.networks.reference_choice import find_references
 from retalking.mouth.networks.reference_frames import ReferenceFrames
-from retalking.mouth.warp.hidden_mouths import find_hidden_mouths
 from tests.talking import DrawnSource, analysis_of, draw, openings, talking_points, turns
 
 
