@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _download(weights, options.dest, options.mirror)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
     parser = argparse.ArgumentParser(
         description="Fetch and check the weight files listed in checkpoints/weights.toml."
     )
@@ -71,6 +72,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--catalogue", type=Path, default=CATALOGUE_FILE, help="list of files (default %(default)s)"
     )
+    return parser
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.mirror is not None and not options.mirror.startswith(("http://", "https://")):
         parser.error(f"--mirror: expected http://... or https://..., got {options.mirror!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,20 @@ _COMMAND = (
     *("face", "audio", "speaker_audio", "mix", "outfile", "report", "preview"),
     *("profile", "config", "set", "verbose", "dry_run"),
 )
+
+_EXAMPLES = """\
+examples:
+  inference.py --face talk.mp4 --audio speech.wav --outfile out.mp4
+  inference.py --face photo.jpg --audio speech.wav --exp-img smile --outfile out.mp4
+  inference.py --face talk.mp4 --audio speech.wav --preview --outfile look.mp4
+  inference.py --face talk.mp4 --audio speech.wav --report out.html --outfile out.mp4
+  inference.py --face group.mp4 --audio speech.wav --face-image anna.jpg --outfile out.mp4
+  inference.py --face two.mp4 --speaker-audio 0=anna.wav 1=ben.wav --outfile out.mp4
+  inference.py --face talk.mp4 --audio speech.wav --codec ffv1 --outfile lossless.mkv
+
+Values not given come from configs/inference/PROFILE.yaml, which explains each. Many videos:
+scripts/batch.py. What works on this machine: scripts/doctor.py.
+"""
 
 
 @report_mistakes("interrupted: no output was written")
@@ -113,7 +128,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inference.py",
         description="Give a talking-head video another speech, and get the lips to match.",
-        epilog="Values not given come from configs/inference/PROFILE.yaml, which explains each.",
+        epilog=_EXAMPLES,
+        usage="%(prog)s --face FILE --audio FILE [--outfile FILE] [options below]",
+        formatter_class=_Help,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -161,6 +178,20 @@ def build_parser() -> argparse.ArgumentParser:
     for name in _WITHOUT_EFFECT:
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Shows each flag once: with hyphens, where it may be written with underscores as well."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        shown = copy.copy(action)
+        flags = action.option_strings
+        shown.option_strings = [
+            flag
+            for flag in flags
+            if flag.replace("_", "-") == flag or flag.replace("_", "-") not in flags
+        ]
+        return super()._format_action_invocation(shown)
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, field: FieldInfo) -> None:
