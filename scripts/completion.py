@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from retalking.script import run_entry_point
 
-from retalking.__main__ import COMMANDS
+from scripts.__main__ import COMMANDS
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -18,6 +18,7 @@ import torch
 import retalking
 from retalking.config import section_values
 from retalking.errors import RetalkingError
+from retalking.files import read_hashes, sha256_of
 from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder
@@ -26,7 +27,7 @@ from retalking.media.output.encoding import FILE_TYPES
 from retalking.networks.load import load_parts
 from retalking.networks.options import RunnerSection
 from retalking.networks.runner import make_runner
-from retalking.weights.catalogue import FACE_ANALYSIS_WEIGHTS, read_catalogue, sha256_of
+from retalking.weights.catalogue import FACE_ANALYSIS_WEIGHTS, read_catalogue
 
 State = Literal["good", "note", "bad"]
 _PACKAGES = (
@@ -36,6 +37,10 @@ _PACKAGES = (
 _OPTIONAL = {"ray": "requirements-ray.txt", "gradio": "requirements-web.txt"}
 _LEAST_FREE_GB = 2.0
 _DIGITS = 12
+_BRING = {
+    "lite": "run git checkout checkpoints/lite",
+    "official": "run python scripts/download_checkpoints.py",
+}
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ def look_at_weights(profile: str) -> Iterator[Finding]:
     """Files that a profile loads: where they are, their hashes, and whether they fit."""
     topic, config = f"weights of {profile}", load_profile(profile, {})
     catalogue, lacking = read_catalogue(), []
-    listed = {weight.file: weight for weight in catalogue.weights.values()}
+    listed = {weight.file: weight.sha256 for weight in catalogue.weights.values()}
+    listed |= read_hashes(LITE_WEIGHTS)
     folder = config.checkpoints or CHECKPOINTS
     needed = {path.name: config.locate(path) for path in config.weight_files()}
     for name in FACE_ANALYSIS_WEIGHTS[config.face_analysis]:
@@ -116,18 +122,18 @@ def look_at_weights(profile: str) -> Iterator[Finding]:
         needed[path.name] = path if path.is_file() else None
     if profile == "lite":
         needed |= {path.name: path for path in sorted(LITE_WEIGHTS.glob("*.safetensors"))}
+    bring = _BRING[profile]
     for name, found in needed.items():
         if found is None:
             lacking.append(name)
             continue
-        digits, wanted = sha256_of(found), listed[name].sha256 if name in listed else ""
+        digits, wanted = sha256_of(found), listed.get(name, "")
         fits = digits.startswith(wanted)
         text = f"{found}: {digits[:_DIGITS]}"
-        text += "" if fits else f", expected {wanted[:_DIGITS]}; download it again"
+        text += "" if fits else f", expected {wanted[:_DIGITS]}; {bring} again"
         yield Finding(topic, "good" if fits else "bad", text)
     if lacking:
-        how = "git checkout checkpoints" if profile == "lite" else _DOWNLOAD
-        text = f"not here: {', '.join(lacking)}; {how} brings them"
+        text = f"not here: {', '.join(lacking)}; {bring}"
         yield Finding(topic, "bad" if profile == "lite" else "note", text)
         return
     try:
@@ -135,9 +141,6 @@ def look_at_weights(profile: str) -> Iterator[Finding]:
         yield Finding(topic, "good", "all load and fit their networks")
     except RetalkingError as error:
         yield Finding(topic, "bad", " ".join(str(error).split()))
-
-
-_DOWNLOAD = "python scripts/download_checkpoints.py"
 
 
 def look_at_codecs() -> Iterator[Finding]:

@@ -17,9 +17,9 @@ from retalking.inference.scenes import wanted_expression
 from retalking.media.given import LiveSound
 from retalking.media.prefetch import read_ahead
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
+from retalking.mouth.live_mouth import LiveMouth
 from retalking.mouth.own_pixels import lips_of_expression
 from retalking.mouth.warp import WarpOptions
-from retalking.mouth.warp.live_mouth import LiveMouth
 from retalking.networks.load import Parts
 from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.paste_back import composite

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retalking.__main__ import main
+from scripts.__main__ import main
 
 
 def complete(script: Path, *words: str) -> list[str]:

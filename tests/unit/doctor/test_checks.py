@@ -11,10 +11,11 @@ import pytest
 
 from retalking.doctor import checks
 from retalking.doctor.checks import Finding, look_at_codecs, look_at_room, look_at_weights
+from retalking.files import sha256_of
 from retalking.inference.profiles import load_profile
 from retalking.locations import LITE_WEIGHTS
 from retalking.speech.lip_shapes import LipListener
-from retalking.weights.catalogue import WeightFile, read_catalogue, sha256_of
+from retalking.weights.catalogue import WeightFile, read_catalogue
 from scripts.doctor import main
 
 

@@ -1,4 +1,4 @@
-"""All commands under one name: ``python -m retalking COMMAND``, or ``retalking COMMAND``."""
+"""All commands under one name: ``retalking COMMAND``, or ``python -m scripts COMMAND``."""
 
 from __future__ import annotations
 
