@@ -14,19 +14,24 @@ class Timings:
 
     Attributes:
         peak_bytes: by stage, the most memory that the process had held when the stage last ended.
+        core_s: by stage, seconds of a processor that the thread which measured took; unlike the
+            time that passed, they depend little on what else the machine does. What it has other
+            threads do is not among them.
     """
 
     def __init__(self) -> None:
         self.peak_bytes: dict[str, int] = {}
+        self.core_s: defaultdict[str, float] = defaultdict(float)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._frames: defaultdict[str, int] = defaultdict(int)
 
     @contextmanager
     def measure(self, stage: str, num_frames: int) -> Iterator[None]:
         """Add the time that the block takes to a stage."""
-        begin = time.perf_counter()
+        begin, begin_core = time.perf_counter(), time.thread_time()
         yield
         self._seconds[stage] += time.perf_counter() - begin
+        self.core_s[stage] += time.thread_time() - begin_core
         self._frames[stage] += num_frames
         self.peak_bytes[stage] = peak_memory_bytes()
 

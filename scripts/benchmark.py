@@ -1,14 +1,18 @@
 """Measure a dubbing job on this machine: time and memory per stage, and what batching gains.
 
     python scripts/benchmark.py --face talk.mp4 --audio speech.wav --profile lite
+    python scripts/benchmark.py --against DIR --face talk.mp4 --audio speech.wav --profile lite
     python scripts/benchmark.py --busy --face talk.mp4 --audio speech.wav --profile lite
     python scripts/benchmark.py --batching --profile official --checkpoints DIR --face-analysis lite
 
-The first form runs a whole job; the second runs it beside a busy program on every processor and
-without, with threads that wait passively, as ours do, and with threads that spin, as the OpenMP
-runtime's do by default. The third runs each network on random pictures, in batches and frame by
-frame as upstream does, alternating in one process. All print a table and write JSON. Unknown flags
-are those of inference.py.
+The first form runs a whole job. The second runs it by turns with another checkout of this
+repository, alone and beside a busy program on every processor. The third runs it the same two ways
+with threads that wait passively, as ours do, and with threads that spin, as the OpenMP runtime's do
+by default. The fourth runs each network on random pictures, in batches and frame by frame as
+upstream does, alternating in one process. All print a table and write JSON. Unknown flags are those
+of inference.py.
+
+Milliseconds of a core are those of the thread that a stage runs on; of the whole job, those of all.
 """
 
 from __future__ import annotations
@@ -18,12 +22,9 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,6 @@ from retalking.script import run_entry_point
 import numpy as np
 import torch
 
-from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.inference.cli import build_parser, configure
@@ -50,14 +50,7 @@ from retalking.networks.load import Parts, load_parts
 from retalking.networks.runner import Run, Runner
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array
-
-Row = dict[str, object]
-
-_WAITING = {
-    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
-    # What GNU's runtime does if OMP_WAIT_POLICY is not set; this variable outweighs that one.
-    "spinning": {"GOMP_SPINCOUNT": "300000"},
-}
+from scripts.measure.side_by_side import Row, compare_checkouts, compare_waiting
 
 
 @report_mistakes()
@@ -66,7 +59,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
     parser.add_argument("--batching", action="store_true", help="networks only, batched or not")
     parser.add_argument("--busy", action="store_true", help="job beside other work on all cores")
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions of --batching")
+    parser.add_argument("--against", type=Path, help="checkout to compare with")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
     own, rest = parser.parse_known_args()
     if {"-h", "--help"} & set(rest):
@@ -80,6 +74,8 @@ def main() -> int:
     config = configure(options)
     if own.batching:
         rows = compare_batching(config, own.rounds)
+    elif own.against:
+        rows = compare_checkouts(own.against, rest, own.rounds)
     elif own.busy:
         rows = compare_waiting(rest)
     else:
@@ -93,14 +89,15 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
     """Dub a video into a temporary file; one row per stage and one for the job."""
     retalker = Retalker(config)
     with tempfile.TemporaryDirectory() as folder:
-        begin = time.perf_counter()
+        begin, begin_core = time.perf_counter(), time.process_time()
         report = retalker(face, audio, Path(folder) / "out.mkv", progress=True)
-        seconds = time.perf_counter() - begin
+        seconds, core_s = time.perf_counter() - begin, time.process_time() - begin_core
     rows: list[Row] = [
         {
             "stage": stage,
             "frames": frames,
             "ms per frame": round(1000 * spent / max(frames, 1), 1),
+            "core ms per frame": round(1000 * report.timings.core_s[stage] / max(frames, 1), 1),
             "peak MB so far": round(report.timings.peak_bytes[stage] / 2**20),
         }
         for stage, spent, frames in report.timings.rows()
@@ -110,46 +107,11 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
             "stage": "whole job",
             "frames": report.num_frames,
             "ms per frame": round(1000 * seconds / report.num_frames, 1),
+            "core ms per frame": round(1000 * core_s / report.num_frames, 1),
             "peak MB so far": round(peak_memory_bytes() / 2**20),
         }
     )
     return rows
-
-
-def compare_waiting(options: Sequence[str]) -> list[Row]:
-    """Dub in processes of their own, beside other work and without; one row per way to wait."""
-    rows: list[Row] = []
-    for name, environment in _WAITING.items():
-        row: Row = {"threads that wait": name}
-        for beside, num_programs in (("alone", 0), ("beside other work", os.cpu_count() or 1)):
-            with _other_work(num_programs):
-                row[f"ms per frame {beside}"] = _job_in_new_process(options, environment)
-        rows.append(row)
-    return rows
-
-
-@contextmanager
-def _other_work(num_programs: int) -> Iterator[None]:
-    command = [sys.executable, "-c", "while True: pass"]
-    programs = [subprocess.Popen(command) for _ in range(num_programs)]
-    try:
-        yield
-    finally:
-        for program in programs:
-            program.kill()
-            program.wait()
-
-
-def _job_in_new_process(options: Sequence[str], environment: Mapping[str, str]) -> object:
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "result.json"
-        command = [sys.executable, __file__, *options, "--json", str(result)]
-        done = subprocess.run(
-            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=False
-        )
-        if done.returncode:
-            raise ConfigError(f"the job ended with code {done.returncode}, see above")
-        return json.loads(result.read_text())["rows"][-1]["ms per frame"]
 
 
 def compare_batching(config: InferenceConfig, rounds: int) -> list[Row]:
@@ -212,10 +174,20 @@ def describe_machine() -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def _processor() -> str:
+    try:
+        about = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in about.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
 
 
 def format_table(rows: list[Row]) -> str:

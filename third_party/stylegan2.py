@@ -79,7 +79,8 @@ def modulated_conv2d(
     factor = style.new_full((1, 1, 1, 1), gain, dtype=torch.float32)
     if demodulate:
         factor = factor * demodulation(weight, style)
-    if x.device.type == "cpu" and not torch.is_grad_enabled() and not transposed:
+    each_alone = x.device.type == "cpu" and not torch.is_grad_enabled() and not transposed
+    if each_alone and not torch.jit.is_tracing():  # a traced network takes any number of samples
         scales = style.float()[:, None, :, None, None] * factor[..., None]
         pairs = zip(x.split(1), (weight * scales).to(weight.dtype), strict=True)
         return torch.cat([F.conv2d(one, each, bias, padding=padding) for one, each in pairs])

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.blocks.fourier import from_spectrum, to_spectrum
 from models.blocks.layers import AdaIN
 
 
@@ -25,14 +26,11 @@ class FourierUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``[B, C, H, W]``."""
-        size = x.shape[-2:]
         # FFT knows no bfloat16, and half precision only for powers of two.
-        spectrum = torch.view_as_real(torch.fft.rfft2(x.float(), norm="ortho"))
-        # Channels interleave: real and imaginary part of channel 0, then of channel 1 ...
-        planes = spectrum.permute(0, 1, 4, 2, 3).flatten(1, 2).to(x.dtype)
+        planes = to_spectrum(x.float()).to(x.dtype)
         planes = F.relu(self.bn(self.conv_layer(planes)))
-        parts = planes.float().unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
-        return torch.fft.irfft2(torch.view_as_complex(parts), s=size, norm="ortho").to(x.dtype)
+        height, width = x.shape[-2:]
+        return from_spectrum(planes.float(), (height, width)).to(x.dtype)
 
 
 class SpectralTransform(nn.Module):

@@ -14,6 +14,7 @@ EDITED_FROM = 0.5
 
 def edited_rows(size_px: int) -> slice:
     """Return the rows of a face ``size_px`` high that the networks paint."""
+    size_px = int(size_px)  # a tensor while a network is traced
     return slice(round(EDITED_FROM * size_px), size_px)
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from scipy.spatial.transform import Rotation
 
 from retalking.coefficients.recon import CROP_PX, fit_recon_crop
 from retalking.coefficients.windows import NUM_EXPRESSION
@@ -135,8 +134,11 @@ class HeadPose:
     @property
     def angles_rad(self) -> FloatArray:
         """Pitch (positive: down), yaw (positive: to the picture's right), roll (clockwise)."""
-        pitch_yaw_roll = Rotation.from_matrix(self.rotation).as_euler("xyz")
-        return (pitch_yaw_roll * (1, -1, 1)).astype(np.float32)
+        x, y, z = np.moveaxis(self.rotation, -2, 0)  # rows: the rotation turns about x, y, then z
+        pitch = np.arctan2(z[..., 1], z[..., 2])
+        yaw = np.arctan2(z[..., 0], np.hypot(x[..., 0], y[..., 0]))
+        roll = np.arctan2(y[..., 0], x[..., 0])
+        return np.stack([pitch, yaw, roll], axis=-1).astype(np.float32)
 
 
 def fit_pose(points_px: NDArray[np.floating], mean_shape: NDArray[np.floating]) -> HeadPose:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from retalking.errors import ConfigError, WeightsError
 from retalking.types import FaceCoefficients, FloatArray, IntArray
@@ -97,6 +95,10 @@ def load_expression_templates(path: Path) -> dict[str, FloatArray]:
     Raises:
         WeightsError: if the file is missing, is not a MATLAB file or lacks a template.
     """
+    # Only the official file needs it, and it takes long to import.
+    from scipy.io import loadmat  # noqa: PLC0415
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; download the expression templates")
     try:

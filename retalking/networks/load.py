@@ -23,6 +23,7 @@ from retalking.face.landmarks import LITE_LANDMARKS_PATH, Landmarker, LiteLandma
 from retalking.files import sha256_of
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
+from retalking.networks.engines.run import EngineName, choose_engine, run_with
 from retalking.networks.options import ENCODER_KEY, PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, LipListener
@@ -96,7 +97,7 @@ def load_parts(config: PartsOptions) -> Parts:
     analysis_files += (files.find(config.face3d) if from_pixels else EXPRESSION_BASIS_PATH,)
     basis = None if from_pixels else ExpressionBasis.from_file()
     painted = config.mouth == "networks"
-    return Parts(
+    parts = Parts(
         runner=runner,
         detector=detector,
         landmarker=landmarker,
@@ -125,6 +126,17 @@ def load_parts(config: PartsOptions) -> Parts:
         analysis_files=analysis_files,
         weight_files=(*analysis_files, *map(files.find, config.weight_files())),
     )
+    _choose_programs(parts, config.engine)
+    return parts
+
+
+def _choose_programs(parts: Parts, name: EngineName) -> None:
+    """Let an engine compute the networks of the mouth."""
+    runner = parts.runner
+    engine = choose_engine(name, runner.device)
+    kinds = (parts.dnet, parts.enet, parts.reference_enhancer, parts.restorer, parts.parser)
+    for network in {id(kind): kind for kind in kinds if kind is not None}.values():
+        run_with(engine, network, runner.precision)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from retalking.config import Fraction01, Section, option
 from retalking.locations import CHECKPOINTS
+from retalking.networks.engines.run import EngineName
 from retalking.networks.runner import DeviceName, Precision
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH
 
@@ -61,6 +62,7 @@ class MouthNetworksSection(Section):
     TITLE: ClassVar[str] = "networks"
 
     checkpoints: Path | None = option("folder of weight files")
+    engine: EngineName = option("what computes D-, L-, E-Net, restorers and the parser")
     mouth: MouthName = option("warp: the speaker's own pixels; networks: D-Net, L-Net, E-Net")
     speaker: Path | None = option("folder of scripts/personalise.py, for warp: whose lips")
     dnet: Path | None = option("weights of D-Net", "--DNet_path")

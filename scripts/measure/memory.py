@@ -1,4 +1,4 @@
-"""Measure how the memory of a dubbing job depends on the length of the video.
+"""Measure how memory and time per frame of a dubbing job depend on the length of the video.
 
     python scripts/measure/memory.py --face talk.mp4 --audio speech.wav --profile lite
 
@@ -16,6 +16,7 @@ import tempfile
 import wave
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from retalking.script import run_entry_point
 
@@ -43,21 +44,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seconds", type=float, nargs="+", default=[20.0, 600.0], help="default: 20 600"
     )
     own, rest = parser.parse_known_args(arguments)
-    peaks_mb: list[float] = []
-    print("| length (s) | peak (MB) |\n|---:|---:|")
+    costs: list[Cost] = []
+    print("| length (s) | peak (MB) | core ms per frame | ms per frame |\n|---:|---:|---:|---:|")
     for seconds in own.seconds:
         try:
-            peaks_mb.append(measure_peak_mb(own.face, own.audio, seconds, rest))
+            costs.append(measure_cost(own.face, own.audio, seconds, rest))
         except subprocess.CalledProcessError as error:
             return error.returncode  # the benchmark has said why
-        print(f"| {seconds:g} | {peaks_mb[-1]:.0f} |", flush=True)
-    growth = max(peaks_mb) / min(peaks_mb) - 1
-    print(f"between these lengths the peak differs by {100 * growth:.1f} %")
+        peak, core, passed = costs[-1]
+        print(f"| {seconds:g} | {peak:.0f} | {core:.1f} | {passed:.1f} |", flush=True)
+    growth = {
+        name: max(values) / min(values) - 1
+        for name, values in zip(Cost._fields[:2], zip(*costs, strict=True), strict=False)
+    }
+    print(
+        f"between these lengths the peak differs by {100 * growth['peak_mb']:.1f} %, "
+        f"the time of a core by {100 * growth['core_ms']:.1f} %"
+    )
     return 0
 
 
-def measure_peak_mb(face: Path, speech: Path, seconds: float, options: Sequence[str]) -> float:
-    """Dub the repeated clip in a new process and return the most memory that it held."""
+class Cost(NamedTuple):
+    """What a job took: the most memory, and milliseconds a frame of a core, and that passed."""
+
+    peak_mb: float
+    core_ms: float
+    passed_ms: float
+
+
+def measure_cost(face: Path, speech: Path, seconds: float, options: Sequence[str]) -> Cost:
+    """Dub the repeated clip in a new process."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         repeat_video(face, seconds, folder / "face.mp4")
@@ -66,8 +82,8 @@ def measure_peak_mb(face: Path, speech: Path, seconds: float, options: Sequence[
         command += ["--face", str(folder / "face.mp4"), "--audio", str(folder / "speech.wav")]
         command += ["--json", str(folder / "result.json"), "--tmp-dir", str(folder)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        rows = json.loads((folder / "result.json").read_text())["rows"]
-    return float(rows[-1]["peak MB so far"])
+        job = json.loads((folder / "result.json").read_text())["rows"][-1]
+    return Cost(job["peak MB so far"], job["core ms per frame"], job["ms per frame"])
 
 
 def repeat_video(clip: Path, seconds: float, outfile: Path) -> None:

@@ -38,7 +38,7 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``[B, C, H, W]``."""
-        channels = x.shape[1]
+        channels = int(x.shape[1])  # a tensor while a network is traced
         weight = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
         return F.conv2d(x, weight, padding=self.padding, groups=channels)
 
@@ -54,7 +54,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[B, C, 2H, 2W]``."""
-        channels = x.shape[1]
+        channels = int(x.shape[1])  # a tensor while a network is traced
         weight = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
         return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=channels)
 

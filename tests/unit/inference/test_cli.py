@@ -81,6 +81,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--codec", ["ffv1"], "codec", "ffv1"),
     ("--crf", ["0"], "crf", 0),
     ("--preset", ["slow"], "preset", "slow"),
+    ("--engine", ["onnx"], "engine", "onnx"),
     ("--device", ["cpu"], "device", "cpu"),
     ("--precision", ["fp32"], "precision", "fp32"),
     ("--batch-size", ["3"], "batch_size", 3),

@@ -34,22 +34,22 @@ def test_speech_is_repeated_to_the_length(tmp_path: Path) -> None:
     np.testing.assert_allclose(long[8000:16_000], short, atol=1e-4)
 
 
-def test_the_table_says_how_memory_grows(
+def test_the_table_says_how_costs_grow(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
 
-    def measure(face: Path, speech: Path, seconds: float, options: list[str]) -> float:
+    def measure(face: Path, speech: Path, seconds: float, options: list[str]) -> memory.Cost:
         asked.append((face, speech, options))
-        return 1000 + seconds
+        return memory.Cost(1000 + seconds, 50.0, seconds)
 
-    monkeypatch.setattr(memory, "measure_peak_mb", measure)
+    monkeypatch.setattr(memory, "measure_cost", measure)
     command = ["--face", "a.mp4", "--audio", "b.wav", "--seconds", "10", "111", "--profile", "lite"]
     assert memory.main(command) == 0
     assert asked == [(Path("a.mp4"), Path("b.wav"), ["--profile", "lite"])] * 2
     output = capsys.readouterr().out
-    assert "| 111 | 1111 |" in output
-    assert "differs by 10.0 %" in output
+    assert "| 111 | 1111 | 50.0 | 111.0 |" in output
+    assert "differs by 10.0 %, the time of a core by 0.0 %" in output
 
 
 def test_a_missing_clip_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

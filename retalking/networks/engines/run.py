@@ -1,0 +1,118 @@
+"""Letting another program than PyTorch compute a loaded network."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.dnet import DNet, DNetOutput
+from models.enet import ENet, ENetOutput
+from retalking.errors import ConfigError
+from retalking.networks.engines.export import export_onnx, require
+from retalking.types import FloatArray
+
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+Compute = Callable[[Sequence[FloatArray]], list[FloatArray]]
+
+_RESULTS: dict[type[nn.Module], Callable[..., Any]] = {DNet: DNetOutput, ENet: ENetOutput}
+_PACKAGES: dict[EngineName, str] = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+
+def choose_engine(name: EngineName, device: torch.device) -> EngineName:
+    """Return what computes the networks: ``auto`` is PyTorch, which needs no further package.
+
+    With bfloat16 it was also the fastest (docs/performance.md).
+
+    Raises:
+        ConfigError: the named engine is not installed, or cannot use the device.
+    """
+    if name == "auto":
+        return "torch"
+    if name != "torch":
+        require_engine(name)
+    if name == "openvino" and device.type != "cpu":
+        raise ConfigError(f"--engine openvino: runs on the CPU, but --device is {device.type}")
+    return name
+
+
+def require_engine(name: EngineName) -> None:
+    """Check that an engine, and what writes its files, is installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    for package in ("onnx", _PACKAGES[name]):
+        require(package)
+
+
+def run_with(engine: EngineName, network: nn.Module, precision: torch.dtype) -> None:
+    """Let an engine compute a network from now on, whose weights PyTorch then forgets.
+
+    The network keeps its class, its configuration and what is built on ``forward``.
+
+    Args:
+        engine: of ``choose_engine``.
+        network: on the CPU, see ``example_inputs`` for the kinds.
+        precision: bfloat16, if the engine may compute in it; only OpenVINO does.
+
+    Raises:
+        ConfigError: another kind of network.
+    """
+    if engine == "torch":
+        return
+    if isinstance(network, DNet):
+        precision = torch.float32  # positions need more than the 8 bits of bfloat16's mantissa
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        export_onnx(network, path)
+        compute = load_openvino(path, precision) if engine == "openvino" else load_onnx(path)
+    make: Callable[..., Any] = _RESULTS.get(type(network), lambda only: only)
+
+    def forward(*inputs: Tensor | None) -> Any:
+        given = [part.float().cpu().numpy() for part in inputs if part is not None]
+        made = compute([np.ascontiguousarray(part) for part in given])
+        return make(*map(torch.from_numpy, made))
+
+    network.to("meta")
+    network.forward = forward
+
+
+def load_onnx(path: Path) -> Compute:
+    """Return what computes an exported file with the best provider that ONNX Runtime has here."""
+    runtime = require("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(
+        str(path), options, providers=runtime.get_available_providers()
+    )
+    names = [given.name for given in session.get_inputs()]
+
+    def compute(inputs: Sequence[FloatArray]) -> list[FloatArray]:
+        made: list[FloatArray] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return made
+
+    return compute
+
+
+def load_openvino(path: Path, precision: torch.dtype = torch.float32) -> Compute:
+    """Return what computes an exported file, ONNX or OpenVINO's own, on the CPU."""
+    openvino = require("openvino")
+    options = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    model = openvino.Core().compile_model(str(path), "CPU", options)
+
+    def compute(inputs: Sequence[FloatArray]) -> list[FloatArray]:
+        found = model(list(inputs))
+        return [np.array(found[output]) for output in model.outputs]
+
+    return compute
