@@ -33,6 +33,7 @@ from retalking.script import run_entry_point
 import numpy as np
 import torch
 
+from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.inference.cli import build_parser, configure

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from retalking.face.lip_motion import correlate, late_frames, share_open
 from retalking.metrics.lip_sync.sync import FRAME_RATE
@@ -89,5 +88,7 @@ def partial_correlation(a: Float64Array, b: Float64Array, given: Float64Array) -
 
 def _inside_pauses(speaking: BoolArray, margin: int) -> BoolArray:
     """Frames of pauses that are not within ``margin`` frames of speech: bool ``[N]``."""
+    from scipy.ndimage import maximum_filter1d  # noqa: PLC0415 - takes long to import
+
     near = maximum_filter1d(speaking.astype(np.uint8), 2 * margin + 1, mode="constant")
     return np.asarray(near == 0, np.bool_)

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import median_filter
 from torch import Tensor
 
 from models import weights
@@ -55,6 +54,8 @@ class SyncNetJudge:
 
     def place(self, track: FaceTrack, rows: IntArray) -> Float64Array:
         """Centre ``x``, ``y`` and half the side of the smoothed boxes, ``[N, 3]``."""
+        from scipy.ndimage import median_filter  # noqa: PLC0415 - takes long to import
+
         x1, y1, x2, y2 = track.boxes_px[rows].astype(np.float64).T
         squares = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, np.maximum(x2 - x1, y2 - y1) / 2], axis=1)
         # Zeros beyond the ends, as SciPy's medfilt has them: the first boxes come out small there.

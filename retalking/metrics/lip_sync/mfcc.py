@@ -8,7 +8,6 @@ liftered; the first is replaced with the logarithm of the window's energy. ``N``
 from __future__ import annotations
 
 import numpy as np
-from scipy.fft import dct
 
 from retalking.errors import MediaError
 from retalking.types import AudioClip, Float64Array
@@ -51,6 +50,8 @@ def mfcc(speech: AudioClip) -> Float64Array:
 
 def _cepstrum(windows: Float64Array) -> Float64Array:
     """Coefficients ``[S, 13]`` of windows ``[S, 400]``."""
+    from scipy.fft import dct  # noqa: PLC0415 - takes long to import
+
     power = np.square(np.abs(np.fft.rfft(windows, _FFT_SIZE))) / _FFT_SIZE
     bands = np.maximum(power @ _band_filters().T, _LEAST)
     coefficients = dct(np.log(bands), type=2, axis=1, norm="ortho")[:, :NUM_COEFFICIENTS]
