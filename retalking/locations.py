@@ -25,4 +25,5 @@ def user_cache() -> Path:
     try:
         return Path.home() / ".cache"
     except RuntimeError:  # no HOME, and no entry in the list of users
-        return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
+        user = os.getuid() if hasattr(os, "getuid") else "user"  # the latter on Windows
+        return Path(tempfile.gettempdir()) / f"cache-{user}"
