@@ -7,6 +7,7 @@ the size of the face and the rest of the frame is not even read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -34,12 +35,44 @@ class Layer:
     to_crop: Float64Array
 
 
+class Mark(Protocol):
+    """Something that is done to every new face before it is blended."""
+
+    def apply(
+        self,
+        patch: FloatArray,
+        mask: FloatArray,
+        corner_px: tuple[int, int],
+        number: int,
+        source: int,
+    ) -> None:
+        """Change a face in place.
+
+        Args:
+            patch: float32 ``[h, w, 3]`` in 0..255, in pixels of the frame.
+            mask: float32 ``[h, w]``, where it will show.
+            corner_px: x and y of the patch in the frame.
+            number: of the output frame.
+            source: the frame that it shows.
+        """
+
+
+@dataclass(frozen=True)
+class MarkedFrame:
+    """A mark, and the frame it goes into: its number, and that of the source frame it shows."""
+
+    mark: Mark
+    number: int
+    source: int
+
+
 def composite(
     frame: UInt8Array,
     face: Layer,
     num_bands: int,
     overlays: tuple[Layer, ...] = (),
     opacity: float = 1.0,
+    marked: MarkedFrame | None = None,
 ) -> None:
     """Blend a face into a frame, in place.
 
@@ -53,6 +86,7 @@ def composite(
         overlays: laid over the face first, for example restored teeth; they show only where the
             face does.
         opacity: 0 leaves the frame alone, 1 shows the face fully, between them it is linear.
+        marked: what is done to the face before it is blended.
     """
     height, width = frame.shape[:2]
     x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[1::-1], width, height)
@@ -64,6 +98,8 @@ def composite(
     for overlay in overlays:
         rgb, share = _place(overlay, (x1, y1, x2, y2))
         patch += share[..., None] * (rgb - patch)
+    if marked is not None:
+        marked.mark.apply(patch, mask, (x1, y1), marked.number, marked.source)
     frame[y1:y2, x1:x2] = blend_region(region, patch, mask, num_bands, opacity)
 
 

@@ -18,7 +18,7 @@ from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.finished_frames import FinishedChunk, FinishedFrames
 from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
-from retalking.rendering.paste_back import composite
+from retalking.rendering.paste_back import Mark, MarkedFrame, composite
 from retalking.rendering.scene import Scene
 from retalking.rendering.streaming_filter import smooth_stream
 from retalking.timings import Timings
@@ -72,6 +72,7 @@ class Renderer(Generic[BegunType]):
         mouth: Mouth[BegunType],
         timings: Timings,
         kept: FinishedFrames | None = None,
+        mark: Mark | None = None,
     ) -> None:
         """Prepare for a job.
 
@@ -81,7 +82,9 @@ class Renderer(Generic[BegunType]):
             mouth: makes the new faces.
             timings: told how long the paste-back took.
             kept: finished chunks of an earlier run of the same job.
+            mark: what is done to every new face.
         """
+        self._mark = mark
         self._plan = plan
         self._mouth = mouth
         self._timings = timings
@@ -142,17 +145,20 @@ class Renderer(Generic[BegunType]):
             new = self._mouth.finish(faces, prepared.begun, drift_px)
             with self._timings.measure("paste-back", len(faces)):
                 output = chunk.rgb.copy()
-                for place, (row, number) in enumerate(
-                    zip(prepared.rows, faces.numbers, strict=True)
-                ):
-                    self._blend(output[row], new, place, float(self._plan.opacity[number]))
+                for place, row in enumerate(prepared.rows):
+                    self._blend(output[row], new, place, faces)
             if self._kept is not None:
                 drift = self._spread_drift(prepared.rows, prepared.begun, len(chunk))
                 self._kept.save(chunk.start, chunk.rgb, FinishedChunk(output, drift))
         pts = self._plan.timeline.pts[chunk.start : chunk.start + len(chunk)]
         return RenderedChunk(chunk, FrameChunk(chunk.start, pts, output), faces, new)
 
-    def _blend(self, frame: np.ndarray, new: NewFaces, place: int, opacity: float) -> None:
-        composite(frame, new.layers[place], self._num_bands, new.overlays[place], opacity)
+    def _blend(self, frame: np.ndarray, new: NewFaces, place: int, faces: ChunkFaces) -> None:
+        number, source = int(faces.numbers[place]), int(faces.source[place])
+        opacity = float(self._plan.opacity[number])
+        marked = self._mark and MarkedFrame(self._mark, number, source)
+        composite(
+            frame, new.layers[place], self._num_bands, new.overlays[place], opacity, marked
+        )
         for layer in new.further[place]:
             composite(frame, layer, self._num_bands, opacity=opacity)

@@ -1,0 +1,1 @@
+"""Marks in picture and sound, provenance, and what tells of them."""

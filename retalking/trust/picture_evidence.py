@@ -1,0 +1,175 @@
+"""Evidence of the picture's mark in the faces of a video.
+
+The detector sees each face in the coordinates in which the mark was added, asks of every cell how it
+turns with the mark's period, and of all cells together which payload they fit. What a moving mouth
+does to all cells is learnt from the other periods, and taken out (a matched filter for noise of
+known covariance). Nothing of that knows the key, so that without the mark a score follows chance.
+``T`` counts frames, ``P`` places at which the mark is looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from retalking.face.crops import LIP_PX, warp
+from retalking.rendering.masks import lower_face_mask
+from retalking.trust.payload_code import PayloadCode, best_payload
+from retalking.trust.picture_pattern import FREQUENCY_HZ, GRID_PX, NUM_COLUMNS, NUM_ROWS
+from retalking.types import Float64Array, FloatArray, UInt8Array
+
+WINDOW_S = 10.0
+"""Within this time the mark's period is trusted to the phase."""
+SHORTEST_S = 2.0
+"""Less shows too few periods to tell anything."""
+_OFFSETS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # px of the small crop, x and y
+NUM_SEARCHES = 2 * len(_OFFSETS)
+"""Places, and each mirrored as well."""
+
+_CELL_PX = GRID_PX / NUM_COLUMNS
+_BLUR = 0.35  # of a cell: what is averaged into its value
+_SURROUNDINGS = 1.0  # of a cell: standard deviation of what is taken from it
+_INDEPENDENT = 0.5  # share of the noise that cells are taken to have for themselves
+_LEAST_NOISE = 0.15  # levels of 255
+_MOST = 3.0  # of the root mean square: no cell says more
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a detector found.
+
+    Attributes:
+        user: the user's bits of the payload that fits best.
+        log10_p: log10 of the probability that something without this mark fits so well.
+        windows_log10_p: the same of each window for itself.
+        mirrored: whether the picture is the mirror image.
+    """
+
+    user: int
+    log10_p: float
+    windows_log10_p: tuple[float, ...]
+    mirrored: bool = False
+
+
+def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
+    """Return what the cells of a face show: float32 ``[P, 512]`` in levels of 255.
+
+    Args:
+        frame: uint8 ``[H, W, 3]``.
+        to_grid: ``[2, 3]``, frame to small lip crop.
+    """
+    grid = (GRID_PX, GRID_PX)
+    small = warp(frame.astype(np.float32), to_grid, grid, cv2.BORDER_REPLICATE)
+    light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    light -= cv2.GaussianBlur(light, (0, 0), _CELL_PX * _SURROUNDINGS)
+    light = cv2.GaussianBlur(light, (0, 0), _CELL_PX * _BLUR)
+    values = np.empty((len(_OFFSETS), NUM_ROWS * NUM_COLUMNS), dtype=np.float32)
+    for place, offset in enumerate(_OFFSETS):
+        start = (_CELL_PX - 1) / 2 + np.array(offset)
+        matrix = np.column_stack([np.eye(2) * _CELL_PX, start])
+        cells = cv2.warpAffine(
+            light,
+            matrix,
+            (NUM_COLUMNS, NUM_COLUMNS),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        values[place] = cells[NUM_COLUMNS - NUM_ROWS :].ravel()
+    return values
+
+
+def face_weights(landmarks: Float64Array) -> FloatArray:
+    """Return how much of each cell is edited: float32 ``[512]`` in [0, 1].
+
+    Args:
+        landmarks: ``[68, 2]`` in pixels of the small lip crop.
+    """
+    mask = lower_face_mask(landmarks * (LIP_PX / GRID_PX) + (LIP_PX / GRID_PX - 1) / 2)
+    cells = cv2.resize(mask, (NUM_COLUMNS, NUM_COLUMNS), interpolation=cv2.INTER_AREA)
+    weights: FloatArray = cells[NUM_COLUMNS - NUM_ROWS :].astype(np.float32).ravel()
+    return weights
+
+
+def weigh(
+    cells: FloatArray, weights: FloatArray, time_s: Float64Array, code: PayloadCode
+) -> Finding | None:
+    """Weigh the evidence of a face.
+
+    Args:
+        cells: float32 ``[T, P, 512]`` of ``look_at_cells``.
+        weights: float32 ``[512]`` of ``face_weights``.
+        time_s: float64 ``[T]``, increasing.
+        code: of ``picture_code``.
+
+    Returns:
+        ``None`` if the face is not seen for long enough.
+    """
+    windows = _split(time_s)
+    if not windows:
+        return None
+    best: Finding | None = None
+    for place in range(len(_OFFSETS)):
+        turning = [weights * _turning(cells[rows, place], time_s[rows]) for rows in windows]
+        for mirrored in (False, True):
+            seen = [_mirror(values) for values in turning] if mirrored else turning
+            found = _decode(seen, code, mirrored)
+            if best is None or found.log10_p < best.log10_p:
+                best = found
+    return best
+
+
+def _split(time_s: Float64Array) -> list[slice]:
+    """Equal windows of at most ``WINDOW_S``."""
+    if len(time_s) < 2 or time_s[-1] - time_s[0] < SHORTEST_S:
+        return []
+    length_s = float(time_s[-1] - time_s[0])
+    edges_s = np.linspace(0, length_s, int(np.ceil(length_s / WINDOW_S)) + 1)[1:-1] + time_s[0]
+    edges = [0, *np.searchsorted(time_s, edges_s).tolist(), len(time_s)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b - a > 10]
+
+
+def _turning(values: FloatArray, time_s: Float64Array) -> Float64Array:
+    """How much each cell turns with the mark's period, cosine and sine ``[2, 512]``, whitened."""
+    angle = 2 * np.pi * FREQUENCY_HZ * time_s
+    steady = np.stack([np.ones_like(time_s), time_s - time_s.mean()], axis=1)
+    basis = np.column_stack([steady, np.cos(angle), np.sin(angle)])
+    series = values.astype(np.float64)
+    found, *_ = np.linalg.lstsq(basis, series, rcond=None)
+    rest = series - basis @ found
+    noise = np.sqrt(np.square(rest).mean(axis=0)) + _LEAST_NOISE
+    rest /= noise
+    # Fewer frames than cells: by the Woodbury identity only a matrix of the frames is solved.
+    shared = (1 - _INDEPENDENT) / len(rest)
+    turned = found[2:] / noise
+    inner = np.eye(len(rest)) * _INDEPENDENT + shared * (rest @ rest.T)
+    turned -= shared * (np.linalg.solve(inner, rest @ turned.T).T @ rest)
+    turned /= noise
+    limit = _MOST * np.sqrt(np.square(turned).mean()) + 1e-12
+    whitened: Float64Array = np.clip(turned, -limit, limit)
+    return whitened
+
+
+def _mirror(turning: Float64Array) -> Float64Array:
+    return turning.reshape(2, NUM_ROWS, NUM_COLUMNS)[..., ::-1].reshape(2, -1)
+
+
+def _decode(turning: list[Float64Array], code: PayloadCode, mirrored: bool) -> Finding:
+    """The payload that fits best, whatever the phase of each window."""
+    squares = []
+    for cosine, sine in turning:
+        power = float(np.square(cosine).sum() + np.square(sine).sum()) + 1e-12
+        along = code.scores(np.concatenate([cosine, sine]))
+        across = code.scores(np.concatenate([-sine, cosine]))
+        squares.append((along**2 + across**2) / power)
+    count = len(squares)
+    alone = [best_payload(square, 1, NUM_SEARCHES) for square in squares]
+    user, log10_p = best_payload(np.sum(squares, axis=0), count, NUM_SEARCHES)
+    if count > 1:  # the mark may be in a part of the video only
+        single = min(alone, key=lambda each: each[1])
+        strongest = single[1] + float(np.log10(count))
+        user, log10_p = min((user, log10_p), (single[0], strongest), key=lambda each: each[1])
+        log10_p += float(np.log10(2))
+    windows = tuple(each[1] for each in alone)
+    return Finding(user, min(log10_p, 0.0), windows, mirrored)

@@ -1,0 +1,68 @@
+"""The pattern of the picture's mark: cells of the lower face that brighten and darken once a second.
+
+A face itself hardly changes from second to second, so what turns with the known period is the mark
+and not the face. Each cell turns with a phase of its own, given by two chips; all cells together
+never brighten at once, and nothing flickers. Where the time begins need not be known: another
+beginning turns all phases by the same angle.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from retalking.face.crops import LIP_PX, lip_crops
+from retalking.trust.payload_code import PayloadCode
+from retalking.types import Float64Array, FloatArray
+
+GRID_PX = 96
+"""Side of the small lip crop in which mark and detector work."""
+FREQUENCY_HZ = 1.0
+NUM_COLUMNS = 32
+NUM_ROWS = 16
+"""Cells of the lower half of the lip crop; the upper one, which most mouths leave alone, has none."""
+
+_SHRINK = LIP_PX // GRID_PX
+
+
+def mark_crops(anchors_px: Float64Array) -> Float64Array:
+    """Transforms ``[..., 2, 3]`` from frame to the small lip crop, for anchors ``[..., 3, 2]``.
+
+    The crop has the usual room around the face, whatever ``--pads`` says: a detector cannot know.
+    """
+    small = lip_crops(anchors_px) / _SHRINK
+    small[..., 2] -= (1 - 1 / _SHRINK) / 2  # the corner of the first pixel stays where it is
+    return small
+
+
+def picture_code(key: bytes) -> PayloadCode:
+    """Return the code of the picture's chips: cosines of all cells, then sines."""
+    return PayloadCode(key, "picture", 2 * NUM_ROWS * NUM_COLUMNS)
+
+
+class Pattern:
+    """The pattern of one payload."""
+
+    def __init__(self, code: PayloadCode, user: int) -> None:
+        """Draw it.
+
+        Args:
+            code: of ``picture_code``.
+            user: 16 bits.
+        """
+        parts = code.signs(user).reshape(2, NUM_ROWS, NUM_COLUMNS)
+        self._cosine, self._sine = (_draw(part) for part in parts)
+
+    def at(self, time_s: float) -> FloatArray:
+        """Return the pattern of a moment: float32 ``[96, 96]``, of about unit power."""
+        angle = 2 * np.pi * FREQUENCY_HZ * time_s
+        turned: FloatArray = self._cosine * np.float32(np.cos(angle))
+        turned += self._sine * np.float32(np.sin(angle))
+        return turned
+
+
+def _draw(signs: FloatArray) -> FloatArray:
+    cells = np.zeros((NUM_COLUMNS, NUM_COLUMNS), dtype=np.float32)
+    cells[NUM_COLUMNS - NUM_ROWS :] = signs
+    drawn = cv2.resize(cells, (GRID_PX, GRID_PX), interpolation=cv2.INTER_CUBIC)
+    return drawn.astype(np.float32, copy=False)
