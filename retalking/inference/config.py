@@ -16,10 +16,13 @@ from retalking.networks.options import (
 )
 from retalking.rendering.options import RenderingSection
 from retalking.speech.options import SpeechSection
+from retalking.trust.options import ProvenanceSection, WatermarkSection
 
 
 class InferenceConfig(
     CacheSection,
+    ProvenanceSection,
+    WatermarkSection,
     EncoderSection,
     RenderingSection,
     MouthOptions,
@@ -56,5 +59,6 @@ PIXEL_SECTIONS: tuple[type[Section], ...] = (
     RenderingSection,
     MouthSection,
     MouthNetworksSection,
+    WatermarkSection,
 )
 """All but how the result is compressed and what is kept of earlier work."""

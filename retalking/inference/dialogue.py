@@ -20,7 +20,7 @@ from retalking.inference.dub import Dub, plan_dub
 from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
-from retalking.inference.writing import DubbingReport, write_video
+from retalking.inference.writing import DubbingReport, seal_of, write_video
 from retalking.media.given import Given, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
@@ -114,7 +114,8 @@ def converse(
         heard = _all_at_once(files, resources) if whole is None else whole.path
         track = AudioTrack(heard, duration_s=timeline.duration_s)
         chunks = _talk(dubs, configs, retalker, timings)
-        write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings)
+        seal = seal_of(retalker.config, retalker.parts, scenes[0], files)
+        write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings, seal)
     for dub, config in zip(dubs, configs, strict=True):
         kept_frames(dub, retalker.parts, config).clear()
     edited = np.any([dub.plan.opacity > 0 for dub in dubs], axis=0)

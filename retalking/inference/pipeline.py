@@ -17,7 +17,7 @@ from retalking.inference.live import live_frames
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.inference.second_pass import kept_frames, outputs_of, render_dub
-from retalking.inference.writing import DubbingReport, write_video
+from retalking.inference.writing import DubbingReport, seal_of, write_video
 from retalking.media.given import Given, LiveSound, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions
@@ -30,6 +30,7 @@ from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
+from retalking.trust.provenance import find_signer
 from retalking.types import UInt8Array
 
 
@@ -63,6 +64,8 @@ class Retalker:
         """
         self.config = config
         find_person(config)  # a fault is told before networks are loaded
+        config.read_watermark_key()
+        find_signer(config)
         self._encoder = EncoderOptions(**section_values(config, [EncoderSection]))
         parts = parts or load_parts(config)
         self.parts = parts if config.used_dnet else dataclasses.replace(parts, dnet=None)
@@ -279,6 +282,7 @@ class Retalker:
         track = AudioTrack(
             dub.speech.path, duration_s=timeline.duration_s, number=self.config.audio_track
         )
+        seal = seal_of(self.config, self.parts, scene, [dub.speech.path])
         with watching(progress, cancel) as watch:
             write_video(
                 outputs_of(self.render(dub, timings, kept)),
@@ -289,6 +293,7 @@ class Retalker:
                 track,
                 watch,
                 timings,
+                seal,
             )
         kept.clear()
         edited = int(np.count_nonzero(dub.plan.opacity))

@@ -17,6 +17,7 @@ from retalking.rendering.finished_frames import FinishedFrames
 from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk, Renderer
 from retalking.timings import Timings
+from retalking.trust.marking import picture_mark
 from retalking.types import FrameChunk
 
 
@@ -65,7 +66,8 @@ def make_renderer(
 ) -> Renderer[Any]:
     """Return what makes the frames of an output out of those of its source."""
     mouth = make_mouth(dub, parts, config, timings)
-    return Renderer(dub.scene, dub.plan, mouth, timings, kept)
+    mark = picture_mark(dub.scene, dub.plan, config)
+    return Renderer(dub.scene, dub.plan, mouth, timings, kept, mark)
 
 
 def kept_frames(
@@ -87,6 +89,8 @@ def job_key(dub: Dub, parts: Parts, config: InferenceConfig) -> str:
     files = [dub.scene.source.info.path, dub.speech.path, *parts.weight_files]
     # Where chunks begin; how long the output is, which another speaker may decide.
     options = (config.pixel_values(), dub.parts, len(dub.plan))
+    if config.watermark_key is not None:
+        files.append(config.watermark_key)
     return fingerprint([*files, *config.pictures()], options)
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.inference.config import InferenceConfig
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.extras import Extras, read_extras
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.prefetch import WriteBehind
 from retalking.media.sound.audio_track import AudioTrack
+from retalking.networks.load import Parts
 from retalking.progress import DUBBING, Watch
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import Timeline
 from retalking.review.review import Review
 from retalking.timings import Timings
+from retalking.trust.provenance import JobFacts, Seal, find_signer
 from retalking.types import FrameChunk, VideoInfo
 
 _SAME_RATE = 0.02
@@ -54,6 +57,7 @@ def write_video(
     track: AudioTrack,
     watch: Watch,
     timings: Timings,
+    seal: Seal,
 ) -> None:
     """Encode the frames of an output while they are made.
 
@@ -66,6 +70,7 @@ def write_video(
         track: what is heard.
         watch: told of every chunk.
         timings: told how long it took.
+        seal: what the file says of itself.
 
     Raises:
         MediaError: a file cannot be read or written.
@@ -73,9 +78,9 @@ def write_video(
         CancelledError: the watch said so.
     """
     info = shown_as(scene.source.info, timeline)
-    extras = extras_of(scene, timeline)
+    extras = labelled(extras_of(scene, timeline) or Extras(), seal.comment)
     with (
-        VideoWriter(outfile, info, encoder, track, timeline.end_pts, extras) as writer,
+        VideoWriter(outfile, info, encoder, track, timeline.end_pts, extras, seal.apply) as writer,
         WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as behind,
         closing(chunks),
     ):
@@ -104,6 +109,30 @@ def extras_of(scene: Scene, timeline: Timeline) -> Extras | None:
     last_s = float(scene.analysis.time_s[-1])
     shown_s = last_s + float(1 / info.frame_rate) if last_s else 0.0  # nothing of a single frame
     return read_extras(info.path).until(min(shown_s, timeline.duration_s))
+
+
+def seal_of(config: InferenceConfig, parts: Parts, scene: Scene, speech: Sequence[Path]) -> Seal:
+    """Return what the output will say of its making.
+
+    Raises:
+        ConfigError: the user's certificate cannot be used.
+    """
+    facts = JobFacts(
+        scene.source.info.path,
+        tuple(speech),
+        parts.weight_files,
+        config.model_dump(),
+        config.watermark_payload if config.watermark == "on" else None,
+        sound_marked=False,
+    )
+    return Seal(facts, find_signer(config), must_sign=config.certificate is not None)
+
+
+def labelled(extras: Extras, comment: str) -> Extras:
+    """Put a comment before the one that the source has."""
+    before = extras.tags.get("comment", "")
+    text = f"{comment}. {before}" if before and not before.startswith(comment) else comment
+    return dataclasses.replace(extras, tags=extras.tags | {"comment": text})
 
 
 def _write(writer: VideoWriter, chunk: FrameChunk, timings: Timings) -> None:

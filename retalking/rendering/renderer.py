@@ -156,9 +156,7 @@ class Renderer(Generic[BegunType]):
     def _blend(self, frame: np.ndarray, new: NewFaces, place: int, faces: ChunkFaces) -> None:
         number, source = int(faces.numbers[place]), int(faces.source[place])
         opacity = float(self._plan.opacity[number])
-        marked = self._mark and MarkedFrame(self._mark, number, source)
-        composite(
-            frame, new.layers[place], self._num_bands, new.overlays[place], opacity, marked
-        )
+        marked = None if self._mark is None else MarkedFrame(self._mark, number, source)
+        composite(frame, new.layers[place], self._num_bands, new.overlays[place], opacity, marked)
         for layer in new.further[place]:
             composite(frame, layer, self._num_bands, opacity=opacity)

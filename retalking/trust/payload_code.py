@@ -1,11 +1,11 @@
 """32 bits spread over many small changes ("chips") whose signs only the holder of a key knows.
 
-Each chip of a keyed random linear code is the parity of some of the payload's bits. With the 16 bits
-of project and version known, all 65,536 payloads are scored at once by a Walsh-Hadamard transform:
-decoding is by maximum likelihood, and the tail of its null distribution is known. For values that do
-not depend on the key, the score of a wrong payload is a sum of values with random signs, which
-exceeds ``z`` times the root of the sum of their squares with probability at most ``exp(-z * z / 2)``
-(Hoeffding 1963), whatever the values are.
+Each chip of a keyed random linear code is the parity of some of the payload's bits. With the 16
+bits of project and version known, all 65,536 payloads are scored at once by a Walsh-Hadamard
+transform: decoding is by maximum likelihood, and the tail of its null distribution is known. For
+values that do not depend on the key, the score of a wrong payload is a sum of values with random
+signs, which exceeds ``z`` times the root of the sum of their squares with probability at most
+``exp(-z * z / 2)`` (Hoeffding 1963), whatever the values are.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class PayloadCode:
         Returns:
             float64 ``[65536]``, by the user's bits.
         """
-        return _walsh_hadamard(np.bincount(self._rows, values * self._head, 2**USER_BITS))
+        sums = np.bincount(self._rows, values * self._head, 2**USER_BITS)
+        return _walsh_hadamard(sums.astype(np.float64))
 
 
 def log10_tail(score: float, num_windows: int) -> float:
@@ -110,13 +111,12 @@ def best_payload(scores: Float64Array, num_windows: int, num_searches: int) -> t
         The user's bits, and log10 of the probability that this happens without a mark.
     """
     other = 1 + int(scores[1:].argmax())
-    candidates = ((0, 2.0), (other, 2.0 ** (USER_BITS + 1)))
-    rated = [
-        (min(log10_tail(float(scores[user]), num_windows) + np.log10(trials * num_searches), 0), user)
-        for user, trials in candidates
-    ]
+    rated = []
+    for user, trials in ((0, 2.0), (other, 2.0 ** (USER_BITS + 1))):
+        log10_p = log10_tail(float(scores[user]), num_windows) + np.log10(trials * num_searches)
+        rated.append((min(float(log10_p), 0.0), user))
     log10_p, user = min(rated)
-    return user, float(log10_p)
+    return user, log10_p
 
 
 def _parity(words: NDArray[np.uint64]) -> Float64Array:

@@ -1,14 +1,15 @@
 """Evidence of the picture's mark in the faces of a video.
 
-The detector sees each face in the coordinates in which the mark was added, asks of every cell how it
-turns with the mark's period, and of all cells together which payload they fit. What a moving mouth
-does to all cells is learnt from the other periods, and taken out (a matched filter for noise of
-known covariance). Nothing of that knows the key, so that without the mark a score follows chance.
+The detector sees each face in the coordinates in which the mark was added, asks of every cell how
+it turns with the mark's period, and of all cells together which payload they fit. What a moving
+mouth does to all cells is learnt from the other periods, and taken out (a matched filter for noise
+of known covariance). Nothing of that knows the key, so without the mark a score follows chance.
 ``T`` counts frames, ``P`` places at which the mark is looked for.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,13 @@ import numpy as np
 from retalking.face.crops import LIP_PX, warp
 from retalking.rendering.masks import lower_face_mask
 from retalking.trust.payload_code import PayloadCode, best_payload
-from retalking.trust.picture_pattern import FREQUENCY_HZ, GRID_PX, NUM_COLUMNS, NUM_ROWS
+from retalking.trust.picture_pattern import (
+    FREQUENCY_HZ,
+    GRID_PX,
+    NUM_COLUMNS,
+    NUM_ROWS,
+    lightness,
+)
 from retalking.types import Float64Array, FloatArray, UInt8Array
 
 WINDOW_S = 10.0
@@ -52,6 +59,10 @@ class Finding:
     windows_log10_p: tuple[float, ...]
     mirrored: bool = False
 
+    def counting(self, num_tried: int) -> float:
+        """Return ``log10_p`` where this is one of so many that were looked at."""
+        return min(self.log10_p + float(np.log10(num_tried)), 0.0)
+
 
 def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
     """Return what the cells of a face show: float32 ``[P, 512]`` in levels of 255.
@@ -62,15 +73,15 @@ def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
     """
     grid = (GRID_PX, GRID_PX)
     small = warp(frame.astype(np.float32), to_grid, grid, cv2.BORDER_REPLICATE)
-    light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    light -= cv2.GaussianBlur(light, (0, 0), _CELL_PX * _SURROUNDINGS)
-    light = cv2.GaussianBlur(light, (0, 0), _CELL_PX * _BLUR)
+    light = lightness(small)
+    detail = light - cv2.GaussianBlur(light, (0, 0), _CELL_PX * _SURROUNDINGS)
+    averaged = cv2.GaussianBlur(detail, (0, 0), _CELL_PX * _BLUR)
     values = np.empty((len(_OFFSETS), NUM_ROWS * NUM_COLUMNS), dtype=np.float32)
     for place, offset in enumerate(_OFFSETS):
         start = (_CELL_PX - 1) / 2 + np.array(offset)
         matrix = np.column_stack([np.eye(2) * _CELL_PX, start])
         cells = cv2.warpAffine(
-            light,
+            averaged,
             matrix,
             (NUM_COLUMNS, NUM_COLUMNS),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -127,7 +138,7 @@ def _split(time_s: Float64Array) -> list[slice]:
     length_s = float(time_s[-1] - time_s[0])
     edges_s = np.linspace(0, length_s, int(np.ceil(length_s / WINDOW_S)) + 1)[1:-1] + time_s[0]
     edges = [0, *np.searchsorted(time_s, edges_s).tolist(), len(time_s)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b - a > 10]
+    return [slice(a, b) for a, b in itertools.pairwise(edges) if b - a > 10]
 
 
 def _turning(values: FloatArray, time_s: Float64Array) -> Float64Array:

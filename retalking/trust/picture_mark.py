@@ -1,4 +1,4 @@
-"""The mark in the picture: into the new face, in the face's own coordinates, before it is blended."""
+"""The mark in the picture: added to the new face, in its own coordinates, before it is blended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
-from retalking.trust.picture_pattern import GRID_PX, Pattern, mark_crops
+from retalking.trust.picture_pattern import GRID_PX, Pattern, lightness, mark_crops
 from retalking.types import Float64Array, FloatArray
 
 _RMS = 2.2
@@ -59,7 +59,7 @@ class PictureMark:
         """
         matrix = shift_source(self.to_grid[source], *corner_px)
         grid = (GRID_PX, GRID_PX)
-        light = warp(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), matrix, grid, cv2.BORDER_REPLICATE)
+        light = warp(lightness(patch), matrix, grid, cv2.BORDER_REPLICATE)
         shown = warp(mask, matrix, grid)
         change = _gain(light) * self.pattern.at(float(self.time_s[number]))
         power = float((shown * change**2).sum()) / max(float(shown.sum()), 1e-6)

@@ -1,4 +1,4 @@
-"""The pattern of the picture's mark: cells of the lower face that brighten and darken once a second.
+"""The pattern of the picture's mark: cells of the lower face that slowly brighten and darken.
 
 A face itself hardly changes from second to second, so what turns with the known period is the mark
 and not the face. Each cell turns with a phase of its own, given by two chips; all cells together
@@ -17,10 +17,10 @@ from retalking.types import Float64Array, FloatArray
 
 GRID_PX = 96
 """Side of the small lip crop in which mark and detector work."""
-FREQUENCY_HZ = 1.0
+FREQUENCY_HZ = 1.5
 NUM_COLUMNS = 32
 NUM_ROWS = 16
-"""Cells of the lower half of the lip crop; the upper one, which most mouths leave alone, has none."""
+"""Cells of the lower half of the lip crop; most mouths leave the upper one alone."""
 
 _SHRINK = LIP_PX // GRID_PX
 
@@ -38,6 +38,11 @@ def mark_crops(anchors_px: Float64Array) -> Float64Array:
 def picture_code(key: bytes) -> PayloadCode:
     """Return the code of the picture's chips: cosines of all cells, then sines."""
     return PayloadCode(key, "picture", 2 * NUM_ROWS * NUM_COLUMNS)
+
+
+def lightness(rgb: FloatArray) -> FloatArray:
+    """Return what the mark changes of a picture ``[h, w, 3]``: float32 ``[h, w]``."""
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32, copy=False)
 
 
 class Pattern:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,7 @@ class VideoWriter:
         audio: AudioTrack | None = None,
         end_pts: int | None = None,
         extras: Extras | None = None,
+        seal: Callable[[Path, Path], None] | None = None,
     ) -> None:
         """Check everything that can be checked before work is done; nothing is written yet.
 
@@ -54,6 +56,7 @@ class VideoWriter:
             audio: what is heard.
             end_pts: tick at which the last frame ends; else it lasts as long as the one before.
             extras: title, chapters and subtitles.
+            seal: done to the complete file, its first argument, before it gets its name, the other.
 
         Raises:
             ConfigError: unknown suffix, codec that does not fit it, or output equal to an input.
@@ -65,6 +68,7 @@ class VideoWriter:
         self._track = audio
         self._end_pts = end_pts
         self._extras = extras
+        self._seal = seal
         inputs = (info.path,) if audio is None else (info.path, audio.path)
         check_output(path, self._options, inputs)
         self._kind = FILE_TYPES[path.suffix.lower()]
@@ -240,6 +244,8 @@ class VideoWriter:
             self._partial, self._info.sample_aspect_ratio
         ):
             _log.warning("%s: the shape of its pixels is not kept", self.path)
+        if self._seal is not None:
+            self._seal(self._partial, self.path)
         commit(self._partial, self.path)
 
     def _abandon(self) -> None:

@@ -89,6 +89,12 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--speaker", ["p"], "speaker", Path("p")),
     ("--tmp-dir", ["t"], "tmp_dir", Path("t")),
     ("--re-preprocess", [], "re_preprocess", True),
+    ("--watermark", ["off"], "watermark", "off"),
+    ("--watermark-payload", ["77"], "watermark_payload", 77),
+    ("--watermark-key", ["k"], "watermark_key", Path("k")),
+    ("--provenance", ["off"], "provenance", "off"),
+    ("--certificate", ["c.pem"], "certificate", Path("c.pem")),
+    ("--certificate-key", ["k.pem"], "certificate_key", Path("k.pem")),
 ]
 
 

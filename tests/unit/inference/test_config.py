@@ -13,6 +13,7 @@ from retalking.errors import ConfigError
 from retalking.inference.config import ANALYSIS_SECTIONS, PIXEL_SECTIONS, InferenceConfig
 from retalking.inference.profiles import load_profile
 from retalking.media.options import EncoderSection
+from retalking.trust.options import ProvenanceSection
 
 OTHER: dict[str, Any] = {
     "face_box": (1, 2, 3, 4),
@@ -46,7 +47,8 @@ def test_every_field_belongs_to_exactly_one_section() -> None:
 
 
 def test_every_section_is_in_the_key_of_the_pixels_or_has_none_of_them() -> None:
-    assert {*PIXEL_SECTIONS, EncoderSection, CacheSection} == {*sections_of(InferenceConfig)}
+    others = {EncoderSection, CacheSection, ProvenanceSection}
+    assert {*PIXEL_SECTIONS, *others} == {*sections_of(InferenceConfig)}
 
 
 def changed(config: InferenceConfig, field: str) -> InferenceConfig:
