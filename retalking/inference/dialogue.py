@@ -81,8 +81,7 @@ def converse(
         speakers: a speech for each.
         outfile: where the result goes; it appears only when it is complete.
         mix: what is heard; without it, all speeches at once.
-        progress: as for ``Retalker``.
-        cancel: as for ``Retalker``.
+        progress, cancel: as for ``Retalker``.
 
     Raises:
         MediaError: a file cannot be read or written.

@@ -131,7 +131,9 @@ def seal_of(config: InferenceConfig, parts: Parts, scene: Scene, speech: Sequenc
 def labelled(extras: Extras, comment: str) -> Extras:
     """Put a comment before the one that the source has."""
     before = extras.tags.get("comment", "")
-    text = f"{comment}. {before}" if before and not before.startswith(comment) else comment
+    if before.startswith(comment):
+        return extras
+    text = f"{comment}. {before}" if before else comment
     return dataclasses.replace(extras, tags=extras.tags | {"comment": text})
 
 

@@ -13,11 +13,7 @@ import yaml
 
 from retalking.exit_code import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
 from retalking.inference import cli
-from retalking.inference.cli import (
-    build_parser,
-    configure,
-    main,
-)
+from retalking.inference.cli import build_parser, configure, main
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import DubbingReport
 from retalking.inference.profiles import load_file, load_profile
@@ -150,9 +146,8 @@ def test_without_flags_it_is_the_profile(
 def test_set_takes_any_key_and_comes_last(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    config = config_of(
-        ["--set", "crf=5", "--crf", "9", "--set", "gpen=my gpen.pth"], capsys, tmp_path
-    )
+    words = ["--set", "crf=5", "--crf", "9", "--set", "gpen=my gpen.pth"]
+    config = config_of(words, capsys, tmp_path)
     assert config.crf == 5
     assert config.gpen == Path("my gpen.pth")
 
