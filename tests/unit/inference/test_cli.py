@@ -135,9 +135,7 @@ def test_no_flag_is_forgotten_here() -> None:
         assert {f"--{field}", f"--{field.replace('_', '-')}"} <= actions[field]
 
 
-def test_without_flags_it_is_the_profile(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_no_flags_are_the_profile(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert config_of([], capsys, tmp_path) == load_profile("lite", {})
     assert config_of(["--no-silence-gate"], capsys, tmp_path).silence_gate is False
     assert config_of(["--batch-size", "auto"], capsys, tmp_path).batch_size is None
