@@ -72,8 +72,7 @@ def converse(
 ) -> DubbingReport:
     """Give several people in a video words of their own, in one pass.
 
-    Who is silent while others speak has a closed mouth. The output lasts as long as the longest
-    speech, or as ``mix``.
+    Who is silent has a closed mouth. The output lasts as long as ``mix`` or the longest speech.
 
     Args:
         retalker: networks, and options for all; it makes no choice of a face.
@@ -81,7 +80,8 @@ def converse(
         speakers: a speech for each.
         outfile: where the result goes; it appears only when it is complete.
         mix: what is heard; without it, all speeches at once.
-        progress, cancel: as for ``Retalker``.
+        progress: as for ``Retalker``.
+        cancel: as for ``Retalker``.
 
     Raises:
         MediaError: a file cannot be read or written.
