@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from retalking.script import run_entry_point
@@ -50,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     jobs, record_path = _read(options)
+    if options.report:
+        jobs = [
+            replace(job, report=job.outfile.with_suffix(f".report.{options.report}"))
+            for job in jobs
+        ]
     record = BatchRecord(options.record or record_path)
     known = {number: record.find(job) for number, job in enumerate(jobs)}
     entries = {
@@ -86,6 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="for all jobs; theirs win"
     )
     parser.add_argument("--record", type=Path, help="where it is kept what has come of the jobs")
+    parser.add_argument(
+        "--report", choices=("html", "json"), help="look at each result, and say so beside it"
+    )
     parser.add_argument("--retry", action="store_true", help="do the failed jobs again")
     parser.add_argument("--verbose", action="store_true", help="more log")
     engine = parser.add_argument_group("engine")
@@ -165,8 +174,9 @@ def _table(entries: dict[int, Entry]) -> str:
     width = max(len(entry.outfile) for entry in entries.values())
     lines = [f"{'outfile':{width}}  {'state':7}{'frames':>8}{'seconds':>9}"]
     for _, entry in sorted(entries.items()):
-        numbers = f"{entry.num_frames:8d}{entry.seconds:9.1f}" if entry.state == "done" else ""
-        told = f"  {shorten(entry.fault)}" if entry.fault else numbers
+        told = f"  {shorten(entry.fault)}"
+        if entry.state == "done":
+            told = f"{entry.num_frames:8d}{entry.seconds:9.1f}  {shorten(entry.verdict)}"
         lines.append(f"{entry.outfile:{width}}  {entry.state:7}{told}".rstrip())
     return "\n".join(lines)
 

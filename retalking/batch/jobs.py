@@ -30,12 +30,14 @@ class BatchJob:
         audio: file with the speech.
         outfile: where the result goes; no two jobs of a list share it.
         config: everything else.
+        report: where a report on the result goes; ``None`` for none.
     """
 
     face: Path
     audio: Path
     outfile: Path
     config: InferenceConfig
+    report: Path | None = None
 
     def key(self) -> str:
         """Return 32 hex digits that change with the job's files (size and time) and options."""

@@ -25,6 +25,7 @@ class Entry:
         num_frames: of the output.
         seconds: that it took.
         fault: why it failed, in one line.
+        verdict: of its report, in one line; empty without one.
     """
 
     outfile: str
@@ -33,6 +34,7 @@ class Entry:
     num_frames: int
     seconds: float
     fault: str
+    verdict: str = ""
 
 
 class BatchRecord:
@@ -62,7 +64,8 @@ class BatchRecord:
         entry = self._entries.get(str(job.outfile))
         if entry is None or entry.key != job.key():
             return None
-        return entry if entry.state == "failed" or job.outfile.is_file() else None
+        results = [path for path in (job.outfile, job.report) if path is not None]
+        return entry if entry.state == "failed" or all(map(Path.is_file, results)) else None
 
     def add(self, job: BatchJob, outcome: Outcome) -> Entry:
         """Write down what came of a job, at once.
@@ -77,6 +80,7 @@ class BatchRecord:
             outcome.num_frames,
             round(outcome.seconds, 3),
             outcome.fault,
+            outcome.verdict,
         )
         line = json.dumps(asdict(entry), ensure_ascii=False).encode() + b"\n"
         try:

@@ -14,11 +14,12 @@ import torch
 from retalking.batch.jobs import BatchJob
 from retalking.config import section_values
 from retalking.errors import RetalkingError
-from retalking.inference.dub import Dub, share_out
+from retalking.inference.dub import Dub, review_dub, share_out
 from retalking.inference.pipeline import Retalker
 from retalking.networks.load import Parts
 from retalking.networks.options import FaceNetworksSection, MouthNetworksSection, RunnerSection
 from retalking.rendering.parts import Part
+from retalking.review.review import Review
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +54,14 @@ class Outcome:
         num_frames: of the output.
         seconds: that it took.
         parts: into which the output is to be shared out; nothing else has been done then.
+        verdict: of the report, in one line; empty without one.
     """
 
     fault: str = ""
     num_frames: int = 0
     seconds: float = 0.0
     parts: tuple[Part, ...] = ()
+    verdict: str = ""
 
 
 def spread_threads(num_workers: int) -> None:
@@ -78,28 +81,28 @@ class Worker:
     def do(self, task: Task) -> Outcome:
         """Do a task; whatever goes wrong with it is told, not raised."""
         begin_s = time.perf_counter()
-        fault, num_frames = "", 0
-        parts: tuple[Part, ...] = ()
         try:
-            num_frames, parts = self._do(task)
+            outcome = self._do(task)
         except RetalkingError as error:
-            fault = str(error)
+            outcome = Outcome(str(error))
         except OSError as error:
-            fault = f"{error.filename or task.job.face}: {error.strerror or error}"
+            outcome = Outcome(f"{error.filename or task.job.face}: {error.strerror or error}")
         except Exception as error:  # a fault of ours must not end the other jobs
             logger.exception("%s: a fault of the program", task.job.outfile)
-            fault = f"a fault of the program: {type(error).__name__}: {error}"
-        seconds = time.perf_counter() - begin_s
-        return Outcome(" ".join(fault.split()), num_frames, seconds, parts)
+            outcome = Outcome(f"a fault of the program: {type(error).__name__}: {error}")
+        fault = " ".join(outcome.fault.split())
+        return dataclasses.replace(outcome, fault=fault, seconds=time.perf_counter() - begin_s)
 
-    def _do(self, task: Task) -> tuple[int, tuple[Part, ...]]:
+    def _do(self, task: Task) -> Outcome:
         job, retalker = task.job, self._retalker(task.job)
         if task.looks_only:
             retalker.prepare(job.face).close()
-            return 0, ()
+            return Outcome()
         if task.part_s is None and not task.parts:
             job.outfile.parent.mkdir(parents=True, exist_ok=True)
-            return retalker(job.face, job.audio, job.outfile).num_frames, ()
+            wants_review = job.report is not None
+            report = retalker(job.face, job.audio, job.outfile, review=wants_review)
+            return _finished(job, report.num_frames, report.review)
         if task.parts:  # their analysis, and those that are done, are not to be ignored
             config = job.config.model_copy(update={"re_preprocess": False})
             retalker = Retalker(config, retalker.parts)
@@ -107,11 +110,14 @@ class Worker:
             dub = _share_out(retalker.plan(scene, job.audio), task)
             if task.only is not None:
                 retalker.render_part(dub, task.only)
-                return 0, ()
+                return Outcome()
             if task.part_s is not None and len(dub.parts) > 1:
-                return 0, dub.parts
+                return Outcome(parts=dub.parts)
             job.outfile.parent.mkdir(parents=True, exist_ok=True)
-            return retalker.write(dub, job.outfile).num_frames, ()
+            num_frames, review = retalker.write(dub, job.outfile).num_frames, None
+            if job.report is not None:
+                review = review_dub(dub, job.outfile, retalker.parts, retalker.config)
+            return _finished(job, num_frames, review)
 
     def _retalker(self, job: BatchJob) -> Retalker:
         sections = (RunnerSection, MouthNetworksSection, FaceNetworksSection)
@@ -128,6 +134,14 @@ def analysis_of(job: BatchJob) -> tuple[object, ...]:
     """Return what two jobs have in common if one first pass serves both."""
     config = job.config
     return job.face.resolve(), config.face_image, config.tmp_dir, repr(config.analysis_values())
+
+
+def _finished(job: BatchJob, num_frames: int, review: Review | None) -> Outcome:
+    if review is None or job.report is None:
+        return Outcome(num_frames=num_frames)
+    review.save(job.report)
+    verdict = review.lines()[0].removeprefix("review: ")
+    return Outcome(num_frames=num_frames, verdict=verdict)
 
 
 def _share_out(dub: Dub, task: Task) -> Dub:

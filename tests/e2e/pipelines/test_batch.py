@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -88,11 +90,14 @@ def test_a_list_is_done_once_and_failures_when_asked(
     path.write_text("\n".join(["face,audio,outfile", *rows]), encoding="utf-8")
     cache = f"tmp_dir={tmp_path / 'cache'}"
     command = [str(path), "--profile", "lite", "--set", "max_seconds=0.2", "--set", cache]
+    command += ["--report", "json"]
     assert main(command) == 1
     out = capsys.readouterr().out
     assert f"{tmp_path / 'gone.wav'}: no such file" in out
     assert "2 jobs: 1 done, 1 failed" in out
     written = (tmp_path / "out" / "a.mkv").stat().st_mtime_ns
+    assert json.loads((tmp_path / "out" / "a.report.json").read_text("utf-8"))
+    assert re.search(r"a\.mkv +done +5 +[\d.]+  (look at|nothing stands out)", out)
     assert main(command) == 1  # at once: no worker is started
     assert "(2 of them earlier)" in capsys.readouterr().out
     assert (tmp_path / "out" / "a.mkv").stat().st_mtime_ns == written

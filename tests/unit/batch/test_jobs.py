@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,11 @@ def test_a_record_knows_a_job_until_anything_about_it_changes(
     done = BatchRecord(path).find(job)
     assert done is not None
     assert (done.state, done.num_frames) == ("done", 7)
+
+    reported = dataclasses.replace(job, report=tmp_path / "out.html")
+    assert BatchRecord(path).find(reported) is None  # the report is not there
+    write(reported.report, "page")
+    assert BatchRecord(path).find(reported) is not None
 
     other = BatchJob(job.face, job.audio, job.outfile, configure(["crf=1"]))
     assert BatchRecord(path).find(other) is None
