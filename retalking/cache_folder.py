@@ -33,7 +33,7 @@ _ENTRY = re.compile(rf"{_KEY}(\.arrays|\.npz)")  # the latter of earlier version
 _CHUNK = re.compile(r"\d{8}(\.arrays|\.npz)")
 _PARTIAL = re.compile(r"\.retalking-[0-9a-f]{12}\.part(\.arrays|\.npz)")
 _KEPT_S, _PARTIAL_KEPT_S = 7 * 24 * 3600.0, 24 * 3600.0
-_NOT_IN_JOBS = ("evaluation", "training", "metrics", "review")
+_NOT_IN_JOBS = ("evaluation", "training", "metrics", "review", "web")
 """Parts of the library that no result of a job depends on."""
 
 
