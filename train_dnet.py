@@ -130,6 +130,7 @@ def train(config: DNetTraining, job: Job) -> int:
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
     dataset = DNetDataset(config.data, config.loop.seed)
     net = initialisation.build(DNet, config.model, config.init, "DNet")
+    base = initialisation.describe_base(config.init)
     if config.model.standardised and config.init is None:
         net.mapping_net.measure(dataset.coefficients(MEASURED_DRAWS))
     prepare(net, config.compute, job.ranks)
@@ -190,7 +191,7 @@ def train(config: DNetTraining, job: Job) -> int:
         step=step,
         open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
-        save_weights=lambda path: weights.save(path, ema.network),
+        save_weights=lambda path: weights.save(path, ema.network, base),
     )
 
 

@@ -150,6 +150,7 @@ def train(config: ENetTraining, job: Job) -> int:
     arcface, stretch = load_arcface(config.arcface, device), lip_stretch(Pads())
     expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
     net, critic = build(config), build_critic(config)
+    base = initialisation.describe_base(config.init)
     for network in (net, critic):
         prepare(network, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
@@ -224,7 +225,7 @@ def train(config: ENetTraining, job: Job) -> int:
         return mean_terms(logs)
 
     def save(path: Path) -> None:
-        weights.save(path, ema.network)
+        weights.save(path, ema.network, base)
         if loss.adversarial > 0:
             weights.save(critic_path(path), critic)
 

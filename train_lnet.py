@@ -118,6 +118,7 @@ def train(config: LNetTraining, job: Job) -> int:
     expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
     reader = load_lip_reader(config.lip_reader, device) if config.loss.opening else None
     net = build(config)
+    base = initialisation.describe_base(config.init)
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
@@ -171,7 +172,7 @@ def train(config: LNetTraining, job: Job) -> int:
         step=step,
         open_data=lambda start: read_batches(dataset, config.loop, start, job.ranks),
         validate=validate,
-        save_weights=lambda path: weights.save(path, ema.network),
+        save_weights=lambda path: weights.save(path, ema.network, base),
         observe=lambda scores: schedule.observe(scores.get("sync", float("inf"))),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,24 @@ from models import weights
 from retalking.errors import ConfigError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def describe_base(init: Path | None) -> dict[str, str]:
+    """Say which weights a network was begun with, for the metadata of its own files.
+
+    Args:
+        init: file of these; ``None`` for random ones.
+
+    Returns:
+        ``base``, the file's name, and ``base_sha256``; nothing without a file.
+    """
+    if init is None:
+        return {}
+    digest = hashlib.sha256()
+    with init.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return {"base": init.name, "base_sha256": digest.hexdigest()}
 
 
 def build(

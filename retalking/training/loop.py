@@ -10,7 +10,6 @@ same bits as one that ran through.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +30,7 @@ from retalking.training.progress import Clock, Progress
 from retalking.training.recorder import Recorder, open_recorder
 from retalking.training.run_dir import RunDir, open_run_dir, own_run_dir
 from retalking.training.scores import average, average_scores, describe_fault, format_values
+from retalking.training.seeding import seed_everything
 from retalking.training.settings import LoopSettings, ToleranceSettings
 from retalking.training.state import Stateful, is_finite, load_state, save_state
 
@@ -39,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 MAY_DIFFER = frozenset(
     {"loop.num_steps", "loop.num_workers", "loop.log_every", "loop.save_every", "loop.keep_last"}
+    | {"loop.patience"}
     | {f"loop.tolerance.{name}" for name in ToleranceSettings.model_fields}
 )
 """Settings that may change when a run is continued, since no update depends on them."""
@@ -200,10 +200,10 @@ class _Training:
         self, batches: Iterator[Any], recorder: Recorder | None, signals: Sequence[str]
     ) -> None:
         loop, progress, clock = self._loop, self._progress, Clock()
-        stopping = False
-        while progress.step < loop.num_steps and not stopping:
+        stopping, finished = False, progress.ended(loop.patience)
+        while not finished and not stopping:
             stopping = self._update(clock.next_of(batches), bool(signals))
-            finished = progress.step == loop.num_steps
+            finished = progress.ended(loop.patience)
             if finished or progress.step % loop.log_every == 0:
                 means, speed = progress.means.take(), clock.take()
                 if recorder:
@@ -212,10 +212,13 @@ class _Training:
                     logger.info("%s  %s  %s", progress, format_values(means), format_values(speed))
             if finished or progress.step % loop.validate_every == 0:
                 self._validate(recorder)
+                finished = progress.ended(loop.patience)
             if recorder and (finished or stopping or progress.step % loop.save_every == 0):
                 self._hooks.save_weights(self._folder.weights_path(progress.step))
                 self._save_state()
                 self._folder.prune(loop.keep_last)
+        if recorder and finished and progress.step < loop.num_steps:
+            logger.info("%s  ends: %d validations without a better one", progress, progress.stale)
         if recorder and stopping:
             signal = signals[0] if signals else "a signal to another rank"
             logger.info("%s  stopped by %s; the same command continues", progress, signal)
@@ -276,14 +279,6 @@ class _Training:
             with suppress(RetalkingError):  # it is the first fault that the user has to hear of
                 self._save_state()
                 logger.warning("%s  saved before the run ends with an error", self._progress)
-
-
-def seed_everything(*numbers: int) -> None:
-    """Set the random state of Python, NumPy and PyTorch (all devices) from the given numbers."""
-    state = np.random.SeedSequence(numbers).generate_state(3)
-    random.seed(int(state[0]))
-    np.random.seed(int(state[1]))
-    torch.manual_seed(int(state[2]))
 
 
 def _restore(

@@ -34,6 +34,15 @@ class ComputeSettings(Schema):
     """Use only algorithms that give the same bits every time; slower on GPUs."""
 
 
+class StepDecay(Schema):
+    """A learning rate that falls in steps."""
+
+    every: int = Field(ge=1)
+    """Updates between two steps."""
+    factor: float = Field(gt=0, le=1)
+    """By which each multiplies the rate."""
+
+
 class OptimizerSettings(Schema):
     """Adam (Kingma and Ba 2014), its learning rate over time, and gradient clipping."""
 
@@ -43,6 +52,8 @@ class OptimizerSettings(Schema):
     """Steps over which the rate rises linearly from zero."""
     decay_steps: int | None = Field(ge=1)
     """The rate falls to zero along half a cosine until this step; null keeps it, as the paper."""
+    step_decay: StepDecay | None
+    """Further steps down; null for none, as the paper."""
     clip_norm: float | None = Field(gt=0)
     """Longest gradient, as the 2-norm over all parameters; null does not clip."""
 
@@ -52,6 +63,8 @@ def learning_rate(settings: OptimizerSettings, step: int) -> float:
     rate = settings.learning_rate
     if settings.decay_steps is not None:
         rate *= (1 + math.cos(math.pi * min(1.0, step / settings.decay_steps))) / 2
+    if settings.step_decay is not None:
+        rate *= settings.step_decay.factor ** (step // settings.step_decay.every)
     return rate * min(1.0, (step + 1) / (settings.warmup_steps + 1))
 
 

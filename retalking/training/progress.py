@@ -48,6 +48,7 @@ class Progress:
     Attributes:
         step: number of updates done.
         best: best value of the chosen validation metric so far, or ``None``.
+        stale: validations since then.
         means: training metrics since the last log line.
         left_out: steps whose batch is not trained on, since it was not finite before.
     """
@@ -56,6 +57,7 @@ class Progress:
         self._num_steps = num_steps
         self.step = 0
         self.best: float | None = None
+        self.stale = 0
         self.means = Means()
         self.left_out: set[int] = set()
 
@@ -78,15 +80,22 @@ class Progress:
         value = scores[metric]
         sign = 1 if best_is == "lowest" else -1
         if math.isnan(value) or (self.best is not None and sign * value >= sign * self.best):
+            self.stale += 1
             return False
-        self.best = value
+        self.best, self.stale = value, 0
         return True
+
+    def ended(self, patience: int | None) -> bool:
+        """Tell whether all updates are done, or ``patience`` validations were no better."""
+        weary = patience is not None and self.stale >= patience
+        return weary or self.step >= self._num_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resume restores."""
         return {
             "step": self.step,
             "best": self.best,
+            "stale": self.stale,
             "means": self.means.state_dict(),
             "left_out": sorted(self.left_out),
         }
@@ -94,6 +103,7 @@ class Progress:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the position."""
         self.step, self.best = state["step"], state["best"]
+        self.stale = state.get("stale", 0)  # absent in states of older versions
         self.means.load_state_dict(state["means"])
         self.left_out = set(state.get("left_out", ()))  # absent in states of older versions
 

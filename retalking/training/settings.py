@@ -47,3 +47,6 @@ class LoopSettings(LoaderSettings):
     best_metric: str
     """Name of the validation metric that chooses the best weights."""
     best_is: Literal["lowest", "highest"]
+    patience: int | None = Field(ge=1)
+    """Validations in a row that are no better than the best, after which the run ends; null goes on
+    to ``num_steps``."""

@@ -30,6 +30,21 @@ from tests.unit.training.runs import (
 from tests.unit.training.toy_trainer import ToyConfig, main, train
 
 
+def test_a_run_ends_where_validation_gets_no_better(
+    config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The L1 falls, so that of all validations the first has the highest."""
+    worse = ("loop.best_is=highest", "loop.patience=1")
+    assert main(config, tmp_path / "run", *worse) == 0
+    assert RunDir(tmp_path / "run").saved_steps() == [8, 10]
+    assert "1 validations without a better one" in caplog.text
+    assert main(config, tmp_path / "run", *worse) == 0  # and stays ended
+    assert RunDir(tmp_path / "run").saved_steps() == [8, 10]
+    more = ("loop.best_is=highest", "loop.patience=2")
+    assert main(config, tmp_path / "run", *more) == 0
+    assert RunDir(tmp_path / "run").saved_steps()[-1] == 12
+
+
 def test_run_folder_after_a_run(config: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     assert main(config, run_dir) == 0

@@ -14,6 +14,7 @@ from retalking.training.ema import Ema
 from retalking.training.optimization import (
     ComputeSettings,
     OptimizerSettings,
+    StepDecay,
     Updater,
     learning_rate,
     prepare,
@@ -31,6 +32,7 @@ def _optimizer(**changes: Any) -> OptimizerSettings:
         "betas": (0.9, 0.999),
         "warmup_steps": 0,
         "decay_steps": None,
+        "step_decay": None,
         "clip_norm": None,
     }
     return OptimizerSettings(**{**values, **changes})
@@ -57,6 +59,12 @@ def test_rate_is_constant_or_warms_up_and_decays() -> None:
     assert [learning_rate(decayed, step) for step in (0, 5, 10, 99)] == pytest.approx(
         [0.1, 0.05, 0, 0], abs=1e-12
     )
+
+
+def test_rate_falls_in_steps() -> None:
+    stepped = _optimizer(step_decay=StepDecay(every=10, factor=0.5))
+    rates = [learning_rate(stepped, step) for step in (0, 9, 10, 25)]
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.025])
 
 
 def test_gradient_norm_is_returned_and_clipped() -> None:

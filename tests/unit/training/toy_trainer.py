@@ -38,6 +38,7 @@ loop:
   keep_last: 2
   best_metric: l1
   best_is: lowest
+  patience: null
   tolerance:
     bad_samples: 2
     bad_batches: 1
@@ -55,6 +56,7 @@ optimizer:
   betas: [0.9, 0.999]
   warmup_steps: 3
   decay_steps: null
+  step_decay: null
   clip_norm: 1
 model:
   width: 4
