@@ -150,7 +150,6 @@ def train(config: ENetTraining, job: Job) -> int:
     arcface, stretch = load_arcface(config.arcface, device), lip_stretch(Pads())
     expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
     net, critic = build(config), build_critic(config)
-    base = initialisation.describe_base(config.init)
     for network in (net, critic):
         prepare(network, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
@@ -225,7 +224,7 @@ def train(config: ENetTraining, job: Job) -> int:
         return mean_terms(logs)
 
     def save(path: Path) -> None:
-        weights.save(path, ema.network, base)
+        weights.save(path, ema.network, initialisation.describe_base(config.init))
         if loss.adversarial > 0:
             weights.save(critic_path(path), critic)
 

@@ -107,7 +107,7 @@ class _Maker:
             scene.analysis,
             options,
             basis,
-            known=person.speaker if person else None,
+            known=person.lips if person else None,
             bank=person.bank if person else None,
         )
         self._num_bands = choose_num_levels(scene.face_height_px)

@@ -15,7 +15,8 @@ from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import Lending, gather_offers
 from retalking.mouth.warp.lending.faces import PlacedMouth
 from retalking.mouth.warp.lending.lender_plan import FADE, LenderPlan, fade_jumps
-from retalking.mouth.warp.speaker import KnownSpeaker, study_speaker
+from retalking.mouth.warp.lip_range import LipRange
+from retalking.mouth.warp.speaker import study_speaker
 from retalking.mouth.warp.warp_mouth import WarpMouth, WarpOptions, describe_shot
 from retalking.rendering.paste_back import Layer
 from retalking.types import FloatArray, IntArray, UInt8Array, VideoAnalysis
@@ -30,7 +31,7 @@ class LiveMouth:
         analysis: VideoAnalysis,
         options: WarpOptions,
         basis: ExpressionBasis,
-        known: KnownSpeaker | None = None,
+        known: LipRange | None = None,
         bank: MouthBank | None = None,
     ) -> None:
         """Read everything that may be lent; see ``WarpMouth.prepare``."""

@@ -67,7 +67,7 @@ class OwnPixelsMouth:
                 shapes,
                 WarpOptions(options.lip_strength, offset, scene.pads, options.keep_away_s),
                 basis,
-                known=person.speaker if person else None,
+                known=person.lips if person else None,
                 bank=person.bank if person else None,
             )
 

@@ -11,16 +11,13 @@ import numpy as np
 
 from models import weights
 from models.speech.lip_shapes import LipShapeNet
-from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.files import replacing, sha256_of
 from retalking.inference.pipeline import Retalker
 from retalking.mouth.person import Person
-from retalking.mouth.warp.face_model import FacePrior, fit_face
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lip_range import LipRange, measure_range
-from retalking.mouth.warp.speaker import KnownSpeaker
 from retalking.networks.options import ENCODER_KEY, OWN_LIPS_FILE, PERSON_FILE
 from retalking.personal.advice import FITTING, advise
 from retalking.personal.own_speech import OwnSpeechFit, TalkPiece, fit_own_speech
@@ -32,8 +29,6 @@ from retalking.types import Float64Array
 REPORT_FILE = "person.json"
 MOST_BANK_BYTES = 40 << 20
 """Of the pictures in a bank; with landmarks and all, a person stays below 50 MB."""
-_MOST_FITTED = 6000  # frames
-_MOST_TRUST_FRAMES = 1000.0
 
 
 @dataclass(frozen=True)
@@ -128,23 +123,9 @@ def learn_person(paths: Sequence[Path], retalker: Retalker, progress: bool = Fal
     bank = MouthBank.join(banks)
     bank = bank.within(MOST_BANK_BYTES, spread_of(bank.faces.angles, bank.faces.lips))
     lip_range = measure_range(np.concatenate([video.lips for video in videos]))
-    known = KnownSpeaker(learn_face(videos), lip_range)
     assert retalker.parts.listener is not None
     lips = learn_speech(videos, lip_range, retalker.parts.listener.shapes)
-    return Learnt(Person(known, bank), lips, tuple(advise(videos)), tuple(videos))
-
-
-def learn_face(videos: Sequence[StudiedVideo]) -> FacePrior:
-    """Fit how the face moves; what a video is off by as a whole does not count."""
-    every = np.concatenate([video.shapes for video in videos])
-    mean = every.mean(axis=0)
-    shapes = np.concatenate([v.shapes - v.shapes.mean(axis=0) + mean for v in videos])
-    angles = np.concatenate([video.angles for video in videos])
-    step = -(-len(shapes) // _MOST_FITTED)
-    model = fit_face(shapes[::step], angles[::step], ExpressionBasis.from_file())
-    lips = np.concatenate([video.lips for video in videos])
-    frames = min(float(len(every)), _MOST_TRUST_FRAMES)
-    return FacePrior(model.modes, model.turns, model.mean_angles, lips.std(axis=0), frames)
+    return Learnt(Person(lip_range, bank), lips, tuple(advise(videos)), tuple(videos))
 
 
 def learn_speech(

@@ -60,7 +60,6 @@ class StudiedVideo:
         path: of it.
         num_frames: with and without the face.
         time_s: float64 ``[F]``, when the frames are shown.
-        shapes: float64 ``[F, 68, 3]``, normalised.
         angles: float64 ``[F, 3]`` pitch, yaw, roll in radians.
         lips: float64 ``[F, 5]``.
         mouth_px: typical size of the mouth.
@@ -73,7 +72,6 @@ class StudiedVideo:
     path: Path
     num_frames: int
     time_s: Float64Array
-    shapes: Float64Array
     angles: Float64Array
     lips: Float64Array
     mouth_px: float
@@ -112,7 +110,6 @@ def study_video(path: Path, retalker: Retalker, progress: bool = False) -> Studi
             path=path,
             num_frames=len(track),
             time_s=analysis.time_s[seen],
-            shapes=speaker.head.shapes(seen),
             angles=speaker.head.angles[seen],
             lips=speaker.lips[seen],
             mouth_px=float(np.median(mouth_width(speaker.landmarks_px[seen, :, :2]))),

@@ -17,9 +17,8 @@ import torch
 from retalking.config import load_config
 from retalking.exit_code import report_mistakes
 from retalking.networks.runner import DeviceName
-from retalking.training.distributed import join_ranks
+from retalking.training.distributed import join_ranks, seed_everything
 from retalking.training.loop import Job, TrainingConfig
-from retalking.training.seeding import seed_everything
 
 Config = TypeVar("Config", bound=TrainingConfig)
 

@@ -9,12 +9,14 @@ the sums never changes.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor, nn
@@ -213,3 +215,11 @@ def share_batch_norm(module: nn.Module) -> nn.Module:
     for name, buffer in module.named_buffers():
         shared.register_buffer(name, buffer)
     return shared.train(module.training)
+
+
+def seed_everything(*numbers: int) -> None:
+    """Set the random state of Python, NumPy and PyTorch (all devices) from the given numbers."""
+    state = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))
+    torch.manual_seed(int(state[2]))

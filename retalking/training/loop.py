@@ -23,14 +23,13 @@ from torch import Tensor
 from retalking.config import Schema
 from retalking.errors import ConfigError, RetalkingError
 from retalking.training.batches import Batch, to_device
-from retalking.training.distributed import Ranks
+from retalking.training.distributed import Ranks, seed_everything
 from retalking.training.interrupts import heed_signals
 from retalking.training.optimization import ComputeSettings
 from retalking.training.progress import Clock, Progress
 from retalking.training.recorder import Recorder, open_recorder
 from retalking.training.run_dir import RunDir, open_run_dir, own_run_dir
 from retalking.training.scores import average, average_scores, describe_fault, format_values
-from retalking.training.seeding import seed_everything
 from retalking.training.settings import LoopSettings, ToleranceSettings
 from retalking.training.state import Stateful, is_finite, load_state, save_state
 

@@ -17,44 +17,10 @@ from retalking.mouth.warp.lip_measures import NUM_MEASURES, differentiate_measur
 from retalking.types import Float64Array
 
 _PRIOR_FRAMES = 30.0  # frames of typical speech that what people have in common counts for
-_NUM_TURNS = 4
 _MEASURE_NOISE = 0.02  # of a measure, in shape units: keeps measures that always go together apart
 _TYPICAL_TURN = 0.15  # radians
 _ROUNDS = 3  # of reweighting frames whose landmarks are off
 _OUTLIER = 2.5  # medians
-
-
-@dataclass(frozen=True)
-class FacePrior:
-    """What is known of a face before its video is seen.
-
-    Attributes:
-        modes: float64 ``[5, 68, 3]``, see ``FaceModel``.
-        turns: float64 ``[4, 68, 3]`` about ``mean_angles``.
-        mean_angles: float64 ``[2]``.
-        deviations: float64 ``[5]``, how much lips move in typical speech.
-        frames: of typical speech that all this counts for.
-    """
-
-    modes: Float64Array
-    turns: Float64Array
-    mean_angles: Float64Array
-    deviations: Float64Array
-    frames: float
-
-    @classmethod
-    def common(cls, shape: Float64Array, basis: ExpressionBasis) -> FacePrior:
-        """Return what people have in common, about a mean shape ``[68, 3]``."""
-        modes, deviations = common_modes(shape, basis)
-        turns = np.zeros((_NUM_TURNS, *shape.shape))
-        return cls(modes, turns, np.zeros(2), deviations, _PRIOR_FRAMES)
-
-    def turns_about(self, angles: Float64Array) -> Float64Array:
-        """Return ``turns`` about another mean pose ``[2]``, ``[4, 68, 3]``."""
-        slopes, curves = np.split(self.turns, 2)
-        return np.concatenate(
-            [slopes + 2 * (angles - self.mean_angles)[:, None, None] * curves, curves]
-        )
 
 
 @dataclass(frozen=True)
@@ -107,23 +73,17 @@ def common_modes(shape: Float64Array, basis: ExpressionBasis) -> tuple[Float64Ar
     return modes.reshape(NUM_MEASURES, *shape.shape), np.sqrt(np.diag(covariance))
 
 
-def fit_face(
-    shapes: Float64Array,
-    angles: Float64Array,
-    basis: ExpressionBasis,
-    known: FacePrior | None = None,
-) -> FaceModel:
+def fit_face(shapes: Float64Array, angles: Float64Array, basis: ExpressionBasis) -> FaceModel:
     """Fit the model of one speaker.
 
     Args:
         shapes: normalised, ``[F, 68, 3]``, at least one.
         angles: ``[F, 3]`` pitch, yaw, roll in radians.
         basis: what people have in common.
-        known: what is known of this speaker, in its place.
     """
     lips = measure_lips(shapes)
     mean_lips, mean_angles = lips.mean(axis=0), angles[:, :2].mean(axis=0)
-    before = known or FacePrior.common(shapes.mean(axis=0), basis)
+    modes, deviations = common_modes(shapes.mean(axis=0), basis)
     terms = turn_terms(angles, mean_angles)
     typical_turn = np.repeat([_TYPICAL_TURN, _TYPICAL_TURN**2], 2)
     inputs = np.concatenate([np.ones((len(lips), 1)), lips - mean_lips, terms], axis=1)
@@ -131,11 +91,11 @@ def fit_face(
     prior = np.concatenate(
         [
             np.zeros((1, size)),
-            before.modes.reshape(NUM_MEASURES, size),
-            before.turns_about(mean_angles).reshape(_NUM_TURNS, size),
+            modes.reshape(NUM_MEASURES, size),
+            np.zeros((len(typical_turn), size)),
         ]
     )
-    trust = before.frames * np.concatenate([[0.0], before.deviations**2, typical_turn**2])
+    trust = _PRIOR_FRAMES * np.concatenate([[0.0], deviations**2, typical_turn**2])
     flat = shapes.reshape(len(shapes), size)
     weights = np.ones(len(shapes))
     for _ in range(_ROUNDS):

@@ -12,7 +12,7 @@ import numpy as np
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.face.crops import Pads, lip_crops, smooth_anchors
 from retalking.face.smoothing import smooth_track
-from retalking.mouth.warp.face_model import FaceModel, FacePrior, fit_face, turn_terms
+from retalking.mouth.warp.face_model import FaceModel, fit_face, turn_terms
 from retalking.mouth.warp.head import Head, follow_head
 from retalking.mouth.warp.lending.faces import LendingFaces
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips, meet_lips
@@ -23,19 +23,6 @@ _FROM_FRAME = slice(17, 48)  # brows, nose and eyes, which stay where they are
 _RESIDUAL_WINDOW, _RESIDUAL_ORDER = 9, 1  # of the filter over what the model does not explain
 _MOST_FITTED = 6000  # frames
 _BLOCK_FRAMES = 1024  # worked on at once, so that temporary values do not add up over an hour
-
-
-@dataclass(frozen=True)
-class KnownSpeaker:
-    """What other videos of a speaker have told.
-
-    Attributes:
-        face: how the face moves.
-        range: how the lips move in speech.
-    """
-
-    face: FacePrior
-    range: LipRange
 
 
 @dataclass(frozen=True)
@@ -94,7 +81,7 @@ class Speaker:
 
 
 def study_speaker(
-    track: FaceTrack, basis: ExpressionBasis, pads: Pads, known: KnownSpeaker | None = None
+    track: FaceTrack, basis: ExpressionBasis, pads: Pads, known: LipRange | None = None
 ) -> Speaker:
     """Fit everything that is known of a speaker.
 
@@ -102,11 +89,11 @@ def study_speaker(
         track: at least one frame shows the face.
         basis: what people have in common.
         pads: room around the face in the lip crop.
-        known: what other videos of the speaker have told.
+        known: range of the lips in other videos of the speaker.
     """
     head = follow_head(track, basis)
     seen = np.flatnonzero(track.detected)
-    model = fit_face(*some_shapes(head, seen), basis, known.face if known else None)
+    model = fit_face(*_some(head, seen), basis)
     lips = np.zeros((len(track), NUM_MEASURES))
     landmarks = head.points_px.copy()
     rest = np.zeros_like(landmarks)
@@ -119,11 +106,11 @@ def study_speaker(
         shapes = model.shapes(lips[rows], head.angles[rows]) + rest[rows]
         landmarks[rows] = head.place(shapes, rows)
     to_lips = lip_crops(smooth_anchors(track), pads)
-    lip_range = measure_range(lips[seen], known.range if known else None)
+    lip_range = measure_range(lips[seen], known)
     return Speaker(head, model, lip_range, lips, to_lips, landmarks)
 
 
-def some_shapes(head: Head, frames: IntArray) -> tuple[Float64Array, Float64Array]:
+def _some(head: Head, frames: IntArray) -> tuple[Float64Array, Float64Array]:
     """Shapes and angles of frames, spread evenly where they are more than a model needs."""
     step = -(-len(frames) // _MOST_FITTED)
     return head.shapes(frames[::step]), head.angles[frames[::step]]

@@ -21,9 +21,10 @@ from retalking.mouth.warp.inside import Parting, fill_mouth, show_teeth
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import Lending, gather_offers, lend_mouths
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
+from retalking.mouth.warp.lip_range import LipRange
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
-from retalking.mouth.warp.speaker import KnownSpeaker, Speaker, study_speaker
+from retalking.mouth.warp.speaker import Speaker, study_speaker
 from retalking.mouth.warp.visibility import glance_at, uncover
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.masks import JAW
@@ -113,7 +114,7 @@ class WarpMouth:
         shapes: FloatArray,
         options: WarpOptions | None = None,
         basis: ExpressionBasis | None = None,
-        known: KnownSpeaker | None = None,
+        known: LipRange | None = None,
         bank: MouthBank | None = None,
     ) -> WarpMouth:
         """Decide how every frame is made, and read the mouths that are lent.
@@ -126,7 +127,7 @@ class WarpMouth:
                 of the speaker: see ``lip_measures``.
             options: see there.
             basis: what faces have in common.
-            known: what other videos of the speaker have told.
+            known: range of the lips in other videos of the speaker.
             bank: mouths that these lend.
         """
         options, basis = options or WarpOptions(), basis or ExpressionBasis.from_file()

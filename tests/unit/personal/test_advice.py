@@ -24,7 +24,6 @@ def good() -> StudiedVideo:
         path=Path("talk.mp4"),
         num_frames=FRAMES,
         time_s=beat,
-        shapes=np.zeros((FRAMES, 68, 3)),
         angles=angles,
         lips=lips,
         mouth_px=90.0,

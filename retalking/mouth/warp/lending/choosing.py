@@ -31,6 +31,7 @@ _CLOSE, _NEARLY_CLOSED = 0.16, 0.02
 _NOTHING_INSIDE = 1.0  # further price of lips that would have to be drawn apart, a unit
 _SIZE = 0.3  # price of a face e times as large or small
 _FOREIGN_SHOT = 0.15
+_BANK = 0.02  # price of a mouth of another video: light that differs is taken from it (mouth_patch)
 _FEW = 50  # candidates, below which other shots lend too
 _TOO_NEAR = 9.0
 _ROWS = 512  # output frames that are priced at once
@@ -212,7 +213,7 @@ def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
 def _deposit(bank: MouthBank, above: int) -> _Pool:
     """Return the candidates of a bank."""
     never = np.full(len(bank), np.inf)
-    return _Pool(above + bank.numbers, bank.flaws + _FOREIGN_SHOT, bank.faces, never)
+    return _Pool(above + bank.numbers, bank.flaws + _BANK, bank.faces, never)
 
 
 def _join(pools: list[_Pool]) -> _Pool:

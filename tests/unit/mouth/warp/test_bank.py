@@ -12,12 +12,11 @@ from retalking.errors import ConfigError
 from retalking.face.crops import Pads
 from retalking.mouth.person import Person
 from retalking.mouth.warp import WarpMouth
-from retalking.mouth.warp.face_model import FacePrior
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lending.lenders import LentMouth, mouth_box
 from retalking.mouth.warp.lip_measures import OPENING
-from retalking.mouth.warp.speaker import KnownSpeaker, study_speaker
+from retalking.mouth.warp.speaker import study_speaker
 from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
 from tests.unit.mouth.warp.test_warp_mouth import (
     DrawnSource,
@@ -41,10 +40,7 @@ def person() -> Person:
     landmarks = speaker.landmarks_px[..., :2]
     mouths = [cut_mouth(PICTURES[k], landmarks[k]) for k in frames]
     bank = MouthBank.of(frames, np.zeros(len(frames)), speaker.faces(frames), mouths)
-    model = speaker.model
-    deviations = speaker.lips.std(axis=0)
-    face = FacePrior(model.modes, model.turns, model.mean_angles, deviations, 300.0)
-    return Person(KnownSpeaker(face, speaker.range), bank)
+    return Person(speaker.range, bank)
 
 
 def speak(person: Person | None, gap: float) -> tuple[WarpMouth, np.ndarray]:
@@ -53,7 +49,7 @@ def speak(person: Person | None, gap: float) -> tuple[WarpMouth, np.ndarray]:
     plan = plan_of(analysis, 0.4)
     wanted = np.zeros((len(plan), 5), dtype=np.float32)
     wanted[:, OPENING] = np.linspace(-2, gap, len(plan))
-    known = {} if person is None else {"known": person.speaker, "bank": person.bank}
+    known = {} if person is None else {"known": person.lips, "bank": person.bank}
     source = DrawnSource(PICTURES[:1])
     mouth = WarpMouth.prepare(source, analysis, plan, wanted, **known)  # type: ignore[arg-type]
     layer = mouth.layers(PICTURES[:1], np.array([0]), np.array([len(plan) - 1]))[0]
@@ -105,10 +101,9 @@ def test_a_person_comes_back_from_the_disk(person: Person, tmp_path: Path) -> No
     person.save(tmp_path)
     read = Person.read(tmp_path)
     np.testing.assert_array_equal(read.bank.pictures, person.bank.pictures)
-    for part in ("face", "range"):
-        for field in dataclasses.fields(getattr(person.speaker, part)):
-            saved, found = (getattr(getattr(p.speaker, part), field.name) for p in (person, read))
-            np.testing.assert_array_equal(saved, found)
+    for field in dataclasses.fields(person.lips):
+        saved, found = (getattr(p.lips, field.name) for p in (person, read))
+        np.testing.assert_array_equal(saved, found)
     path = tmp_path / "person.arrays"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -119,13 +114,10 @@ def test_a_person_comes_back_from_the_disk(person: Person, tmp_path: Path) -> No
         Person.read(tmp_path / "nowhere")
 
 
-def test_a_known_face_moves_as_it_did_elsewhere(person: Person) -> None:
-    """Of one frame, the modes are those of the person rather than those of everybody."""
+def test_known_lips_move_as_far_as_elsewhere(person: Person) -> None:
+    """One frame says nothing of that; what people have in common stands in for a stranger's."""
     track = track_of(POINTS[:1])
-    known, stranger = (study_speaker(track, BASIS, Pads(), k) for k in (person.speaker, None))
-    own = person.speaker.face.modes[OPENING]
-    assert np.linalg.norm(known.model.modes[OPENING] - own) < 0.002 * np.linalg.norm(own)
-    assert np.linalg.norm(stranger.model.modes[OPENING] - own) > 0.02 * np.linalg.norm(own)
-    np.testing.assert_allclose(known.range.deviation, person.speaker.range.deviation)
-    reach = known.range.high - known.range.mean
-    assert (reach >= person.speaker.range.high - person.speaker.range.mean - 1e-9).all()
+    known, stranger = (study_speaker(track, BASIS, Pads(), k).range for k in (person.lips, None))
+    np.testing.assert_allclose(known.deviation, person.lips.deviation)
+    assert (known.high - known.mean >= person.lips.high - person.lips.mean - 1e-9).all()
+    assert np.abs(stranger.deviation - person.lips.deviation).max() > 0.01
