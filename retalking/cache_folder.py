@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 
+from retalking.files import remove_abandoned
 from retalking.locations import REPOSITORY
 from retalking.sealed_arrays import SUFFIX
 
@@ -32,7 +33,7 @@ _KEY = r"[0-9a-f]{32}"
 _ENTRY = re.compile(rf"{_KEY}(\.arrays|\.npz)")  # the latter of earlier versions
 _CHUNK = re.compile(r"\d{8}(\.arrays|\.npz)")
 _PARTIAL = re.compile(r"\.retalking-[0-9a-f]{12}\.part(\.arrays|\.npz)")
-_KEPT_S, _PARTIAL_KEPT_S = 7 * 24 * 3600.0, 24 * 3600.0
+_KEPT_S = 7 * 24 * 3600.0
 _NOT_IN_JOBS = ("evaluation", "training", "metrics", "review", "web")
 """Parts of the library that no result of a job depends on."""
 
@@ -77,6 +78,7 @@ def tidy(folder: Path, limit_bytes: int, keep: str = "") -> None:
         limit_bytes: of all that is kept.
         keep: fingerprint of the job that is being worked on.
     """
+    remove_abandoned(folder)
     now = time.time()
     kept = []
     for thing in _ours(folder):
@@ -84,7 +86,7 @@ def tidy(folder: Path, limit_bytes: int, keep: str = "") -> None:
             continue
         if now - thing.used > thing.lasts_s:
             _remove(thing)
-        elif thing.lasts_s != _PARTIAL_KEPT_S:  # perhaps being written
+        else:
             kept.append(thing)
     total = sum(thing.num_bytes for thing in kept)
     for thing in sorted(kept, key=lambda thing: thing.used):
@@ -128,8 +130,6 @@ def _ours(folder: Path) -> Iterator[_Kept]:
             continue
         if _ENTRY.fullmatch(path.name):
             yield _Kept((path,), None, _modified(path), _size(path))
-        elif _PARTIAL.fullmatch(path.name):
-            yield _Kept((path,), None, _modified(path), _size(path), _PARTIAL_KEPT_S)
     for path in in_jobs:
         job = _job(path)
         if job is not None:

@@ -5,8 +5,10 @@ A file is written under a partial name, then renamed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import platform
 import re
 import secrets
 import stat
@@ -17,8 +19,15 @@ from pathlib import Path
 
 from retalking.errors import MediaError, WeightsError
 
-_PARTIAL = re.compile(r"\.retalking-[0-9a-f]{12}\.part(\.\w+)?")
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_PARTIAL = re.compile(r"\.retalking-(?P<machine>[0-9a-f]{6})[0-9a-f]{6}\.part(\.\w+)?")
 _ABANDONED_S = 24 * 3600.0
+_JUST_MADE_S = 0.5
+"""Between its making and its lock a file looks as if it had no owner."""
 LIST_OF_HASHES = "SHA256SUMS"
 """As ``sha256sum`` writes it; of the files that are in the folder with it."""
 
@@ -38,17 +47,72 @@ def check_writable(path: Path) -> None:
         raise MediaError(f"{path}: the directory {folder} is not writable")
 
 
-def partial_path(path: Path) -> Path:
-    """A hidden name beside ``path``, or what it links to, with its suffix; for before `commit`.
+@contextmanager
+def partial_file(path: Path) -> Iterator[Path]:
+    """Yield a hidden name beside ``path``, or what it links to, with its suffix; for `commit`.
 
-    What jobs that were killed left there more than a day ago is removed.
+    The file is there, empty, and gone when the block ends, if it was not committed. What killed
+    jobs have left in the folder is removed.
+
+    Raises:
+        MediaError: ``path`` is a link to itself.
+        OSError: no file can be made there.
     """
     place = _place(path)
-    for old in place.parent.glob(".retalking-*.part*"):
+    remove_abandoned(place.parent)
+    name = f".retalking-{_this_machine()}{secrets.token_hex(3)}.part{path.suffix}"
+    partial = place.with_name(name)
+    with _owned(partial):
+        try:
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove partial files whose program has ended: at once if it ran here, else after a day."""
+    for old in folder.glob(".retalking-*.part*"):
+        found = _PARTIAL.fullmatch(old.name)
+        if found is None:
+            continue
         with suppress(OSError):
-            if _PARTIAL.fullmatch(old.name) and time.time() - old.stat().st_mtime > _ABANDONED_S:
+            here = found["machine"] == _this_machine()
+            if time.time() - old.stat().st_mtime > _ABANDONED_S or (here and _has_no_owner(old)):
                 old.unlink()
-    return place.with_name(f".retalking-{secrets.token_hex(6)}.part{path.suffix}")
+
+
+@contextmanager
+def _owned(partial: Path) -> Iterator[None]:
+    """Make a file and hold a lock on it, which the system lets go however the program ends."""
+    number = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def _has_no_owner(partial: Path) -> bool:
+    if fcntl is None:
+        return False
+    number = os.open(partial, os.O_RDWR)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return time.time() - partial.stat().st_mtime > _JUST_MADE_S
+
+
+@functools.cache
+def _this_machine() -> str:
+    """Six digits: another machine's locks on a shared folder may not be seen from here."""
+    start = Path("/proc/sys/kernel/random/boot_id")
+    name = platform.node() + (start.read_text() if start.exists() else "")
+    return hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
 def commit(partial: Path, path: Path) -> None:
@@ -80,14 +144,12 @@ def replacing(path: Path) -> Iterator[Path]:
         MediaError: ``path`` cannot be written; nothing is left behind.
     """
     check_writable(path)
-    partial = partial_path(path)
     try:
-        yield partial
-        commit(partial, path)
+        with partial_file(path) as partial:
+            yield partial
+            commit(partial, path)
     except OSError as error:
         raise MediaError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

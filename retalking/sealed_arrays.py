@@ -35,8 +35,9 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     digest = hashlib.sha256(content).hexdigest().encode()
     with (
         replacing(path) as partial,
-        open(partial, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
+        open(partial, "wb") as file,
     ):
+        os.chmod(partial, 0o600)
         file.write(_HEADER + digest + b"\n")
         file.write(content)
 

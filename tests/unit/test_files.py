@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from retalking.errors import MediaError
-from retalking.files import check_writable, partial_path, replacing
-from retalking.locations import user_cache
+from retalking.files import check_writable, partial_file, remove_abandoned, replacing
+from retalking.locations import REPOSITORY, user_cache
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes and links of Unix")
 
@@ -52,7 +53,7 @@ def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
             use(link)
 
 
-def test_a_killed_jobs_partial_file_goes_and_others_stay(tmp_path: Path) -> None:
+def test_partial_files_of_other_machines_go_after_a_day(tmp_path: Path) -> None:
     killed, running, foreign = (
         tmp_path / name
         for name in (
@@ -71,10 +72,49 @@ def test_a_killed_jobs_partial_file_goes_and_others_stay(tmp_path: Path) -> None
     )
 
 
+@POSIX
+def test_what_a_killed_program_leaves_goes_with_the_next_file(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, time\n"
+        "from retalking.files import replacing\n"
+        f"with replacing(pathlib.Path({str(tmp_path / 'killed.mp4')!r})) as partial:\n"
+        "    partial.write_text('half')\n"
+        "    print(partial.name, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        left = tmp_path / program.stdout.readline().strip()
+        os.utime(left, (time.time() - 60,) * 2)
+        write(tmp_path / "out.mp4")
+        assert left.exists()  # its program goes on
+        program.kill()
+    remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@POSIX
+def test_a_file_that_was_just_made_is_not_abandoned(tmp_path: Path) -> None:
+    with partial_file(tmp_path / "a.mp4") as partial:
+        name = partial.name
+    (tmp_path / name).write_text("made, not yet locked")
+    remove_abandoned(tmp_path)
+    assert (tmp_path / name).exists()
+    os.utime(tmp_path / name, (time.time() - 60,) * 2)
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_partial_names_have_the_suffix_and_differ(tmp_path: Path) -> None:
-    names = {partial_path(tmp_path / "a.mkv").name for _ in range(3)}
+    names = set()
+    for _ in range(3):
+        with partial_file(tmp_path / "a.mkv") as partial:
+            assert partial.exists()
+            names.add(partial.name)
     assert len(names) == 3
     assert all(name.startswith(".retalking-") and name.endswith(".part.mkv") for name in names)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("given", ["", "relative/cache"])

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from retalking.errors import ConfigError, MediaError
-from retalking.files import commit, partial_path
+from retalking.files import commit, partial_file
 from retalking.media.output.encoding import FILE_TYPES, EncoderOptions, check_output
 from retalking.media.output.extras import Extras
 from retalking.media.output.extras_muxer import ExtrasMuxer
@@ -80,10 +80,9 @@ class VideoWriter:
         self._end_tick = 0
 
     def __enter__(self) -> VideoWriter:
-        self._partial = partial_path(self.path)
         self._resources = ExitStack()
-        self._resources.callback(self._partial.unlink, missing_ok=True)
         try:
+            self._partial = self._resources.enter_context(partial_file(self.path))
             self._container = self._resources.enter_context(
                 av.open(
                     f"file:{self._partial}",
