@@ -47,7 +47,7 @@ def read_torch_file(path: str | Path) -> Mapping[str, Any]:
         raise WeightsError(
             f"{path} is a web page, not weights: its download failed. Delete it and fetch it again"
         )
-    is_zip = zipfile.is_zipfile(path)
+    is_zip = _is_zip(path)
     if is_zip and _is_torchscript(path):
         raise WeightsError(
             f"{path} is a TorchScript program; a file with the plain state dict is needed "
@@ -110,6 +110,13 @@ def _read_head(path: Path) -> bytes:
 def _damaged(path: Path) -> str:
     size_bytes = path.stat().st_size
     return f"{path} ({size_bytes} bytes) is truncated or not a weight file; fetch it again"
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # of a damaged directory at the end
+        raise WeightsError(_damaged(path)) from None
 
 
 def _is_torchscript(path: Path) -> bool:

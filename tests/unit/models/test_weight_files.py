@@ -117,3 +117,12 @@ def test_flipped_bits_are_one_line_or_mean_nothing(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with suppress(WeightsError):
             weight_files.read_torch_file(path)
+
+
+def test_a_directory_that_claims_to_be_on_another_disk(network: TinyNet, tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.pt", {"net_G_ema": random_state(network)})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x06\x07") + 4] = 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"x.pt .* is truncated or not a weight file"):
+        weight_files.read_torch_file(path)
