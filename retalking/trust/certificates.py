@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retalking.errors import ConfigError
-from retalking.files import commit, partial_path
+from retalking.files import commit, partial_file
 from retalking.locations import user_cache
 
 OWN_ORGANISATION = "Retalking: made on this machine, nobody vouches for it"
@@ -107,10 +107,10 @@ def _make_own(chain: Path, private_key: Path) -> None:
         (private_key, secret),
         (chain, signer.public_bytes(pem) + root.public_bytes(pem)),
     ):
-        partial = partial_path(path)
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-        commit(partial, path)
+        with partial_file(path) as partial:
+            os.chmod(partial, 0o600)
+            partial.write_bytes(data)
+            commit(partial, path)
 
 
 def _certificate(name: str, public: Any, issuer_key: Any) -> Any:

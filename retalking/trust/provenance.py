@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from retalking.errors import ConfigError
-from retalking.files import commit, partial_path
+from retalking.files import commit, partial_file
 from retalking.trust.certificates import Credentials, find_credentials
 from retalking.trust.options import ProvenanceSection
 from retalking.trust.payload_code import payload_of
@@ -99,9 +99,11 @@ class Seal:
         import c2pa  # noqa: PLC0415 (an extra, which takes a while to load)
 
         kind = EMBEDDED.get(named.suffix.lower())
-        target = partial_path(named)
         try:
-            with c2pa.Builder(self._manifest(named), offline(c2pa)) as builder:
+            with (
+                partial_file(named) as target,
+                c2pa.Builder(self._manifest(named), offline(c2pa)) as builder,
+            ):
                 for path, name, role in self._inputs():
                     _add_ingredient(c2pa, builder, path, name, role)
                 if kind is None:
@@ -112,10 +114,10 @@ class Seal:
                     data = builder.sign(signer, kind or ANY_FILE, source, to)
                     if kind is None:
                         signed.write(data)
-            if kind is None:
-                commit(target, sidecar(named))
-            else:
-                os.replace(target, finished)
+                if kind is None:
+                    commit(target, sidecar(named))
+                else:
+                    os.replace(target, finished)
         except c2pa.C2paError as error:
             if self._must_sign:
                 raise ConfigError(
@@ -123,8 +125,6 @@ class Seal:
                     "or --provenance off"
                 ) from error
             logger.warning("%s: gets no signed manifest: %s", named, error)
-        finally:
-            target.unlink(missing_ok=True)
 
     def _inputs(self) -> list[tuple[Path, str, str]]:
         """Files with their name in the manifest and their role."""

@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from retalking.errors import MediaError
-from retalking.files import check_writable, commit, partial_path
+from retalking.files import replacing
 from retalking.trust.telling import as_text, describe_face
 from retalking.trust.verification import FALSE_POSITIVES_LOG10, FaceVerdict, Verdict
 from retalking.types import UInt8Array
@@ -34,7 +33,6 @@ def write_report(path: Path, verdicts: Sequence[Verdict]) -> None:
     Raises:
         MediaError: it cannot be written.
     """
-    check_writable(path)
     parts = [f"<!doctype html><meta charset=utf-8><title>Evidence</title><style>{_STYLE}</style>"]
     for verdict in verdicts:
         parts.append(f"<h1>{html.escape(verdict.path.name)}</h1>")
@@ -42,14 +40,8 @@ def write_report(path: Path, verdicts: Sequence[Verdict]) -> None:
         parts += [_figure(face) for face in verdict.faces]
         parts.append(f"<pre>{html.escape(as_text(verdict))}</pre>")
     parts.append(f"<p>{_NOTE}</p>")
-    partial = partial_path(path)
-    try:
+    with replacing(path) as partial:
         partial.write_text("\n".join(parts), "utf-8")
-        commit(partial, path)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _figure(face: FaceVerdict) -> str:
