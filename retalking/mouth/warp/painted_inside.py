@@ -17,9 +17,9 @@ from retalking.types import Float64Array, FloatArray
 _TEETH_HEIGHT = 0.085  # in shape units
 _TEETH_WIDTH = 0.78  # of the mouth's
 _TOOTH_EDGES = (0.0, 0.21, 0.4, 0.56, 0.7)  # in half widths of the mouth
-_TEETH = np.array([1.06, 1.0, 0.9])  # colours in luminances of the skin
-_TEETH_TINT = 0.35  # of the skin's colour that teeth reflect
-_SHADE = np.array([0.9, 1.1, 1.15])  # exponents: what lips shade is red
+_TEETH = np.array([1.36, 1.28, 1.2])  # colours in luminances of the skin
+_TEETH_TINT = 0.25  # of the skin's colour that teeth reflect
+_SHADE = np.array([0.92, 1.06, 1.08])  # exponents: what lips shade is red
 _DARK = np.array([0.26, 0.13, 0.12])
 _TONGUE = np.array([0.72, 0.38, 0.37])
 _TONGUE_HEIGHT = 0.13  # in shape units
@@ -57,7 +57,7 @@ def paint_inside(gap: Gap, length_px: float, unit_px: float, skin: Float64Array)
     teeth = _ramp((edge - below) / max(1.5 * pixel, 0.006) + 0.5)
     teeth *= _ramp((_TEETH_WIDTH - aside) / 0.12)
     between = np.exp(-((np.minimum(across, 1 - across) * (end - start) / 0.02) ** 2))
-    shade = (1 - 0.5 * aside**2) * (0.7 + 0.3 * _ramp(below / 0.06)) * (1 - 0.16 * between)
+    shade = (1 - 0.5 * aside**2) * (0.7 + 0.3 * _ramp(below / 0.06)) * (1 - 0.1 * between)
     white = _TEETH * (1 + _TEETH_TINT * (skin / max(light, 1.0) - 1))
     color = _over(color, white * shade[..., None] ** _SHADE, teeth)
     return (light * color).clip(0, 255).astype(np.float32)
