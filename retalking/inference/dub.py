@@ -204,7 +204,7 @@ def make_mouth(
             mouth, parts.ganimation, parts.runner, scene, config.up_face, timings
         )
     if parts.restorer is not None or parts.parser is not None:
-        mouth = RestoredMouth(mouth, parts, scene, config.restorer_strength, timings)
+        mouth = RestoredMouth(mouth, parts, scene, config, timings)
     return mouth
 
 

@@ -14,15 +14,19 @@ from retalking.face.affine import (
     transform_points,
 )
 from retalking.face.crops import cut, warp
-from retalking.ibug68 import five_points_by_corners
+from retalking.face.landmarks import LiteLandmarker
+from retalking.ibug68 import five_points_by_corners, lip_opening
 from retalking.networks.calls import RESTORED_PX, parse_faces, restore_faces, template_of
 from retalking.networks.load import Parts
+from retalking.networks.options import MouthNetworksSection
 from retalking.rendering.masks import FACE_PARTS, MOUTH_PARTS, mouth_mask, part_mask
 from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
 from retalking.rendering.paste_back import Layer, paste
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
 from retalking.types import Float64Array, FloatArray, UInt8Array
+
+_TEETH_SHOW = (0.04, 0.1)  # ``lip_opening`` at which the restored mouth begins to show, and does
 
 
 class RestoredMouth(Generic[BegunType]):
@@ -33,7 +37,7 @@ class RestoredMouth(Generic[BegunType]):
         mouth: Mouth[BegunType],
         parts: Parts,
         scene: Scene,
-        strength: float,
+        options: MouthNetworksSection,
         timings: Timings,
     ) -> None:
         """Wrap a way of making the mouth.
@@ -42,7 +46,7 @@ class RestoredMouth(Generic[BegunType]):
             mouth: makes the faces.
             parts: with a restorer, a parser, or both.
             scene: the video.
-            strength: share of the restored mouth, 0..1.
+            options: how strongly, and in which frames, mouths are restored.
             timings: told how long each network took.
         """
         self.drift_shape = mouth.drift_shape
@@ -50,7 +54,9 @@ class RestoredMouth(Generic[BegunType]):
         self._mouth = mouth
         self._parts = parts
         self._scene = scene
-        self._strength = np.float32(strength)
+        self._options = options
+        only_open = parts.restorer is not None and options.restorer_frames == "teeth"
+        self._landmarker = LiteLandmarker.from_file() if only_open else None
         self._timings = timings
 
     def finish(self, faces: ChunkFaces, begun: BegunType, drift_px: Float64Array) -> NewFaces:
@@ -67,25 +73,42 @@ class RestoredMouth(Generic[BegunType]):
             ]
         )
         points = transform_points(to_aligned, landmarks)
+        shares = np.float32(self._options.restorer_strength) * self._shares(pictures, points)
         masks: list[FloatArray] = []
         if parts.restorer is not None:
+            rows = np.flatnonzero(shares)
             with self._timings.measure("restorer", len(faces)):
-                pictures = restore_faces(run, parts.restorer, pictures)
+                if len(rows):
+                    some = self._parts.runner.for_frames(faces.numbers[rows])
+                    pictures[rows] = restore_faces(some, parts.restorer, pictures[rows])
             masks = [mouth_mask(face, RESTORED_PX) for face in points]
         if parts.parser is not None:
             with self._timings.measure("parser", len(faces)):
-                labels = parse_faces(run, parts.parser, pictures)
+                labels = parse_faces(run, parts.parser, pictures, self._options.parser_px)
             masks = [part_mask(parsed, MOUTH_PARTS) for parsed in labels]
             new = _mask_by_parts(new, labels, to_aligned)
         if parts.restorer is None:
             return new
         overlays = [
-            (*beneath, Layer(picture, self._strength * mask, matrix))
-            for beneath, picture, mask, matrix in zip(
-                new.overlays, pictures, masks, to_aligned, strict=True
+            (*beneath, Layer(picture, share * mask, matrix)) if share else beneath
+            for beneath, picture, share, mask, matrix in zip(
+                new.overlays, pictures, shares, masks, to_aligned, strict=True
             )
         ]
         return dataclasses.replace(new, overlays=overlays)
+
+    def _shares(self, pictures: UInt8Array, points: Float64Array) -> FloatArray:
+        """How much of each restored mouth shows ``[A]``: all, or as far as the lips are apart."""
+        if self._landmarker is None:
+            return np.ones(len(pictures), np.float32)
+        openings = [
+            # One at a time: in a batch of varying size the last bits could vary.
+            lip_opening(self._landmarker.follow(picture, near[None])[0][0])
+            for picture, near in zip(pictures, points.astype(np.float32), strict=True)
+        ]
+        closed, opened = _TEETH_SHOW
+        shares = (np.array(openings, np.float32) - closed) / (opened - closed)
+        return shares.clip(0, 1)
 
 
 def _paste_all(frame: UInt8Array, new: NewFaces, place: int) -> UInt8Array:

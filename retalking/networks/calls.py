@@ -159,20 +159,29 @@ def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8A
     return run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
 
 
-def parse_faces(run: Run, parser: ParseNet, faces: UInt8Array) -> UInt8Array:
+def parse_faces(
+    run: Run, parser: ParseNet, faces: UInt8Array, side_px: int = RESTORED_PX
+) -> UInt8Array:
     """Label the parts of faces.
 
     Args:
         run: runs the network.
         parser: the network.
         faces: ``[T, 512, 512, 3]``.
+        side_px: the faces are shrunk to this for the network, and its scores enlarged.
 
     Returns:
         uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``.
     """
 
     def label(pixels: Tensor) -> Tensor:
-        return parser(_to_signed(pixels)).argmax(dim=1)
+        pictures = _to_signed(pixels)
+        size = pictures.shape[2:]
+        if side_px == size[0]:
+            return parser(pictures).argmax(dim=1)
+        scores = parser(interpolate(pictures, (side_px, side_px), mode="area"))
+        large = interpolate(scores.float(), size, mode="bilinear", align_corners=False)
+        return large.argmax(dim=1)
 
     def to_bytes(labels: Tensor) -> Tensor:
         return labels.to(torch.uint8)

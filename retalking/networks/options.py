@@ -75,6 +75,10 @@ class MouthNetworksSection(Section):
     reference_enhancer_strength: Fraction01 = option("0..1")
     restorer: Restorer = option("of the mouth")
     restorer_strength: Fraction01 = option("0..1")
+    restorer_frames: Literal["all", "teeth"] = option("teeth: only those whose mouth is open")
+    parser_px: Annotated[int, Field(ge=64, le=512, multiple_of=16)] = option(
+        "side of the faces that ParseNet reads"
+    )
     parser: Literal["parsenet", "none"] = option("mask of the paste-back")
     up_face: Literal["original", "sad", "angry", "surprise"] = option("emotion of the upper face")
     gpen: Path = option("weights of GPEN")

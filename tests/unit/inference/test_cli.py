@@ -20,78 +20,9 @@ from retalking.inference.profiles import load_file, load_profile
 from retalking.timings import Timings
 from tests.conftest import REPOSITORY
 from tests.media import tone, write_audio, write_video
+from tests.unit.inference.flags import FLAGS
 
 JOB = ["--face", "talk.mp4", "--audio", "speech.wav", "--profile", "lite"]
-
-FLAGS: list[tuple[str, list[str], str, object]] = [
-    ("--checkpoints", ["w"], "checkpoints", Path("w")),
-    ("--face-analysis", ["official"], "face_analysis", "official"),
-    ("--coefficients", ["face3d"], "coefficients", "face3d"),
-    ("--dnet", ["a.pt"], "dnet", Path("a.pt")),
-    ("--DNet_path", ["a.pt"], "dnet", Path("a.pt")),
-    ("--lnet", ["a.pt"], "lnet", Path("a.pt")),
-    ("--LNet_path", ["a.pt"], "lnet", Path("a.pt")),
-    ("--enet", ["a.pt"], "enet", Path("a.pt")),
-    ("--ENet_path", ["a.pt"], "enet", Path("a.pt")),
-    ("--face3d", ["a.pt"], "face3d", Path("a.pt")),
-    ("--face3d_net_path", ["a.pt"], "face3d", Path("a.pt")),
-    ("--reference-enhancer", ["gfpgan"], "reference_enhancer", "gfpgan"),
-    ("--reference-enhancer-strength", ["0.25"], "reference_enhancer_strength", 0.25),
-    ("--reference-surroundings", ["edited"], "reference_surroundings", "edited"),
-    ("--restorer", ["gpen"], "restorer", "gpen"),
-    ("--restorer-strength", ["1e-1"], "restorer_strength", 0.1),
-    ("--parser", ["parsenet"], "parser", "parsenet"),
-    ("--face-index", ["2"], "face_index", 2),
-    ("--face-box", ["1", "2", "30", "40"], "face_box", (1, 2, 30, 40)),
-    ("--face-image", ["me.png"], "face_image", Path("me.png")),
-    ("--box", ["-1", "2", "-1", "40"], "box", (-1, 2, -1, 40)),
-    ("--rotate", ["90"], "rotate", 90),
-    ("--crop", ["0", "-1", "5", "-1"], "crop", (0, -1, 5, -1)),
-    ("--pads", ["1", "2", "3", "4"], "pads", (1, 2, 3, 4)),
-    ("--max-yaw-deg", ["45"], "max_yaw_deg", 45.0),
-    ("--on-missing-face", ["hold"], "on_missing_face", "hold"),
-    ("--max-gap-s", ["0.125"], "max_gap_s", 0.125),
-    ("--nosmooth", [], "nosmooth", True),
-    ("--mouth", ["networks"], "mouth", "networks"),
-    ("--lip-strength", ["0.5"], "lip_strength", 0.5),
-    ("--keep-away-s", ["0.5"], "keep_away_s", 0.5),
-    ("--look-ahead-s", ["0.2"], "look_ahead_s", 0.2),
-    ("--exp-img", ["neutral:smile:0.4"], "exp_img", "neutral:smile:0.4"),
-    ("--up-face", ["surprise"], "up_face", "surprise"),
-    ("--reference-source", ["first"], "reference_source", "first"),
-    ("--one-shot", [], "one_shot", True),
-    ("--static", [], "static", True),
-    ("--without-rl1", [], "without_rl1", True),
-    ("--fps", ["29.97"], "fps", 29.97),
-    ("--length-policy", ["hold"], "length_policy", "hold"),
-    ("--sync-offset-ms", ["-40"], "sync_offset_ms", -40.0),
-    ("--gpen", ["g.pth"], "gpen", Path("g.pth")),
-    ("--gfpgan", ["g.pth"], "gfpgan", Path("g.pth")),
-    ("--parsenet", ["p.pth"], "parsenet", Path("p.pth")),
-    ("--ganimation", ["a.pth"], "ganimation", Path("a.pth")),
-    ("--expression-templates", ["e.mat"], "expression_templates", Path("e.mat")),
-    ("--audio-track", ["1"], "audio_track", 1),
-    ("--cache-gb", ["1.5"], "cache_gb", 1.5),
-    ("--min-fps", ["0"], "min_fps", 0.0),
-    ("--max-seconds", ["2.5"], "max_seconds", 2.5),
-    ("--codec", ["ffv1"], "codec", "ffv1"),
-    ("--crf", ["0"], "crf", 0),
-    ("--engine", ["onnx"], "engine", "onnx"),
-    ("--device", ["cpu"], "device", "cpu"),
-    ("--precision", ["fp32"], "precision", "fp32"),
-    ("--batch-size", ["3"], "batch_size", 3),
-    ("--LNet_batch_size", ["3"], "batch_size", 3),
-    ("--chunk-size", ["5"], "chunk_size", 5),
-    ("--speaker", ["p"], "speaker", Path("p")),
-    ("--tmp-dir", ["t"], "tmp_dir", Path("t")),
-    ("--re-preprocess", [], "re_preprocess", True),
-    ("--watermark", ["off"], "watermark", "off"),
-    ("--watermark-payload", ["77"], "watermark_payload", 77),
-    ("--watermark-key", ["k"], "watermark_key", Path("k")),
-    ("--provenance", ["off"], "provenance", "off"),
-    ("--certificate", ["c.pem"], "certificate", Path("c.pem")),
-    ("--certificate-key", ["k.pem"], "certificate_key", Path("k.pem")),
-]
 
 
 def config_of(
@@ -128,7 +59,7 @@ def test_flags_of_upstream_without_a_meaning_here_warn(
 
 
 def test_no_flag_is_forgotten_here() -> None:
-    known = {flag for flag, *_ in FLAGS} | {"--no-silence-gate", "--preset"}  # tried below
+    known = {flag for flag, *_ in FLAGS} | {"--no-silence-gate"}
     actions = {action.dest: set(action.option_strings) for action in build_parser()._actions}
     for field in InferenceConfig.model_fields:
         assert known & actions[field]
