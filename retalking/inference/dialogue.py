@@ -20,13 +20,12 @@ from retalking.inference.dub import Dub, plan_dub
 from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
-from retalking.inference.writing import DubbingReport, seal_of, write_video
+from retalking.inference.writing import DubbingReport, seal_of, track_of, write_video
 from retalking.media.given import Given, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.prefetch import read_ahead
 from retalking.media.sound import audio
-from retalking.media.sound.audio_track import AudioTrack
 from retalking.media.sound.mixing import mix_files
 from retalking.media.source import Source
 from retalking.progress import DUBBING, Watch, Watched, Wish, watching
@@ -111,7 +110,7 @@ def converse(
         ]
         timeline = dubs[0].plan.timeline
         heard = _all_at_once(files, resources) if whole is None else whole.path
-        track = AudioTrack(heard, duration_s=timeline.duration_s)
+        track = track_of(retalker.config, heard, timeline.duration_s)
         chunks = _talk(dubs, configs, retalker, timings)
         seal = seal_of(retalker.config, retalker.parts, scenes[0], files)
         write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings, seal)

@@ -17,7 +17,7 @@ from retalking.inference.live import live_frames
 from retalking.inference.profiles import load_profile
 from retalking.inference.scenes import cache_folder, look_at, open_source
 from retalking.inference.second_pass import kept_frames, outputs_of, render_dub
-from retalking.inference.writing import DubbingReport, seal_of, write_video
+from retalking.inference.writing import DubbingReport, seal_of, track_of, write_video
 from retalking.media.given import Given, LiveSound, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions
@@ -279,9 +279,8 @@ class Retalker:
         tidy(cache_folder(self.config), limit_bytes, keep=kept.folder.name)
         if self.config.re_preprocess:
             kept.clear()
-        track = AudioTrack(
-            dub.speech.path, duration_s=timeline.duration_s, number=self.config.audio_track
-        )
+        number = self.config.audio_track
+        track = track_of(self.config, dub.speech.path, timeline.duration_s, number)
         seal = seal_of(self.config, self.parts, scene, [dub.speech.path])
         with watching(progress, cancel) as watch:
             write_video(

@@ -20,6 +20,7 @@ from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import Timeline
 from retalking.review.review import Review
 from retalking.timings import Timings
+from retalking.trust.marking import marks_sound, sound_mark
 from retalking.trust.provenance import JobFacts, Seal, find_signer
 from retalking.types import FrameChunk, VideoInfo
 
@@ -123,9 +124,18 @@ def seal_of(config: InferenceConfig, parts: Parts, scene: Scene, speech: Sequenc
         parts.weight_files,
         config.model_dump(),
         config.watermark_payload if config.watermark == "on" else None,
-        sound_marked=False,
+        sound_marked=marks_sound(config, config),
     )
     return Seal(facts, find_signer(config), must_sign=config.certificate is not None)
+
+
+def track_of(
+    config: InferenceConfig, path: Path, duration_s: float, number: int | None = None
+) -> AudioTrack:
+    """Return what is heard: of a file, from its beginning on, with or without a mark."""
+    return AudioTrack(
+        path, duration_s=duration_s, number=number, mark=sound_mark(config, config)
+    )
 
 
 def labelled(extras: Extras, comment: str) -> Extras:

@@ -45,6 +45,7 @@ class ProvenanceSection(Section):
 
     TITLE: ClassVar[str] = "provenance"
 
+    sound: Literal["mark", "copy"] = option("copy: bit by bit where the file can, without a mark")
     provenance: Switch = option("signed C2PA manifest: what was made of what, and how")
     certificate: Path | None = option("chain of certificates (PEM) to sign with; else our own")
     certificate_key: Path | None = option("its private key (PEM)")

@@ -128,10 +128,16 @@ def _parity(words: NDArray[np.uint64]) -> Float64Array:
 
 
 def _walsh_hadamard(values: Float64Array) -> Float64Array:
-    """Sums of values ``[2^n]`` with the signs ``(-1)^(popcount(row & column))``."""
-    size, half = len(values), 1
-    while half < size:
-        pairs = values.reshape(-1, 2, half)
-        values = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1)
-        half *= 2
-    return values.reshape(-1)
+    """Sums of values ``[65536]`` with the signs ``(-1)^(popcount(row & column))``."""
+    side = 2 ** (USER_BITS // 2)
+    square = values.reshape(side, side)
+    for _ in range(2):  # along columns, then along rows: whole rows are added either time
+        square = square.T.copy()
+        half = 1
+        while half < side:
+            pairs = square.reshape(-1, 2, half, side)
+            first = pairs[:, 0] + pairs[:, 1]
+            np.subtract(pairs[:, 0], pairs[:, 1], out=pairs[:, 1])
+            pairs[:, 0] = first
+            half *= 2
+    return square.reshape(-1)

@@ -17,6 +17,7 @@ def as_text(verdict: Verdict) -> str:
     lines += [
         f"  face {number}    {describe_face(face)}" for number, face in enumerate(verdict.faces)
     ]
+    lines.append(f"  sound     {_sound(verdict)}")
     if verdict.comment:
         lines.append(f"  comment   {verdict.comment}")
     return "\n".join(lines)
@@ -42,6 +43,17 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "threshold_log10_p": FALSE_POSITIVES_LOG10,
             "faces": [_face(face) for face in verdict.faces],
         },
+        "sound": {
+            "note": verdict.sound_note,
+            "marked": verdict.sound_is_marked,
+            "log10_p": round(verdict.sound.log10_p, 2) if verdict.sound else None,
+            "user_payload": verdict.sound.user
+            if verdict.sound and verdict.sound_is_marked
+            else None,
+            "windows_log10_p": [round(p, 2) for p in verdict.sound.windows_log10_p]
+            if verdict.sound
+            else [],
+        },
         "comment": verdict.comment,
     }
 
@@ -56,6 +68,15 @@ def describe_face(face: FaceVerdict) -> str:
         return f"{seen}: no mark ({chance})"
     mirrored = ", mirrored" if face.finding.mirrored else ""
     return f"{seen}: marked {payload_of(face.finding.user):08X} ({chance}{mirrored})"
+
+
+def _sound(verdict: Verdict) -> str:
+    if verdict.sound is None:
+        return f"not judged: {verdict.sound_note}"
+    chance = f"chance 1e{verdict.sound.log10_p:.1f}"
+    if not verdict.sound_is_marked:
+        return f"no mark ({chance})"
+    return f"marked {payload_of(verdict.sound.user):08X} ({chance})"
 
 
 def _face(face: FaceVerdict) -> dict[str, Any]:

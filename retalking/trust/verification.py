@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retalking.errors import MediaError, RetalkingError
 from retalking.media.container import open_input
+from retalking.media.sound import audio
 from retalking.media.tracks import first_picture_s
 from retalking.trust.faces_seen import SeenFace, see_faces
 from retalking.trust.manifests import Manifest, read_manifest
@@ -14,6 +15,8 @@ from retalking.trust.payload_code import payload_of
 from retalking.trust.picture_evidence import Finding, weigh
 from retalking.trust.picture_pattern import picture_code
 from retalking.trust.provenance import SIDECAR
+from retalking.trust.sound_evidence import SoundFinding, weigh_sound
+from retalking.trust.sound_pattern import sound_code
 
 FALSE_POSITIVES_LOG10 = -6.0
 """A mark is claimed where chance makes as much in at most one of a million unmarked files."""
@@ -48,25 +51,37 @@ class Verdict:
         manifest: its manifest.
         comment: its plain comment.
         faces: its faces, those seen longest first.
+        sound: what was found in its sound; ``None`` where there is none to judge.
         picture_note: why there are none, if so.
+        sound_note: likewise of the sound.
     """
 
     path: Path
     manifest: Manifest
     comment: str
     faces: tuple[FaceVerdict, ...]
+    sound: SoundFinding | None = None
     picture_note: str = ""
+    sound_note: str = ""
 
     @property
     def payloads(self) -> tuple[int, ...]:
         """User's bits of all marks that are claimed, each once."""
         users = [face.finding.user for face in self.faces if face.is_marked and face.finding]
+        if self.sound is not None and self.sound_is_marked:
+            users.append(self.sound.user)
         return tuple(dict.fromkeys(users))
+
+    @property
+    def sound_is_marked(self) -> bool:
+        """Whether a mark in the sound is claimed."""
+        return self.sound is not None and self.sound.log10_p <= FALSE_POSITIVES_LOG10
 
     @property
     def sentence(self) -> str:
         """The verdict, which never says that something is genuine."""
         marks = ["picture"] if any(face.is_marked for face in self.faces) else []
+        marks += ["sound"] if self.sound_is_marked else []
         found = " and ".join(marks)
         shown = ", ".join(f"{payload_of(user):08X}" for user in self.payloads)
         if marks and self.manifest.state == "valid":
@@ -111,7 +126,17 @@ def verify(path: Path, key: bytes, every: int = 1, max_seconds: float | None = N
         if not faces and not note:
             note = "no face is seen in it"
     found = _judge(faces, key)
-    return Verdict(path, read_manifest(path), comment, found, note)
+    sound, silence = _listen(path, key)
+    return Verdict(path, read_manifest(path), comment, found, sound, note, silence)
+
+
+def _listen(path: Path, key: bytes) -> tuple[SoundFinding | None, str]:
+    try:
+        clip = audio.load(path)
+    except RetalkingError as error:
+        return None, str(error)
+    finding = weigh_sound(clip, sound_code(key))
+    return finding, "" if finding is not None else "it is silent, or too short"
 
 
 def _judge(faces: list[SeenFace], key: bytes) -> tuple[FaceVerdict, ...]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 from pathlib import Path
 
 import av
@@ -32,6 +33,13 @@ _KEEPS_TIME_S = 0.001
 """Sound that begins this close to the first picture is copied as it is."""
 
 
+class SoundChange(Protocol):
+    """Something that is done to sound while it flows."""
+
+    def apply(self, blocks: Iterator[FloatArray], rate_hz: int) -> Iterator[FloatArray]:
+        """Yield as many samples as come in: float32 ``[C, N]`` blocks."""
+
+
 @dataclass(frozen=True)
 class AudioTrack:
     """The part of an audio file that is heard from the first frame of the output on."""
@@ -42,6 +50,8 @@ class AudioTrack:
     """Where the sound is cut, or until where silence may follow it; None plays all of it."""
     number: int | None = None
     """Which of the file's audio streams, from 0; None for the default one."""
+    mark: SoundChange | None = None
+    """What is done to the sound from its beginning on, which then is never copied."""
 
 
 class AudioMuxer:
@@ -69,7 +79,8 @@ class AudioMuxer:
         """
         info = probe_audio(track.path, track.number)
         whole = (
-            track.start_s == 0
+            track.mark is None
+            and track.start_s == 0
             and abs(info.starts_s) < _KEEPS_TIME_S
             and (
                 track.duration_s is None
@@ -95,6 +106,8 @@ class AudioMuxer:
             blocks = read_blocks(info)
             if weights is not None:
                 blocks = (mix(weights, block) for block in blocks)
+            if track.mark is not None:
+                blocks = track.mark.apply(blocks, info.sample_rate_hz)
             num_channels = av.AudioLayout(layout).nb_channels
             self.stream.bit_rate = _BITS_PER_CHANNEL * num_channels
             blocks = _cut(blocks, track, info.sample_rate_hz, num_channels)

@@ -73,6 +73,7 @@ FLAGS: list[tuple[str, list[str], str, object]] = [
     ("--watermark-payload", ["77"], "watermark_payload", 77),
     ("--watermark-key", ["k"], "watermark_key", Path("k")),
     ("--provenance", ["off"], "provenance", "off"),
+    ("--sound", ["copy"], "sound", "copy"),
     ("--certificate", ["c.pem"], "certificate", Path("c.pem")),
     ("--certificate-key", ["k.pem"], "certificate_key", Path("k.pem")),
 ]
