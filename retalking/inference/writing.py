@@ -133,9 +133,7 @@ def track_of(
     config: InferenceConfig, path: Path, duration_s: float, number: int | None = None
 ) -> AudioTrack:
     """Return what is heard: of a file, from its beginning on, with or without a mark."""
-    return AudioTrack(
-        path, duration_s=duration_s, number=number, mark=sound_mark(config, config)
-    )
+    return AudioTrack(path, duration_s=duration_s, number=number, mark=sound_mark(config, config))
 
 
 def labelled(extras: Extras, comment: str) -> Extras:

@@ -32,7 +32,7 @@ _NUM_SEARCHES = len(_SPEEDS) * _STEPS * NUM_SLOTS
 _ENOUGH_LOG10 = -9.0
 """Other speeds are not tried where one says this much."""
 _SURROUNDINGS = np.array([[-1.0, 2, -1], [2, 0, 2], [-1, 2, -1]]) / 4
-"""What a cell is expected to be, from its neighbours in time and pitch: no slope in either remains."""
+"""What a cell is expected to be, by its neighbours in time and pitch: no slope in either stays."""
 _MOST_WINDOWS, _MOST_TOGETHER = 8, 4
 _FLOOR_DB = 60.0  # below the loudest cell there is nothing to hear
 _MOST = 2.0
