@@ -46,10 +46,11 @@ class SoundMark:
             count = waiting.shape[1] // hop - 1
             if count > 0:
                 done, tail = self._change(waiting, count, frame, tail, rate_hz)
+                done = done if frame else done[:, hop:]  # before the first sample
                 waiting, frame = waiting[:, count * hop :], frame + count
-                done = done if made else done[:, hop:]  # before the first sample
-                made += done.shape[1] if done.shape[1] else 0
-                yield done
+                made += done.shape[1]
+                if done.shape[1]:
+                    yield done
         if waiting is None or tail is None:
             return
         rest = np.pad(waiting, ((0, 0), (0, 2 * hop)))
