@@ -16,9 +16,9 @@ from retalking.script import run_entry_point
 
 from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.trust.options import read_key
-from retalking.trust.report import write_report
-from retalking.trust.telling import as_json, as_text
-from retalking.trust.verification import check_files, verify
+from retalking.trust.verdict.report import write_report
+from retalking.trust.verdict.telling import as_json, as_text
+from retalking.trust.verdict.verification import check_files, verify
 
 
 @report_mistakes()

@@ -30,7 +30,7 @@ from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
-from retalking.trust.provenance import find_signer
+from retalking.trust.manifest.seal import find_signer
 from retalking.types import UInt8Array
 
 

@@ -20,8 +20,8 @@ from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import Timeline
 from retalking.review.review import Review
 from retalking.timings import Timings
+from retalking.trust.manifest.seal import JobFacts, Seal, find_signer
 from retalking.trust.marking import marks_sound, sound_mark
-from retalking.trust.provenance import JobFacts, Seal, find_signer
 from retalking.types import FrameChunk, VideoInfo
 
 _SAME_RATE = 0.02

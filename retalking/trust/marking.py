@@ -5,10 +5,10 @@ from __future__ import annotations
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.scene import Scene
 from retalking.trust.options import ProvenanceSection, WatermarkSection
-from retalking.trust.picture_mark import PictureMark
-from retalking.trust.picture_pattern import Pattern, picture_code
-from retalking.trust.sound_mark import SoundMark
-from retalking.trust.sound_pattern import slot_signs, sound_code
+from retalking.trust.picture.mark import PictureMark
+from retalking.trust.picture.pattern import Pattern, picture_code
+from retalking.trust.sound.mark import SoundMark
+from retalking.trust.sound.pattern import slot_signs, sound_code
 
 
 def picture_mark(scene: Scene, plan: EditPlan, options: WatermarkSection) -> PictureMark | None:

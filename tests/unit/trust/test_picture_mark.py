@@ -11,9 +11,9 @@ from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.masks import lower_face_mask
 from retalking.rendering.paste_back import Layer, MarkedFrame, composite
 from retalking.trust.payload_code import PUBLIC_KEY
-from retalking.trust.picture_evidence import Finding, face_weights, look_at_cells, weigh
-from retalking.trust.picture_mark import PictureMark
-from retalking.trust.picture_pattern import Pattern, mark_crops, picture_code
+from retalking.trust.picture.evidence import Finding, face_weights, look_at_cells, weigh
+from retalking.trust.picture.mark import PictureMark
+from retalking.trust.picture.pattern import Pattern, mark_crops, picture_code
 from tests.faces import frontal_landmarks
 
 RATE, COUNT, USER = 25, 75, 4711

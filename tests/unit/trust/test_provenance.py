@@ -13,13 +13,13 @@ import pytest
 from retalking.errors import ConfigError
 from retalking.inference.writing import labelled
 from retalking.media.output.extras import Extras
-from retalking.trust.certificates import find_credentials
-from retalking.trust.manifests import read_manifest
+from retalking.trust.manifest.certificates import find_credentials
+from retalking.trust.manifest.reading import read_manifest
+from retalking.trust.manifest.seal import JobFacts, Seal, find_signer, sidecar
 from retalking.trust.options import ProvenanceSection
-from retalking.trust.provenance import JobFacts, Seal, find_signer, sidecar
 from tests.media import write_video
 
-DEFAULT = ProvenanceSection(provenance="on", certificate=None, certificate_key=None)
+DEFAULT = ProvenanceSection(sound="mark", provenance="on", certificate=None, certificate_key=None)
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound.audio import load
 from retalking.media.sound.audio_track import AudioTrack
-from retalking.trust import sound_evidence
 from retalking.trust.payload_code import PUBLIC_KEY
-from retalking.trust.sound_evidence import SoundFinding, weigh_sound
-from retalking.trust.sound_mark import SoundMark
-from retalking.trust.sound_pattern import slot_signs, sound_code
+from retalking.trust.sound import evidence as sound_evidence
+from retalking.trust.sound.evidence import SoundFinding, weigh_sound
+from retalking.trust.sound.mark import SoundMark
+from retalking.trust.sound.pattern import slot_signs, sound_code
 from retalking.types import AudioClip
 from tests.media import write_audio
 from tests.unit.media.output.writing import even_pts, make_info, pictures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retalking.trust.sound_pattern import HOP_S, HOPS_PER_SLOT, NUM_SLOTS, band_of
+from retalking.trust.sound.pattern import HOP_S, HOPS_PER_SLOT, NUM_SLOTS, band_of
 from retalking.types import Float64Array, FloatArray
 
 _GAIN_DB = 2.4

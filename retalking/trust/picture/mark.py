@@ -9,7 +9,7 @@ import numpy as np
 
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
-from retalking.trust.picture_pattern import GRID_PX, Pattern, lightness, mark_crops
+from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
 from retalking.types import Float64Array, FloatArray
 
 _RMS = 2.2

@@ -14,7 +14,7 @@ import numpy as np
 import soxr  # type: ignore[import-untyped]
 
 from retalking.trust.payload_code import PayloadCode, best_payload
-from retalking.trust.sound_pattern import (
+from retalking.trust.sound.pattern import (
     HOP_S,
     HOPS_PER_SLOT,
     NUM_BANDS,

@@ -18,7 +18,7 @@ import numpy as np
 from retalking.face.crops import LIP_PX, warp
 from retalking.rendering.masks import lower_face_mask
 from retalking.trust.payload_code import PayloadCode, best_payload
-from retalking.trust.picture_pattern import (
+from retalking.trust.picture.pattern import (
     FREQUENCY_HZ,
     GRID_PX,
     NUM_COLUMNS,

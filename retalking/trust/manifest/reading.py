@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from retalking.trust.certificates import OWN_ORGANISATION
-from retalking.trust.provenance import ANY_FILE, EDITED, EMBEDDED, offline, sidecar
+from retalking.trust.manifest.certificates import OWN_ORGANISATION
+from retalking.trust.manifest.seal import ANY_FILE, EDITED, EMBEDDED, offline, sidecar
 
 State = Literal["valid", "broken", "absent", "unread"]
 

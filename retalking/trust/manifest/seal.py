@@ -17,7 +17,7 @@ from typing import Any
 
 from retalking.errors import ConfigError
 from retalking.files import commit, partial_file
-from retalking.trust.certificates import Credentials, find_credentials
+from retalking.trust.manifest.certificates import Credentials, find_credentials
 from retalking.trust.options import ProvenanceSection
 from retalking.trust.payload_code import payload_of
 from retalking.weights.catalogue import sha256_of

@@ -16,8 +16,8 @@ from retalking.face.landmarks import LiteLandmarker
 from retalking.face.smoothing import smooth_track
 from retalking.face.tracking import track_faces
 from retalking.media.video import VideoReader
-from retalking.trust.picture_evidence import face_weights, look_at_cells
-from retalking.trust.picture_pattern import mark_crops
+from retalking.trust.picture.evidence import face_weights, look_at_cells
+from retalking.trust.picture.pattern import mark_crops
 from retalking.types import FaceSegment, Float64Array, FloatArray, FrameChunk, UInt8Array
 
 _CHUNK = 16

@@ -9,14 +9,14 @@ from retalking.errors import MediaError, RetalkingError
 from retalking.media.container import open_input
 from retalking.media.sound import audio
 from retalking.media.tracks import first_picture_s
-from retalking.trust.faces_seen import SeenFace, see_faces
-from retalking.trust.manifests import Manifest, read_manifest
+from retalking.trust.manifest.reading import Manifest, read_manifest
+from retalking.trust.manifest.seal import SIDECAR
 from retalking.trust.payload_code import payload_of
-from retalking.trust.picture_evidence import Finding, weigh
-from retalking.trust.picture_pattern import picture_code
-from retalking.trust.provenance import SIDECAR
-from retalking.trust.sound_evidence import SoundFinding, weigh_sound
-from retalking.trust.sound_pattern import sound_code
+from retalking.trust.picture.evidence import Finding, weigh
+from retalking.trust.picture.faces import SeenFace, see_faces
+from retalking.trust.picture.pattern import picture_code
+from retalking.trust.sound.evidence import SoundFinding, weigh_sound
+from retalking.trust.sound.pattern import sound_code
 
 FALSE_POSITIVES_LOG10 = -6.0
 """A mark is claimed where chance makes as much in at most one of a million unmarked files."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from retalking.trust.manifests import Manifest
+from retalking.trust.manifest.reading import Manifest
 from retalking.trust.payload_code import payload_of
-from retalking.trust.verification import FALSE_POSITIVES_LOG10, FaceVerdict, Verdict
+from retalking.trust.verdict.verification import FALSE_POSITIVES_LOG10, FaceVerdict, Verdict
 
 
 def as_text(verdict: Verdict) -> str:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from retalking.files import replacing
-from retalking.trust.telling import as_text, describe_face
-from retalking.trust.verification import FALSE_POSITIVES_LOG10, FaceVerdict, Verdict
+from retalking.trust.verdict.telling import as_text, describe_face
+from retalking.trust.verdict.verification import FALSE_POSITIVES_LOG10, FaceVerdict, Verdict
 from retalking.types import UInt8Array
 
 _STYLE = (

@@ -1,0 +1,1 @@
+"""Signed manifests: who signs, what is said, what is read."""

@@ -1,0 +1,1 @@
+"""The mark in the picture: its pattern, how it is added, and how it is found."""

@@ -1,0 +1,1 @@
+"""The mark in the sound: its pattern, how it is added, and how it is found."""

@@ -1,0 +1,1 @@
+"""What can be told about a file, in words, for programs, and as a page."""
