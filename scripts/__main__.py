@@ -13,6 +13,8 @@ from retalking.exit_code import EXIT_ERROR
 COMMANDS = {
     "dub": ("retalking.inference.cli", "give a video another speech (inference.py)"),
     "batch": ("scripts.batch", "dub many videos"),
+    "web": ("scripts.web", "a page in the browser"),
+    "verify": ("scripts.verify", "say whether a video was made here"),
     "doctor": ("scripts.doctor", "say what works here, and what is in the way"),
     "download": ("scripts.download_checkpoints", "fetch the weights of others"),
     "completion": ("scripts.completion", "print a script that lets a shell complete all this"),

@@ -22,10 +22,7 @@ SHELLS = ("bash", "zsh", "fish")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     shell = build_parser().parse_args(arguments).shell
-    parsers = {
-        name: importlib.import_module(module).build_parser()
-        for name, (module, _) in COMMANDS.items()
-    }
+    parsers = {name: _parser_of(module) for name, (module, _) in COMMANDS.items()}
     print(completion_script("retalking", parsers, shell), end="")
     return 0
 
@@ -38,6 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS)
+    return parser
+
+
+def _parser_of(module: str) -> argparse.ArgumentParser:
+    """Return a command's parser; of a command that shows none, files are completed."""
+    build = getattr(importlib.import_module(module), "build_parser", argparse.ArgumentParser)
+    parser: argparse.ArgumentParser = build()
     return parser
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from retalking.doctor import checks
+from retalking.doctor import checks, speed
 from retalking.doctor.checks import Finding, look_at_codecs, look_at_room, look_at_weights
 from retalking.files import sha256_of
 from retalking.inference.profiles import load_profile
@@ -81,6 +82,16 @@ def test_a_full_disk_and_a_lacking_codec_are_found(
     assert states(look_at_codecs()) == ["good", "bad"]
     monkeypatch.setattr(checks, "_can_encode", lambda name: name != "libx265")
     assert states(look_at_codecs()) == ["good", "note"]
+
+
+def test_the_speed_is_that_of_a_dub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_SECONDS", 0.2)
+    found = speed.measure_speed()
+    per_frame_ms, minute_s = map(
+        int, re.findall(r"(\d+) ms a frame.* (\d+) s for a minute", found.text)[0]
+    )
+    assert minute_s == pytest.approx(per_frame_ms * 25 * 60 / 1000, abs=1.5)  # both are rounded
+    assert per_frame_ms > 0
 
 
 def test_a_name_that_no_library_knows_is_no_codec() -> None:
