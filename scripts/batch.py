@@ -45,9 +45,10 @@ _LISTS = (".csv", ".tsv", ".yaml", ".yml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = build_parser().parse_args(arguments)
-    for name, value in (("workers", options.workers), ("split-minutes", options.split_minutes)):
+    for name in ("workers", "threads", "split_minutes"):
+        value = getattr(options, name)
         if value is not None and not value > 0:
-            raise ConfigError(f"--{name}: got {value:g}, expected more than 0")
+            raise ConfigError(f"--{name.replace('_', '-')}: got {value:g}, expected more than 0")
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     jobs, record_path = _read(options)
@@ -102,6 +103,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--engine", choices=("local", "ray"), default="local", help="default: local"
     )
     engine.add_argument("--workers", type=int, default=1, help="jobs at a time")
+    engine.add_argument(
+        "--threads", type=int, help="of torch per worker; default: those of a single job"
+    )
     engine.add_argument("--address", help="of a Ray cluster; without it one is started here")
     engine.add_argument("--gpus-per-worker", type=float, default=0.0, help="of a Ray cluster")
     engine.add_argument(
@@ -164,10 +168,10 @@ def _work(
 def _crew(options: argparse.Namespace, num_jobs: int, shared: bool) -> Crew:
     size = options.workers if shared else min(options.workers, num_jobs)
     if options.engine == "local":
-        return LocalCrew(size, options.verbose)
+        return LocalCrew(size, options.threads, options.verbose)
     from retalking.batch.ray_crew import RayCrew  # noqa: PLC0415 - an extra
 
-    return RayCrew(size, options.address, options.gpus_per_worker)
+    return RayCrew(size, options.address, options.gpus_per_worker, options.threads)
 
 
 def _table(entries: dict[int, Entry]) -> str:

@@ -10,7 +10,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import NoReturn, Protocol
 
-from retalking.batch.work import Outcome, Task, Worker, spread_threads
+import torch
+
+from retalking.batch.work import Outcome, Task, Worker, set_threads
 
 _GRACE_S = 10.0
 
@@ -38,13 +40,15 @@ class Crew(Protocol):
 class LocalCrew:
     """Processes of this machine."""
 
-    def __init__(self, size: int, verbose: bool = False) -> None:
+    def __init__(self, size: int, threads: int | None = None, verbose: bool = False) -> None:
         """Start them.
 
         Args:
-            size: how many; they share the processors evenly.
+            size: how many.
+            threads: of torch in each; as many as here if ``None``.
             verbose: whether they log what they do.
         """
+        self._threads = threads or torch.get_num_threads()
         self._context = multiprocessing.get_context("spawn")  # CUDA and threads survive no fork
         self._verbose = verbose
         self._members = [self._start(size) for _ in range(size)]
@@ -97,14 +101,14 @@ class LocalCrew:
     def _start(self, size: int) -> tuple[SpawnProcess, Connection]:
         here, there = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(there, size, self._verbose), daemon=True
+            target=_serve, args=(there, size, self._threads, self._verbose), daemon=True
         )
         process.start()
         there.close()  # so that the end of the process ends the pipe
         return process, here
 
 
-def _serve(pipe: Connection, size: int, verbose: bool) -> None:
+def _serve(pipe: Connection, size: int, threads: int, verbose: bool) -> None:
     """Do what comes through the pipe until it ends."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -112,7 +116,7 @@ def _serve(pipe: Connection, size: int, verbose: bool) -> None:
     signal.signal(signal.SIGTERM, _stop)
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    spread_threads(size)
+    set_threads(threads, size)
     worker = Worker()
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:

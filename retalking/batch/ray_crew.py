@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from retalking.batch.work import Outcome, Task, Worker, spread_threads
+import torch
+
+from retalking.batch.work import Outcome, Task, Worker, set_threads
 from retalking.errors import ConfigError
 from retalking.locations import REPOSITORY
 
@@ -18,7 +20,7 @@ class RayCrew:
         size: int,
         address: str | None = None,
         gpus_per_worker: float = 0.0,
-        cpus_per_worker: float = 1.0,
+        threads: int | None = None,
     ) -> None:
         """Connect, and ask for workers; they begin as soon as the cluster has room.
 
@@ -27,7 +29,7 @@ class RayCrew:
             address: of a cluster, ``auto`` for the one that runs on this machine; ``None`` starts
                 one here.
             gpus_per_worker: share of a GPU that each takes.
-            cpus_per_worker: processors that each takes.
+            threads: of torch in each; as many as here if ``None``. (Ray itself would set one.)
 
         Raises:
             ConfigError: Ray is not installed, or there is no cluster at the address.
@@ -53,10 +55,9 @@ class RayCrew:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"--address {address}: {error}") from None
-        self._actor = ray.remote(
-            num_cpus=cpus_per_worker, num_gpus=gpus_per_worker, max_restarts=0
-        )(_RayWorker)
-        self._members = [self._actor.remote(size) for _ in range(size)]
+        self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_restarts=0)(_RayWorker)
+        self._threads = threads or torch.get_num_threads()
+        self._members = [self._start(size) for _ in range(size)]
         self._running: dict[Any, int] = {}
 
     @property
@@ -81,8 +82,11 @@ class RayCrew:
             outcome: Outcome = self._ray.get(done)
             return worker, outcome
         except self._ray.exceptions.RayActorError:
-            self._members[worker] = self._actor.remote(self.size)
+            self._members[worker] = self._start(self.size)
             return worker, None
+
+    def _start(self, size: int) -> Any:
+        return self._actor.remote(size, self._threads)
 
     def close(self) -> None:
         """End the workers, and the cluster if it was started here."""
@@ -94,8 +98,8 @@ class RayCrew:
 class _RayWorker:
     """A ``Worker`` that can be called from elsewhere."""
 
-    def __init__(self, num_workers: int) -> None:
-        spread_threads(num_workers)
+    def __init__(self, num_workers: int, threads: int) -> None:
+        set_threads(threads, num_workers)
         self._worker = Worker()
 
     def do(self, task: Task) -> Outcome:

@@ -64,11 +64,16 @@ class Outcome:
     verdict: str = ""
 
 
-def spread_threads(num_workers: int) -> None:
-    """Let this process, one of so many on the machine, use its share of the processors."""
-    threads = max(1, (os.cpu_count() or 1) // num_workers)
-    torch.set_num_threads(min(threads, torch.get_num_threads()))
-    cv2.setNumThreads(threads)
+def set_threads(num_threads: int, num_workers: int) -> None:
+    """Settle with how many threads this process, one of so many on the machine, computes.
+
+    Args:
+        num_threads: of torch. Its sums differ in their last bits from one number to another, so
+            that results equal those of a single job only if the job computes with as many.
+        num_workers: among whom the threads of OpenCV are shared, which change nothing.
+    """
+    torch.set_num_threads(num_threads)
+    cv2.setNumThreads(max(1, (os.cpu_count() or 1) // num_workers))
 
 
 class Worker:

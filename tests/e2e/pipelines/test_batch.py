@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -165,6 +166,21 @@ def finish_all(crew: Crew, jobs: list[BatchJob], kill: Callable[[], None]) -> di
 def differing(folder: Path, count: int) -> list[BatchJob]:
     """Jobs that do not share a first pass."""
     return [job(folder, str(number), max_seconds=0.3 + number / 25) for number in range(count)]
+
+
+@pytest.mark.slow
+def test_workers_compute_as_a_single_job_does(tmp_path: Path) -> None:
+    """With as many threads: torch's sums differ from one number of them to another."""
+    whole, crew = job(tmp_path, "crew"), LocalCrew(2)
+    told: dict[int, Outcome] = {}
+    schedule = Schedule(lambda number, outcome: told.update({number: outcome}))
+    schedule.add([(0, whole)], None)
+    with contextlib.closing(crew):
+        schedule.run(crew)
+    assert told[0].fault == ""
+    alone = job(tmp_path, "alone", re_preprocess=True)
+    assert Worker().do(Task(0, alone)).fault == ""
+    assert np.array_equal(read_frames(whole.outfile), read_frames(alone.outfile))
 
 
 @pytest.mark.slow
