@@ -145,6 +145,8 @@ def _aimed_at(config: InferenceConfig, who: Who) -> InferenceConfig:
         raise ConfigError(
             "face_index, face_box and face_image choose one person; speakers are several"
         )
+    if config.speaker is not None:
+        raise ConfigError("speaker holds the mouths of one person; speakers are several")
     name = {int: "face_index", tuple: "face_box"}.get(type(who), "face_image")
     return config.model_copy(update={name: who})
 

@@ -22,9 +22,10 @@ from retalking.mouth.own_pixels import lips_of_expression
 from retalking.mouth.warp import WarpOptions
 from retalking.networks.load import Parts
 from retalking.rendering.blending import choose_num_levels
-from retalking.rendering.paste_back import composite
+from retalking.rendering.paste_back import MarkedFrame, composite
 from retalking.rendering.scene import Scene
 from retalking.speech.live import LiveLips
+from retalking.trust.marking import picture_mark
 from retalking.types import FloatArray, UInt8Array
 
 _LOOK_AHEAD_S = 0.2
@@ -46,6 +47,7 @@ class _Shown:
     audio_time_s: float
     opacity: float
     run: int
+    marked: MarkedFrame | None
 
 
 def live_frames(
@@ -128,7 +130,14 @@ class _Maker:
                 shapes[rows],
             )
             for row, layer in zip(rows, layers, strict=True):
-                composite(made[row], layer, self._num_bands, opacity=frames[row].opacity)
+                frame = frames[row]
+                composite(
+                    made[row],
+                    layer,
+                    self._num_bands,
+                    opacity=frame.opacity,
+                    marked=frame.marked,
+                )
         for row, frame in enumerate(frames):
             yield made.get(row, frame.rgb), frame.time_s
 
@@ -138,7 +147,7 @@ def _endless(scene: Scene, config: InferenceConfig) -> Iterator[_Shown]:
     horizon_s, number = _FIRST_HORIZON_S, 0
     while True:
         plan = plan_frames(scene, horizon_s, config)
-        timeline = plan.timeline
+        timeline, mark = plan.timeline, picture_mark(scene, plan, config)
         ends = config.length_policy == "video"
         last = len(plan)
         if not ends:
@@ -146,13 +155,15 @@ def _endless(scene: Scene, config: InferenceConfig) -> Iterator[_Shown]:
         index = timeline.source_index[number:last]
         for chunk in scene.source.read_frames(index, scene.analysis.pts, 1):
             row = number + chunk.start
+            source = int(timeline.source_index[row])
             yield _Shown(
                 chunk.rgb[0],
-                int(timeline.source_index[row]),
+                source,
                 float(timeline.time_s[row]),
                 float(timeline.audio_time_s[row]),
                 float(plan.opacity[row]),
                 int(plan.run[row]),
+                None if mark is None else MarkedFrame(mark, row, source),
             )
         if ends:
             return

@@ -277,8 +277,6 @@ class Retalker:
         kept = kept_frames(dub, self.parts, self.config)
         limit_bytes = round(self.config.cache_gb * 1e9)
         tidy(cache_folder(self.config), limit_bytes, keep=kept.folder.name)
-        if self.config.re_preprocess:
-            kept.clear()
         number = self.config.audio_track
         track = track_of(self.config, dub.speech.path, timeline.duration_s, number)
         seal = seal_of(self.config, self.parts, scene, [dub.speech.path])

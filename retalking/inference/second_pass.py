@@ -75,13 +75,18 @@ def kept_frames(
 ) -> FinishedFrames:
     """Return where the finished frames of a dub are kept until it is complete.
 
+    Those of an earlier job are removed if ``re_preprocess`` says to ignore them.
+
     Args:
         dub: see there.
         parts: the networks.
         config: how the frames are made.
         only: keep the frames of this part.
     """
-    return FinishedFrames(job_folder(cache_folder(config), job_key(dub, parts, config)), only)
+    kept = FinishedFrames(job_folder(cache_folder(config), job_key(dub, parts, config)), only)
+    if config.re_preprocess:
+        kept.clear()
+    return kept
 
 
 def job_key(dub: Dub, parts: Parts, config: InferenceConfig) -> str:

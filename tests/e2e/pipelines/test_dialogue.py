@@ -44,6 +44,7 @@ def retalker(tmp_path: Path, still_parts: Parts) -> Retalker:
         "tmp_dir": str(tmp_path / "cache"),
         "reference_source": "current",
         "chunk_size": 3,
+        "watermark": "off",  # which goes into the sound, too
     }
     return Retalker(load_profile("small", options), still_parts)
 
@@ -124,9 +125,15 @@ def test_people_who_are_not_there_or_one_are_told(
     with pytest.raises(ConfigError, match="is also"):
         converse(retalker, face, {0: speeches[0], 1: speeches[1]}, face)
     assert not out.exists()
-    chosen = Retalker(retalker.config.model_copy(update={"face_index": 0}), retalker.parts)
-    with pytest.raises(ConfigError, match="choose one person"):
-        converse(chosen, face, {0: speeches[0]}, out)
+
+
+@pytest.mark.parametrize(("key", "value"), [("face_index", 0), ("speaker", Path("anna"))])
+def test_what_is_meant_for_one_person_is_refused(
+    retalker: Retalker, key: str, value: object, speeches: tuple[Path, Path], clip: Path
+) -> None:
+    retalker.config = retalker.config.model_copy(update={key: value})
+    with pytest.raises(ConfigError, match="one person; speakers are several"):
+        converse(retalker, clip, {0: speeches[0]}, Path("out.mkv"))
 
 
 def test_speakers_are_read_from_the_command_line() -> None:

@@ -105,6 +105,19 @@ def test_what_live_speech_cannot_do_is_one_line(
         list(retalker.frames(scene, LiveSound([SPEECH], RATE_HZ)))
 
 
+def test_live_faces_carry_the_same_mark(retalker: Retalker, scene: Scene) -> None:
+    def first(**options: object) -> FloatArray:
+        config = retalker.config.model_copy(update=options)
+        frames = Retalker(config, retalker.parts).frames(scene, LiveSound([SPEECH[:4000]], RATE_HZ))
+        return np.stack([rgb for rgb, _ in frames]).astype(np.float32)
+
+    plain, marked, other = first(watermark="off"), first(), first(watermark_payload=7)
+    change, others = marked - plain, other - plain
+    assert 0.5 < change[change != 0].std() < 6  # seen by no eye, but there
+    assert np.array_equal(marked, first())
+    assert not np.array_equal(change, others)
+
+
 def test_no_length_is_known_beforehand(
     retalker: Retalker, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
