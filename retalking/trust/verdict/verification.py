@@ -116,18 +116,23 @@ def verify(path: Path, key: bytes, every: int = 1, max_seconds: float | None = N
     with open_input(path) as container:
         comment = str(container.metadata.get("comment", ""))
         has_picture = first_picture_s(container, path) is not None
-    faces: list[SeenFace] = []
-    note = "" if has_picture else "it has no picture"
+    found: tuple[FaceVerdict, ...] = ()
+    note = "it has no picture"
     if has_picture:
-        try:
-            faces = see_faces(path, every, max_seconds)
-        except RetalkingError as error:
-            note = str(error)
-        if not faces and not note:
-            note = "no face is seen in it"
-    found = _judge(faces, key)
+        found, note = judge_picture(path, key, every, max_seconds)
     sound, silence = _listen(path, key)
     return Verdict(path, read_manifest(path), comment, found, sound, note, silence)
+
+
+def judge_picture(
+    path: Path, key: bytes, every: int = 1, max_seconds: float | None = None
+) -> tuple[tuple[FaceVerdict, ...], str]:
+    """Judge all faces of a video; the second value says why there are none, if so."""
+    try:
+        faces = see_faces(path, every, max_seconds)
+    except RetalkingError as error:
+        return (), str(error)
+    return _judge(faces, key), "" if faces else "no face is seen in it"
 
 
 def _listen(path: Path, key: bytes) -> tuple[SoundFinding | None, str]:

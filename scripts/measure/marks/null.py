@@ -1,0 +1,66 @@
+"""How the evidence is spread where there is no mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retalking.trust.picture.evidence import weigh
+from retalking.trust.picture.faces import see_faces
+from retalking.trust.picture.pattern import picture_code
+from retalking.types import Float64Array
+
+
+@dataclass(frozen=True)
+class NullSummary:
+    """The distribution of ``log10_p`` over windows of unmarked video.
+
+    Attributes:
+        num_scores: windows times keys.
+        num_windows: windows of video, which are stretches of a face.
+        shares: by the ``log10_p`` promised, the share of scores that is as low or lower.
+        lowest: the lowest score.
+        slope: of the fitted tail, decades of the share per decade of ``log10_p``; 1 where the
+            promise is exact, more where chance does less than it may.
+        share_at_threshold: what the fitted tail has at 1e-6.
+    """
+
+    num_scores: int
+    num_windows: int
+    shares: dict[str, float]
+    lowest: float
+    slope: float
+    share_at_threshold: float
+
+
+def null_scores(
+    paths: Sequence[Path], window_s: float, num_keys: int, every: int
+) -> Iterator[Float64Array]:
+    """Yield ``log10_p`` ``[K]`` of every window of every face, one for each key."""
+    codes = [picture_code(f"key {number}".encode()) for number in range(num_keys)]
+    for path in paths:
+        for face in see_faces(path, every):
+            start_s = float(face.time_s[0])
+            while start_s + window_s <= float(face.time_s[-1]) + 0.1:
+                rows = (face.time_s >= start_s) & (face.time_s < start_s + window_s)
+                found = [weigh(face.cells[rows], face.weights, face.time_s[rows], c) for c in codes]
+                if all(finding is not None for finding in found):
+                    yield np.array([finding.log10_p for finding in found if finding])
+                start_s += window_s / 2
+
+
+def summarise(scores: Sequence[Float64Array], threshold: float) -> NullSummary:
+    """Fit the tail of all scores by an exponential, between the shares of a tenth and of the last
+    twenty scores.
+    """
+    everything = np.sort(np.concatenate(scores))
+    count = len(everything)
+    rank = np.arange(1, count + 1) / count
+    tail = slice(min(20, count // 20), max(count // 10, 2))
+    slope, level = np.polyfit(everything[tail], np.log10(rank[tail]), 1)
+    shares = {f"1e{level}": float(np.mean(everything <= level)) for level in range(-1, -7, -1)}
+    fitted = 10 ** float(slope * threshold + level)
+    return NullSummary(count, len(scores), shares, float(everything[0]), float(slope), fitted)
