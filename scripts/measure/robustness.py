@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     parser.add_argument("--attacks", nargs="*", help="words in the names of attacks; default: all")
     parser.add_argument("--every", type=int, default=1, help="look at every n-th frame")
-    parser.add_argument("--keys", type=int, default=10, help="for null: keys per window")
+    parser.add_argument("--keys", type=int, default=1, help="for null: keys per window")
     parser.add_argument("--window-s", type=float, default=2.5, help="for null")
     options = parser.parse_args(arguments)
     check_writable(options.out)

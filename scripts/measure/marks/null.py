@@ -39,17 +39,20 @@ class NullSummary:
 def null_scores(
     paths: Sequence[Path], window_s: float, num_keys: int, every: int
 ) -> Iterator[Float64Array]:
-    """Yield ``log10_p`` ``[K]`` of every window of every face, one for each key."""
-    codes = [picture_code(f"key {number}".encode()) for number in range(num_keys)]
+    """Yield ``log10_p`` ``[K]`` of every window of every face, one for each key.
+
+    Windows begin a quarter of their length after one another; each has keys of its own.
+    """
     for path in paths:
-        for face in see_faces(path, every):
-            start_s = float(face.time_s[0])
-            while start_s + window_s <= float(face.time_s[-1]) + 0.1:
-                rows = (face.time_s >= start_s) & (face.time_s < start_s + window_s)
+        for place, face in enumerate(see_faces(path, every)):
+            start_s, last_s = float(face.time_s[0]), float(face.time_s[-1])
+            for first_s in np.arange(start_s, last_s - window_s + 0.1, window_s / 4).tolist():
+                rows = (face.time_s >= first_s) & (face.time_s < first_s + window_s)
+                name = f"{path.name} {place} {first_s:.3f}"
+                codes = [picture_code(f"{name} {number}".encode()) for number in range(num_keys)]
                 found = [weigh(face.cells[rows], face.weights, face.time_s[rows], c) for c in codes]
                 if all(finding is not None for finding in found):
                     yield np.array([finding.log10_p for finding in found if finding])
-                start_s += window_s / 2
 
 
 def summarise(scores: Sequence[Float64Array], threshold: float) -> NullSummary:
