@@ -138,6 +138,13 @@ def build_critic(config: ENetTraining) -> PatchDiscriminator:
     return initialisation.build(PatchDiscriminator, config.discriminator, file, "discriminator")
 
 
+def judge(critic: PatchDiscriminator, faces: Tensor, batch: ENetSample) -> Tensor:
+    """Let the discriminator look at faces ``[N, 3, S, S]``, and at their references if it does."""
+    if critic.config.in_channels == 6:
+        faces = torch.cat([faces, batch.references.flatten(0, 1)], dim=1)
+    return critic(faces)
+
+
 def critic_path(generator: Path) -> Path:
     """Return the file of the discriminator that was saved with weights of E-Net."""
     return generator.with_name(generator.name.replace("weights-", "critic-", 1))
@@ -154,12 +161,10 @@ def train(config: ENetTraining, job: Job) -> int:
         prepare(network, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    critic_updater = Updater(
-        critic.parameters(), config.discriminator_optimizer, config.compute, job.ranks
-    )
-    dataset = ENetDataset(
-        config.data, config.loop.seed, match_speech(config.data, config.audio_encoder)
-    )
+    optimizer = config.discriminator_optimizer
+    critic_updater = Updater(critic.parameters(), optimizer, config.compute, job.ranks)
+    matched = match_speech(config.data, config.audio_encoder)
+    dataset = ENetDataset(config.data, config.loop.seed, matched)
     validate = Validator(config, ema.network, device)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
@@ -178,9 +183,8 @@ def train(config: ENetTraining, job: Job) -> int:
                     terms["perceptual"] = perceptual(teacher(output), wanted)
                 if arcface is not None:
                     points = micro.landmarks_px.flatten(0, 1)
-                    aligned = (
-                        align_faces(rgb * 2 - 1, points, stretch) for rgb in (output, target)
-                    )
+                    both = (output, target)
+                    aligned = (align_faces(rgb * 2 - 1, points, stretch) for rgb in both)
                     terms["identity"] = identity_loss(arcface, *aligned)
                 if expert is not None:
                     small = F.interpolate(output, (EXPERT_PX, EXPERT_PX), mode="area")
@@ -190,7 +194,7 @@ def train(config: ENetTraining, job: Job) -> int:
                 total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
                 if loss.adversarial > 0:
                     weight = loss.adversarial if index >= loss.adversarial_start else 0.0
-                    game = generator_loss(critic(output), loss.game)
+                    game = generator_loss(judge(critic, output, micro), loss.game)
                     layer, most = [*net.to_rgbs[-1].parameters()], loss.adversarial_share
                     total, found = join_game(total, game, output, layer, weight, most)
                     log |= found
@@ -210,9 +214,12 @@ def train(config: ENetTraining, job: Job) -> int:
         for micro, fake in zip(critic_updater.micro_batches(batch), made, strict=True):
             real = micro.faces.flatten(0, 1).requires_grad_(punished)
             with critic_updater.autocast():
-                terms = {"critic": discriminator_loss(critic(real), critic(fake), loss.game)}
+                logits = judge(critic, real, micro), judge(critic, fake, micro)
+                terms = {"critic": discriminator_loss(*logits, loss.game)}
             if loss.r1_gamma > 0:  # counted as often as it is left out, in the log too
-                penalty = r1_penalty(critic(real), real) if punished else real.new_zeros(())
+                penalty = (
+                    r1_penalty(judge(critic, real, micro), real) if punished else real.new_zeros(())
+                )
                 terms["r1"] = loss.r1_every * penalty
             factors = {"critic": 1.0, "r1": loss.r1_gamma}
             total, log = weighted_sum(terms, {name: factors[name] for name in terms})

@@ -54,6 +54,7 @@ from retalking.networks.calls import RESTORED_PX, restore_faces
 from retalking.networks.runner import Runner
 from retalking.rendering.masks import JAW, inner_square
 from retalking.rendering.streaming_filter import smooth_stream
+from retalking.shard import Shard
 from retalking.timings import Timings
 from retalking.types import (
     FaceCoefficients,
@@ -77,6 +78,7 @@ def extend_store(
     compute: Compute,
     needs: str | None = None,
     splits: Collection[str] | None = None,
+    shard: Shard = Shard(),  # noqa: B008 - frozen
 ) -> tuple[int, int]:
     """Add a part to every clip of a store that lacks it, then update the index.
 
@@ -86,6 +88,8 @@ def extend_store(
         compute: makes its arrays.
         needs: a part that a clip must have for this; others are passed over.
         splits: whose clips get the part; all if not given.
+        shard: share of the clips to extend here; several machines may work on one store, and the
+            one that ends last indexes what all have made.
 
     Returns:
         How many clips got the part, and how many were passed over.
@@ -99,7 +103,7 @@ def extend_store(
         write_store_info(folder, StoreInfo(info.settings, (*info.parts, part)))
     store = Store(folder)
     num_added = num_passed = 0
-    for row in range(len(store)):
+    for row in shard.of(range(len(store))):
         clip = store.clip(row)
         if part_path(folder, part, clip.name).is_file():
             continue

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from retalking.config import Schema
+from retalking.errors import ConfigError
 from retalking.training.batches import Batch, split
 from retalking.training.distributed import Ranks, share_batch_norm
 
@@ -25,11 +26,17 @@ class ComputeSettings(Schema):
     precision: Precision
     """fp16 scales the loss; bf16 needs none."""
     accumulate: int = Field(ge=1)
-    """Micro-batches per update; memory falls by this factor."""
+    """Micro-batches per update; memory falls by this factor. Batch norm sees one micro-batch at a
+    time, so its statistics are noisier than those of the whole batch."""
     compile: bool
     """Run the trained networks through torch.compile."""
     channels_last: bool
     """Store convolution weights channels-last, faster on GPUs with tensor cores."""
+    batch_norm: Literal["ranks", "sync", "local"]
+    """Over which samples batch norm takes its statistics. ``ranks``: those of all ranks, on any
+    device. ``sync``: the same by PyTorch's SyncBatchNorm, with less memory and fewer, fused
+    reductions, on GPUs only. ``local``: those of a rank alone, as most published code does; several
+    processes then differ from one."""
     deterministic: bool
     """Use only algorithms that give the same bits every time; slower on GPUs."""
 
@@ -73,10 +80,20 @@ def prepare(network: nn.Module, settings: ComputeSettings, ranks: Ranks) -> None
 
     Moves it to the device, gives every rank the weights of rank 0, shares its batch norms over the
     ranks, and applies the compile and channels-last switches.
+
+    Raises:
+        ConfigError: ``batch_norm: sync`` without a GPU.
     """
     # PyTorch's own batch norm errs by 1e-4 for channels-last pictures on CPUs, so that one process
     # would not do the same as several. Next to bfloat16 that is nothing, and it is faster.
-    if ranks.world_size > 1 or (ranks.device.type == "cpu" and settings.precision == "fp32"):
+    several, kind = ranks.world_size > 1, settings.batch_norm
+    if kind == "sync" and ranks.device.type != "cuda":
+        raise ConfigError("compute.batch_norm: sync needs GPUs; use ranks or local")
+    if several and kind == "sync":
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    elif (several and kind == "ranks") or (
+        ranks.device.type == "cpu" and settings.precision == "fp32" and kind != "local"
+    ):
         share_batch_norm(network)
     network.to(ranks.device)
     ranks.broadcast(network)

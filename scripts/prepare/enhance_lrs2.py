@@ -22,6 +22,7 @@ from models import weights
 from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX
 from retalking.networks.runner import make_runner
+from retalking.shard import Shard
 from retalking.weights import catalogue
 from third_party.gpen import GPEN
 
@@ -33,14 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("store", type=Path, help="prepared store")
     parser.add_argument("--gpen", type=Path, help="weights; those of the catalogue if not given")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--shard", default="1/1", help="enhance the share 2/8 of the clips")
     options = parser.parse_args(arguments)
+    shard = Shard.parse(options.shard)
     quality = int(read_store_info(options.store).settings["jpeg_quality"])
     runner = make_runner(options.device, "fp32")
     path = options.gpen or catalogue.find("GPEN")
     gpen = weights.load_any(path, GPEN, "GPEN")
     runner.place(gpen)
     compute = partial(enhance_lips, jpeg_quality=quality, gpen=gpen, runner=runner)
-    added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute)
+    added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute, shard=shard)
     print(f"{options.store}: {added} clips enhanced")
     return 0
 

@@ -38,6 +38,7 @@ from retalking.exit_code import report_mistakes
 from retalking.face.crops import STABILISER_PX
 from retalking.face.landmarks import LiteLandmarker
 from retalking.networks.runner import Runner, make_runner
+from retalking.shard import Shard
 from retalking.speech.lip_shapes import ENCODER_PATH
 from retalking.weights import catalogue
 from third_party.face3d import Face3D
@@ -63,22 +64,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--copies", type=int, default=6, help="of disturbed speech beside the clean one, for heard"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--shard", default="1/1", help="extend the share 2/8 of the clips")
     options = parser.parse_args(arguments)
+    shard = Shard.parse(options.shard)
     if options.what == "neutral" and options.dnet is None:
         parser.error("neutral needs --dnet")
     runner = make_runner(options.device, "fp32")
     if options.what == "coefficients":
         pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
         compute = _coefficients(options.profile, runner)
-        added, passed = extend_store(options.store, COEFFICIENTS, compute, pictures, options.splits)
+        added, passed = extend_store(
+            options.store, COEFFICIENTS, compute, pictures, options.splits, shard
+        )
     elif options.what == "heard":
         compute = _heard(options, runner)
-        added, passed = extend_store(options.store, HEARD, compute, None, options.splits)
+        added, passed = extend_store(options.store, HEARD, compute, None, options.splits, shard)
     else:
         name = f"neutral_{options.size}"
         pictures = f"stabiliser_{STABILISER_PX}"
         added, passed = extend_store(
-            options.store, name, _neutral(options, runner), pictures, options.splits
+            options.store, name, _neutral(options, runner), pictures, options.splits, shard
         )
     print(f"{options.store}: {options.what} added to {added} clips, {passed} passed over")
     return 0

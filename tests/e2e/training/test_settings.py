@@ -218,3 +218,11 @@ def test_a_critic_goes_over_to_the_next_run(run: Run, tmp_path: Path) -> None:
     assert step == 1
     for key, value in saved.items():
         torch.testing.assert_close(state["critic"][key], value, rtol=0, atol=0)
+
+
+def test_a_critic_may_see_the_reference(run: Run, tmp_path: Path) -> None:
+    assert run("enet", tmp_path / "run", "loop.num_steps=2", "discriminator.in_channels=6") == 0
+    critic = weights.load(
+        critic_path(RunDir(tmp_path / "run").weights_path("best")), PatchDiscriminator
+    )
+    assert critic.config.in_channels == 6

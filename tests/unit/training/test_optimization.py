@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.blocks.layers import ConvNormReLU, freeze_absorbed_biases
+from retalking.errors import ConfigError
 from retalking.training.distributed import RankBatchNorm, Ranks
 from retalking.training.ema import Ema
 from retalking.training.optimization import (
@@ -44,6 +45,7 @@ def _compute(**changes: Any) -> ComputeSettings:
         "accumulate": 1,
         "compile": False,
         "channels_last": False,
+        "batch_norm": "ranks",
         "deterministic": False,
     }
     return ComputeSettings(**{**values, **changes})
@@ -148,3 +150,25 @@ def test_prepare_makes_batch_norm_exact_in_fp32(precision: str, kind: type[nn.Mo
     net = nn.Sequential(nn.BatchNorm2d(2))
     prepare(net, _compute(precision=precision), Ranks())
     assert type(net[0]) is kind
+
+
+@pytest.mark.parametrize(("kind", "shared"), [("ranks", True), ("local", False)])
+def test_batch_norm_is_shared_as_asked_for(kind: str, shared: bool) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    prepare(net, _compute(batch_norm=kind), Ranks())
+    assert isinstance(net[1], RankBatchNorm) == shared
+
+
+def test_batch_norm_of_gpus_is_refused_without_them() -> None:
+    with pytest.raises(ConfigError, match="batch_norm: sync needs GPUs; use ranks or local"):
+        prepare(nn.BatchNorm2d(4), _compute(batch_norm="sync"), Ranks())
+
+
+def test_batch_norm_of_gpus_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    ranks = Ranks(0, 2, torch.device("cuda"))
+    for name in ("to", "compile"):
+        monkeypatch.setattr(nn.Sequential, name, lambda self, *_, **__: self)
+    monkeypatch.setattr(Ranks, "broadcast", lambda *_: None)
+    prepare(net, _compute(batch_norm="sync"), ranks)
+    assert isinstance(net[1], nn.SyncBatchNorm)

@@ -50,6 +50,7 @@ compute:
   accumulate: 1
   compile: false
   channels_last: false
+  batch_norm: ranks
   deterministic: true
 optimizer:
   learning_rate: 3e-3

@@ -16,12 +16,13 @@ from datasets.prepare.extend import (
     make_neutral_lips,
     regress_coefficients,
 )
-from datasets.store.reader import Store
+from datasets.store.reader import Store, StoredClip
 from retalking.face.crops import lip_anchors
 from retalking.face.landmarks import LiteLandmarker
 from retalking.mouth.networks.references import cut_references
 from retalking.networks.runner import make_runner
 from retalking.rendering.streaming_filter import smooth_stream
+from retalking.shard import Shard
 
 
 def test_coefficients_are_added_once(extended: Path) -> None:
@@ -187,3 +188,18 @@ def test_only_the_wanted_splits_are_extended(extended: Path) -> None:
 
     assert extend_store(extended, "nothing", compute, splits=["no_such_split"]) == (0, 3)
     assert extend_store(extended, "nothing", compute)[0] == 3
+
+
+def test_shards_share_out_the_clips(extended: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(extended, tmp_path / "store")
+    done: list[str] = []
+
+    def compute(clip: StoredClip) -> dict[str, np.ndarray]:
+        done.append(clip.name)
+        return {"x": np.zeros(1)}
+
+    added = [extend_store(copy, "part", compute, shard=Shard(k, 2))[0] for k in (1, 2)]
+    assert sum(added) == len(Store(copy)) == len(set(done)) == len(done)
+    assert min(added) > 0
+    bit = 1 << Store(copy).info.parts.index("part")
+    assert (Store(copy).index["parts"] & bit > 0).all()
