@@ -32,6 +32,7 @@ from retalking.types import (
     BoolArray,
     FaceTrack,
     Float64Array,
+    FloatArray,
     FrameChunk,
     IntArray,
     UInt8Array,
@@ -39,6 +40,9 @@ from retalking.types import (
 
 NUM_PICTURES = 8
 _CHUNK_FRAMES = 8
+_MOST_CLOSE_UPS = 50
+_CLOSE_UP_MARGIN = 0.6  # of the face box's sides; what is edited ends within
+_MOST_GLANCES = 4000  # frames of the source in which something may hide the mouth
 _SURE = 0.5  # confidence from which lips that were found count
 
 
@@ -110,16 +114,24 @@ def look_at_result(
         result_track=_take(scene.analysis.track, index, plan.opacity > 0),
         source_track=_take(scene.analysis.track, index, plan.opacity > 0),
     )
-    meters = Meters(metrics, clip)
+    # What needs no track looks at some faces alone: in 4K a whole frame takes seconds.
+    near = {name: metric for name, metric in metrics.items() if metric.needs <= {"source"}}
+    meters = Meters({name: metrics[name] for name in metrics if name not in near}, clip)
+    close_ups, step = Meters(near, clip), -(-len(plan) // _MOST_CLOSE_UPS)
     eyes = _Eyes(scene, plan, landmarker)
     watch.begin(REVIEWING, len(plan))
     for made, old in _read_pairs(scene, plan, result):
         meters.add(made.start, made.rgb, old.rgb)
+        for row in range(-made.start % step, len(made), step):
+            number = made.start + row
+            if plan.opacity[number] > 0:
+                box = scene.analysis.track.boxes_px[index[number]]
+                close_ups.add(number, *(_around_face(c.rgb[row], box)[None] for c in (made, old)))
         eyes.look(made, old)
         watch.advance(REVIEWING, len(made))
     values: dict[str, float] = {}
     failures: dict[str, str] = {}
-    for name, state in meters.finish().items():
+    for name, state in (meters.finish() | close_ups.finish()).items():
         if isinstance(state, RetalkingError):
             failures[name] = str(state)
         else:
@@ -141,6 +153,7 @@ class _Eyes:
         self._sure = np.zeros((2, count))
         self._edges: list[tuple[float, ...]] = []
         self._glances: dict[int, UInt8Array] = {}
+        self._glance_step = -(-len(scene.analysis.track) // _MOST_GLANCES)
         self._moments_s = spread_times(plan.timeline.duration_s, NUM_PICTURES)
         nearest = np.abs(plan.timeline.time_s[:, None] - self._moments_s).argmin(axis=0)
         self._wanted = nearest.tolist()
@@ -177,7 +190,7 @@ class _Eyes:
                     for part in (_cut_mouth(rgb, face), _cut_eyes(rgb, face))
                 )
             )
-            if frame not in self._glances:
+            if frame % self._glance_step == 0 and frame not in self._glances:
                 self._glances[frame] = glance_at(old.rgb[row], self._scene.to_lips[frame])
 
     def sight(self, values: Mapping[str, float], failures: Mapping[str, str]) -> Sight:
@@ -186,7 +199,9 @@ class _Eyes:
         width, height = GLANCE_PX
         glances = np.array([self._glances[frame] for frame in frames.tolist()], np.uint8)
         hidden = np.zeros(len(self._scene.analysis.track), np.bool_)
-        hidden[frames] = find_hidden(self._scene, frames, glances.reshape(-1, height, width, 3))
+        found = find_hidden(self._scene, frames, glances.reshape(-1, height, width, 3))
+        for offset in range(self._glance_step):  # frames between glances are as the one before
+            hidden[np.minimum(frames + offset, len(hidden) - 1)] |= found
         edges = np.array(self._edges).reshape(-1, 4).mean(axis=0) if self._edges else np.ones(4)
         mouth, eyes, old_mouth, old_eyes = np.maximum(edges, 1e-6).tolist()
         empty = np.zeros((LIP_PX, LIP_PX, 3), np.uint8)
@@ -235,6 +250,14 @@ def _take(track: FaceTrack, rows: IntArray, detected: BoolArray) -> FaceTrack:
         track.shot_id[rows],
         None if track.depth_px is None else track.depth_px[rows],
     )
+
+
+def _around_face(rgb: UInt8Array, box: FloatArray) -> UInt8Array:
+    """Pixels around a face box ``[4]``: more than is edited."""
+    x1, y1, x2, y2 = box.tolist()
+    across, down = _CLOSE_UP_MARGIN * (x2 - x1), _CLOSE_UP_MARGIN * (y2 - y1)
+    left, top = max(round(x1 - across), 0), max(round(y1 - down), 0)
+    return rgb[top : max(round(y2 + down), top + 3), left : max(round(x2 + across), left + 3)]
 
 
 def _cut_mouth(rgb: UInt8Array, face: Float64Array) -> UInt8Array:
