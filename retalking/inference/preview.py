@@ -14,27 +14,31 @@ from pathlib import Path
 import numpy as np
 
 from retalking.cache_folder import make_private
+from retalking.config import section_values
 from retalking.face.detection import FaceDetector
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import OUTER_EYE_CORNERS
 from retalking.inference.config import InferenceConfig
+from retalking.inference.dub import review_dub
 from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import cache_folder, open_source
 from retalking.inference.writing import DubbingReport, shown_as
-from retalking.media.output.encoding import EncoderOptions
+from retalking.media.options import EncoderSection
+from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound import audio
 from retalking.media.sound.wave import write_wave
 from retalking.media.source import Source
-from retalking.progress import Watched, Wish
+from retalking.progress import Watch, Watched, Wish, watching
 from retalking.rendering.timeline import Timeline, build_timeline
-from retalking.review.compare import compare
+from retalking.review.compare import draw_faces
+from retalking.timings import Timings
 from retalking.types import AudioClip, Float64Array, FloatArray, IntArray, UInt8Array
 
-_SHARE, _SHORTEST_S, _LONGEST_S = 1 / 36, 0.6, 2.0
+_SHARE, _SHORTEST_S, _LONGEST_S = 1 / 50, 0.6, 2.0
 """Length of a passage: a part of the job, so that three take less than a quarter of its time."""
 _SOUND_HZ = 48_000
-_GLANCE_S, _MOST_GLANCES = 0.5, 60
+_GLANCE_S, _MOST_GLANCES = 0.5, 40
 """How often a video is looked at for the head that is turned most."""
 _SURE = 0.5  # confidence below which the head is searched for anew
 
@@ -93,6 +97,9 @@ def dub_preview(
         RetalkingError: see ``Retalker.__call__``.
     """
     config, parts = retalker.config, retalker.parts
+    check_output(
+        outfile, EncoderOptions(**section_values(config, [EncoderSection])), (face, speech)
+    )
     seconds = config.max_seconds
     clip = audio.load(speech, _SOUND_HZ, track=config.audio_track, max_seconds=seconds)
     folder = cache_folder(config)
@@ -114,10 +121,25 @@ def dub_preview(
             _copy_passages(source, pts, timeline, passages, video)
             write_wave(sound, _cut_sound(clip, timeline, passages))
             short = Retalker(_for_excerpt(config), parts)
-            report = short(video, sound, outfile, progress, cancel, review)
-            return Preview(report, passages, compare(video, outfile))
+            with watching(progress, cancel) as watch:
+                report, sheet = _dub_excerpt(short, video, sound, outfile, watch, review)
+            return Preview(report, passages, sheet)
     finally:
         source.close()
+
+
+def _dub_excerpt(
+    retalker: Retalker, video: Path, sound: Path, outfile: Path, watch: Watch, review: bool
+) -> tuple[DubbingReport, UInt8Array]:
+    """Dub the passages, and draw their sheet."""
+    timings = Timings()
+    with retalker.prepare(video, watch, timings) as scene:
+        dub = retalker.plan(scene, sound)
+        report = retalker.write(dub, outfile, watch, timings)
+        if review:
+            seen = review_dub(dub, outfile, retalker.parts, retalker.config, watch, timings)
+            report = dataclasses.replace(report, review=seen)
+        return report, draw_faces(scene, dub.plan, outfile, audio.load(sound))
 
 
 def choose_passages(

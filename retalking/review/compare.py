@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from retalking.face.crops import LIP_PX, cut
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, cut_crop
 from retalking.face.landmarks import LiteLandmarker
 from retalking.media.contact_sheet import draw_contact_sheet, spread_times
 from retalking.media.sound import audio
 from retalking.media.video import VideoReader
+from retalking.rendering.edit_plan import EditPlan
+from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import LengthPolicy, build_timeline
-from retalking.types import Float64Array, UInt8Array
+from retalking.types import AudioClip, Float64Array, UInt8Array
 
 NUM_COLUMNS = 8
 _FACE_PX = 256
@@ -48,6 +51,34 @@ def compare(
             for frames in (before, after)
         )
     return draw_contact_sheet({"source": before, "dubbed": after}, times_s, speech)
+
+
+def draw_faces(scene: Scene, plan: EditPlan, result: Path, speech: AudioClip) -> UInt8Array:
+    """Draw the contact sheet of a job that has just been done: the face that was chosen.
+
+    Args:
+        scene: the video.
+        plan: of the output.
+        result: the file.
+        speech: what is heard.
+
+    Returns:
+        uint8 ``[H, W, 3]``.
+
+    Raises:
+        MediaError: a file cannot be read.
+    """
+    timeline = plan.timeline
+    times_s = spread_times(timeline.duration_s, NUM_COLUMNS)
+    numbers = np.searchsorted(timeline.time_s, times_s + 1e-6, side="right") - 1
+    index = timeline.source_index[numbers]
+    read = scene.source.read_frames(index, scene.analysis.pts, 1)
+    before = np.concatenate([chunk.rgb for chunk in read])
+    after = read_frames_at(result, times_s, "hold")
+    pairs = zip(before, after, scene.to_lips[index], strict=True)
+    faces = [(cut(old, crop, LIP_PX), cut(new, crop, LIP_PX)) for old, new, crop in pairs]
+    rows = dict(zip(("source", "dubbed"), map(np.stack, zip(*faces, strict=True)), strict=True))
+    return draw_contact_sheet(rows, times_s, speech)
 
 
 def read_frames_at(path: Path, times_s: Float64Array, policy: LengthPolicy) -> UInt8Array:
