@@ -98,6 +98,7 @@ def test_the_sound_is_that_of_all_or_the_mix(
     retalker: Retalker, tmp_path: Path, speeches: tuple[Path, Path]
 ) -> None:
     face, out = two_people(tmp_path, 8), tmp_path / "out.mkv"
+    retalker = Retalker(retalker.config.model_copy(update={"sound": "copy"}), retalker.parts)
     converse(retalker, face, {0: speeches[0], 1: speeches[1]}, out)
     sound, first = read_sound(out), read_sound(speeches[0])
     assert probe_audio(out).sample_rate_hz == 16000
