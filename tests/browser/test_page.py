@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from retalking.web.jobs import JobStore
 from tests.browser.conftest import SAMPLE, Served
 
 pytestmark = pytest.mark.browser
@@ -116,6 +119,37 @@ def test_the_second_job_waits_and_the_first_is_cancelled(
     page.wait_for_selector("#view .job-bar")
     page.reload()  # the job goes on without its page
     page.wait_for_selector("#view video.job-result", timeout=FINISHED_MS)
+
+
+def test_the_person_who_is_clicked_is_dubbed(
+    page: Any, served: Served, speeches: dict[str, Path], tmp_path: Path
+) -> None:
+    portrait = cv2.imread(str(SAMPLE / "portrait.jpg"))
+    large, small = (
+        cv2.resize(portrait, (width, round(width * portrait.shape[0] / portrait.shape[1])))
+        for width in (700, 400)
+    )
+    two = np.full((large.shape[0], 1100, 3), 200, np.uint8)
+    two[:, :700], two[: small.shape[0], 700:] = large, small
+    cv2.imwrite(str(tmp_path / "two.png"), two)
+    choose(page, tmp_path / "two.png", speeches["short"])
+    page.wait_for_selector("#note >> text=2 faces")
+    shown = page.locator("#faces img").bounding_box()
+    scale = min(shown["width"] / 1100, shown["height"] / len(two))  # it is fitted into its place
+    left = shown["x"] + (shown["width"] - 1100 * scale) / 2
+    top = shown["y"] + (shown["height"] - len(two) * scale) / 2
+    page.mouse.click(left + 900 * scale, top + 0.5 * len(small) * scale)
+    page.wait_for_timeout(1500)
+    picture(page, "clicked")
+    before = {path.name for path in served.folder.iterdir()}
+    page.click("#dub")
+    page.wait_for_selector("#cancel")
+    page.click("#cancel")
+    page.wait_for_selector("#view >> text=Cancelled.")
+    (new,) = {path.name for path in served.folder.iterdir()} - before
+    box = JobStore(served.folder).load(new).options.face_box
+    assert box is not None
+    assert 700 < (box[0] + box[2]) / 2 < 1100
 
 
 def test_the_microphone_is_a_speech(page: Any, served: Served) -> None:
