@@ -54,7 +54,10 @@ class RayCrew:
                 **here,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(f"--address {address}: {error}") from None
+            raise ConfigError(
+                f"--address {address}: {error}; if the cluster asks for a token, as Ray's newer "
+                "ones do, set RAY_AUTH_MODE=token"
+            ) from None
         self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_restarts=0)(_RayWorker)
         self._threads = threads or torch.get_num_threads()
         self._members = [self._start(size) for _ in range(size)]
