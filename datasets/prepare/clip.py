@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from datasets.prepare.cutting import (
     RATE_TOLERANCE,
@@ -33,14 +34,15 @@ from retalking.face.crops import (
     smooth_anchors,
     stabiliser_crops,
 )
-from retalking.face.detection import CascadeDetector
 from retalking.face.follower import TrackingSettings
-from retalking.face.landmarks import LiteLandmarker
 from retalking.face.tracking import select_track, track_faces
 from retalking.ibug68 import lip_opening
+from retalking.locations import CHECKPOINTS
 from retalking.media.sound import audio
 from retalking.media.sound.mel import log_mel
 from retalking.media.video import VideoReader
+from retalking.networks.load import load_face_analysis
+from retalking.networks.runner import choose_device
 from retalking.types import (
     AudioClip,
     FaceTrack,
@@ -72,8 +74,9 @@ class ClipPreparer:
 
     def __init__(self, settings: PreparationSettings) -> None:
         self._settings = settings
-        self._landmarker = LiteLandmarker.from_file()
-        self._detector = CascadeDetector(self._landmarker)
+        kind = settings.face_analysis
+        device = torch.device("cpu") if kind == "lite" else choose_device("auto")
+        self._detector, self._landmarker, _ = load_face_analysis(kind, CHECKPOINTS, device)
         self._teller = LipTeller() if settings.offset_from == "speech" else None
 
     def prepare(self, row: ClipRow) -> list[PreparedClip]:

@@ -7,12 +7,16 @@ from typing import Literal
 from pydantic import Field
 
 from retalking.config import Schema
+from retalking.networks.options import FaceAnalysis
 
 
 class PreparationSettings(Schema):
     """How clips are prepared; values are in ``configs/prepare/*.yaml``.
 
     Attributes:
+        face_analysis: what finds faces and landmarks: ``lite``, our own on a CPU; ``official`` and
+            ``retinaface``, on a GPU where there is one. The rest of the official analysis are
+            coefficients: ``scripts.prepare.extend_store STORE coefficients --profile official``.
         lips_px: sizes of the lip crop that are stored.
         stabiliser_px: sizes of D-Net's crop that are stored.
         max_enlargement: a size is left out for faces that would be enlarged by more.
@@ -34,6 +38,7 @@ class PreparationSettings(Schema):
         max_offset_s: clips that are further out of step are left out; 0 turns the check off.
     """
 
+    face_analysis: FaceAnalysis
     lips_px: tuple[int, ...] = Field(strict=False)
     stabiliser_px: tuple[int, ...] = Field(strict=False)
     max_enlargement: float = Field(gt=0)

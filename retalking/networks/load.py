@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from torch import nn
 
 from models import weights
@@ -24,7 +25,7 @@ from retalking.files import sha256_of
 from retalking.locations import CHECKPOINTS
 from retalking.networks.calls import FaceRestorer
 from retalking.networks.engines.run import EngineName, choose_engine, run_with
-from retalking.networks.options import ENCODER_KEY, PartsOptions
+from retalking.networks.options import ENCODER_KEY, FaceAnalysis, PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, LipListener
 from retalking.types import FloatArray
@@ -86,7 +87,9 @@ def load_parts(config: PartsOptions) -> Parts:
     """
     runner = make_runner(config.device, config.precision, config.batch_size)
     files = _Loader(config, runner)
-    detector, landmarker, analysis_files = _load_face_analysis(config, runner)
+    detector, landmarker, analysis_files = load_face_analysis(
+        config.face_analysis, config.checkpoints or CHECKPOINTS, runner.device
+    )
     restorers: dict[str, FaceRestorer | None] = {"none": None}
     enhancer, restorer = config.active_restorers
     if "gpen" in (enhancer, restorer):
@@ -171,18 +174,28 @@ class _Loader:
         return network
 
 
-def _load_face_analysis(
-    config: PartsOptions, runner: Runner
+def load_face_analysis(
+    kind: FaceAnalysis, checkpoints: Path, device: torch.device
 ) -> tuple[FaceDetector, Landmarker, tuple[Path, ...]]:
-    if config.face_analysis == "lite":
-        landmarker = LiteLandmarker.from_file(device=runner.device)
+    """Load what finds faces and landmarks, and name the files it comes from.
+
+    Args:
+        kind: see ``FaceNetworksSection``.
+        checkpoints: folder of weight files, for all but ``lite``.
+        device: where the networks run.
+
+    Raises:
+        WeightsError: a file is missing or does not fit.
+    """
+    if kind == "lite":
+        landmarker = LiteLandmarker.from_file(device=device)
         return CascadeDetector(landmarker), landmarker, (LITE_LANDMARKS_PATH,)
     # Importing the package takes seconds, which the lite analysis can do without.
     from retalking.face import face_alignment_package as package  # noqa: PLC0415
 
-    paths = package.weight_paths(config.face_analysis, config.checkpoints or CHECKPOINTS)
-    detector = package.NetworkDetector.from_file(config.face_analysis, paths[0], runner.device)
-    return detector, package.FanLandmarker(runner.device), paths
+    paths = package.weight_paths(kind, checkpoints)
+    detector = package.NetworkDetector.from_file(kind, paths[0], device)
+    return detector, package.FanLandmarker(device), paths
 
 
 def _load_listener(config: PartsOptions) -> LipListener:

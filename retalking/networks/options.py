@@ -15,6 +15,7 @@ from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACT
 
 MouthName = Literal["warp", "networks"]
 """The speaker's own pixels warped to the lips that are heard, or the chain of the paper."""
+FaceAnalysis = Literal["lite", "official", "retinaface"]
 Restorer = Literal["gfpgan", "gpen", "none"]
 ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
@@ -42,9 +43,7 @@ class FaceNetworksSection(Section):
 
     TITLE: ClassVar[str] = "face analysis"
 
-    face_analysis: Literal["lite", "official", "retinaface"] = option(
-        "finder of faces and landmarks"
-    )
+    face_analysis: FaceAnalysis = option("finder of faces and landmarks")
     coefficients: Literal["auto", "face3d", "lite"] = option("what D-Net's coefficients are from")
     face3d: Path = option("weights of Deep3DFaceRecon", "--face3d_net_path")
 

@@ -73,6 +73,7 @@ def add_store_options(parser: argparse.ArgumentParser, config: str) -> None:
     def add(flag: str, **details: Any) -> None:
         settings.add_argument(flag, default=argparse.SUPPRESS, **details)
 
+    add("--face-analysis", choices=("lite", "official", "retinaface"), help="finder of faces")
     add("--lips", dest="lips_px", type=int, nargs="*", metavar="PX", help="lip crops to store")
     add("--stabiliser", dest="stabiliser_px", type=int, nargs="*", metavar="PX", help="of D-Net")
     add("--max-gap", dest="max_gap_s", type=float, metavar="S", help="gaps of a face to bridge")
