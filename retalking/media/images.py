@@ -28,6 +28,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _MOST_PIXELS = 100 * 10**6
 _MOST_SHOWN_PIXELS = 35 * 10**6
 """About the largest picture that H.264 decoders show (level 6.2); larger ones are reduced."""
+_LONGEST_SIDE_PX = 32766
+"""OpenCV warps no longer ones."""
 
 
 def is_still_image(path: Path) -> bool:
@@ -117,8 +119,22 @@ def _open(path: Path) -> Iterator[Image.Image]:
             ) from error
 
 
+def check_sides(width_px: int, height_px: int, path: Path) -> None:
+    """Refuse pictures that are too long to be worked on.
+
+    Raises:
+        MediaError: one is.
+    """
+    if max(width_px, height_px) > _LONGEST_SIDE_PX:
+        raise MediaError(
+            f"{path}: {width_px} x {height_px} px, expected sides up to {_LONGEST_SIDE_PX} px; "
+            "make it smaller"
+        )
+
+
 def _limit_size(image: Image.Image, path: Path) -> None:
     """Refuse or reduce what no job can hold; must come before the pixels are read."""
+    check_sides(image.width, image.height, path)
     if image.format == "JPEG" and image.width * image.height > _MOST_SHOWN_PIXELS:
         # Decodes at half the size or less, so that a telephone's 200 megapixels never exist.
         image.draft("RGB", _shown_size(image))

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange
 from retalking.errors import MediaError
 from retalking.media.container import decode_frames, open_input
 from retalking.media.hdr import read_hdr
-from retalking.media.images import is_still_image, load_image
+from retalking.media.images import check_sides, is_still_image, load_image
 from retalking.media.orientation import Orientation
 from retalking.media.tracks import video_stream
 from retalking.types import ColorTags, VideoInfo
@@ -68,6 +68,7 @@ def probe(path: Path, still_image_rate: Fraction = STILL_IMAGE_RATE) -> VideoInf
         if max(part.bits for part in frame.format.components) > 8:
             hdr = " HDR" if frame.color_trc in _HDR_TRANSFERS else ""
             _log.warning("%s:%s video of more than 8 bits is processed in 8 bits", path, hdr)
+        check_sides(frame.width, frame.height, path)
         turn = Orientation(frame)
         width, height = frame.width, frame.height
         aspect = stream.sample_aspect_ratio or Fraction(1)

@@ -115,6 +115,16 @@ def test_no_module_edits_the_import_path() -> None:
     assert wrong == []
 
 
+def test_what_is_installed_needs_no_system_library_and_can_read_media() -> None:
+    locked = (REPOSITORY / "requirements.lock").read_text("utf-8").splitlines()
+    names = {re.split(r"[=;< >]", line)[0] for line in locked if not line.startswith("#")}
+    assert "opencv-python-headless" in names
+    assert "opencv-python" not in names  # needs libGL, glib and xcb
+    videos = [int(version) for version in re.findall(r"^av==(\d+)", "\n".join(locked), re.M)]
+    assert videos
+    assert min(videos) >= 17  # 16 and older lack what we use
+
+
 def test_the_program_starts_without_what_takes_seconds_to_import() -> None:
     slow = ("torchvision", "scipy", "librosa", "face_alignment", "onnxruntime", "openvino")
     code = f"import sys, retalking.inference.cli; print(*set({slow}) & set(sys.modules))"

@@ -33,6 +33,17 @@ def test_a_file_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("sync"), sync(number)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("name"), rename(*names)))
+    write(tmp_path / "out.mp4")
+    assert done == ["sync", "name"]
+
+
 @POSIX
 def test_a_link_goes_on_pointing_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
 from retalking.errors import MediaError
 from retalking.media import video
@@ -135,6 +136,14 @@ def test_a_photograph_of_a_phone_is_refused(tmp_path: Path, brand: bytes) -> Non
     path.write_bytes(heif_of_one_tile(tmp_path, brand))
     with pytest.raises(MediaError, match="HEIC photograph, which is not read; convert it to JPEG"):
         probe(path)
+
+
+def test_sides_that_cannot_be_warped_are_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", 1, width=40_000, height=16, codec="ffv1", pixel_format="bgr0")
+    Image.new("RGB", (2, 40_000)).save(tmp_path / "a.png")
+    for name, size in (("a.mkv", "40000 x 16"), ("a.png", "2 x 40000")):
+        with pytest.raises(MediaError, match=f"{name}: {size} px, expected sides up to 32766 px"):
+            probe(tmp_path / name)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(10**9, 6), (3 * 64 * 64 * 2, 2), (1, 1)])
