@@ -40,6 +40,8 @@ _CHUNK_SIZE = 2
 _EARLY = 0.2
 """Share of the jobs that are killed before they have finished a chunk."""
 _POLL_S = 0.005
+_CHUNK_S = 0.15
+"""About what a chunk takes."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def kill_jobs(num_kills: int, num_frames: int, seed: int) -> Iterator[Kill]:
             early = chance.random() < _EARLY
             moment = Moment(
                 0 if early else chance.randint(1, num_chunks),
-                chance.uniform(0, seconds if early else seconds / num_chunks),
+                chance.uniform(0, seconds if early else _CHUNK_S),
             )
             yield kill_job(folder, (signal.SIGTERM, signal.SIGKILL)[number % 2], moment, expected)
 
