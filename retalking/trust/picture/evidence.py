@@ -36,9 +36,9 @@ NUM_SEARCHES = 2 * len(_OFFSETS)
 """Places, and each mirrored as well."""
 
 _CELL_PX = GRID_PX / NUM_COLUMNS
-_BLUR = 0.35  # of a cell: what is averaged into its value
-_SURROUNDINGS = 1.0  # of a cell: standard deviation of what is taken from it
-_INDEPENDENT = 0.5  # share of the noise that cells are taken to have for themselves
+_BLUR = 0.5  # of a cell: what is averaged into its value
+_SURROUNDINGS = 2.0  # of a cell: standard deviation of what is taken from it
+_INDEPENDENT = 0.85  # share of the noise that cells are taken to have for themselves
 _LEAST_NOISE = 0.15  # levels of 255
 _MOST = 3.0  # of the root mean square: no cell says more
 
@@ -156,7 +156,8 @@ def _turning(values: FloatArray, time_s: Float64Array) -> Float64Array:
     turned = found[2:] / noise
     inner = np.eye(len(rest)) * _INDEPENDENT + shared * (rest @ rest.T)
     turned -= shared * (np.linalg.solve(inner, rest @ turned.T).T @ rest)
-    turned /= noise
+    # Not divided by the noise once more, as a mark of equal strength would want it: codecs leave
+    # more of the mark where a face has detail.
     limit = _MOST * np.sqrt(np.square(turned).mean()) + 1e-12
     whitened: Float64Array = np.clip(turned, -limit, limit)
     return whitened

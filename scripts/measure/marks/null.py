@@ -44,12 +44,12 @@ def null_scores(
     """Yield ``log10_p`` ``[K]`` of every window of every face, one for each key.
 
     Of each video the first six seconds are used, so that many people are seen. Windows begin a
-    twentieth of their length after one another; each has keys of its own.
+    fortieth of their length after one another; each has keys of its own.
     """
     for path in paths:
         for place, face in enumerate(see_faces(path, every, _LOOKED_AT_S)):
             start_s, last_s = float(face.time_s[0]), float(face.time_s[-1])
-            for first_s in np.arange(start_s, last_s - window_s + 0.1, window_s / 20).tolist():
+            for first_s in np.arange(start_s, last_s - window_s + 0.1, window_s / 40).tolist():
                 rows = (face.time_s >= first_s) & (face.time_s < first_s + window_s)
                 name = f"{path.name} {place} {first_s:.3f}"
                 codes = [picture_code(f"{name} {number}".encode()) for number in range(num_keys)]
