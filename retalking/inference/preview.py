@@ -27,7 +27,7 @@ from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound import audio
-from retalking.media.sound.wave import write_wave
+from retalking.media.sound.wav import write_clip
 from retalking.media.source import Source
 from retalking.progress import Watch, Watched, Wish, watching
 from retalking.rendering.timeline import Timeline, build_timeline
@@ -119,7 +119,7 @@ def dub_preview(
         with tempfile.TemporaryDirectory(dir=folder, prefix="preview-") as name:
             video, sound = Path(name, f"{face.stem}.mkv"), Path(name, f"{speech.stem}.wav")
             _copy_passages(source, pts, timeline, passages, video)
-            write_wave(sound, _cut_sound(clip, timeline, passages))
+            write_clip(sound, _cut_sound(clip, timeline, passages))
             short = Retalker(_for_excerpt(config), parts)
             with watching(progress, cancel) as watch:
                 report, sheet = _dub_excerpt(short, video, sound, outfile, watch, review)

@@ -170,5 +170,4 @@ def _write_sound(path: Path, sound: Sound) -> None:
     if samples.dtype.kind != "f" or channels.ndim != 2 or len(channels) > 2:
         got = f"{samples.dtype}{list(samples.shape)}"
         raise MediaError(f"Sound.samples: got {got}, expected float[N] or float[2, N] in [-1, 1]")
-    blocks = [channels.astype(np.float32)] if channels.shape[1] else []
-    write_wav(path, blocks, sound.sample_rate_hz, len(channels))
+    write_wav(path, [channels.astype(np.float32)], sound.sample_rate_hz, len(channels))

@@ -35,7 +35,7 @@ from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.video_writer import VideoWriter
 from retalking.media.sound import audio
 from retalking.media.sound.audio_track import AudioTrack
-from retalking.media.sound.wave import write_wave
+from retalking.media.sound.wav import write_clip
 from retalking.media.video import VideoReader
 from retalking.personal.learning import Learnt, learn_person
 from retalking.types import AudioClip, IntArray, UInt8Array, VideoInfo
@@ -130,7 +130,7 @@ class Clip:
         samples = shift(self.sound.samples, round(-late_s * self.sound.sample_rate_hz))
         last_s = times_s[end] if end < len(times_s) else self.sound.duration_s
         begin, stop = (round(t * self.sound.sample_rate_hz) for t in (times_s[first], last_s))
-        write_wave(sound, AudioClip(samples[begin:stop], self.sound.sample_rate_hz))
+        write_clip(sound, AudioClip(samples[begin:stop], self.sound.sample_rate_hz))
         track = AudioTrack(sound)
         with VideoWriter(path, self.info, _LOSSLESS, track) as writer:
             writer.write(np.stack(self.frames[first:end]), self.pts[first:end] - self.pts[first])

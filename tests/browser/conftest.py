@@ -17,7 +17,7 @@ import pytest
 
 from retalking.locations import REPOSITORY
 from retalking.media.sound import audio
-from retalking.media.sound.wave import write_wave
+from retalking.media.sound.wav import write_clip
 from retalking.types import AudioClip
 
 SAMPLE = REPOSITORY / "assets" / "sample"
@@ -38,7 +38,7 @@ def speeches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("speeches")
     clip = audio.load(SAMPLE / "speech.wav", 48_000)
     short = AudioClip(clip.samples[: 3 * 24_000], clip.sample_rate_hz)
-    write_wave(folder / "short.wav", short)
+    write_clip(folder / "short.wav", short)
     return {"short": folder / "short.wav", "long": SAMPLE / "speech.wav"}
 
 

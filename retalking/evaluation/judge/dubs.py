@@ -15,7 +15,7 @@ from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
 from retalking.locations import REPOSITORY
 from retalking.media.sound import audio
-from retalking.media.sound.wave import write_wave
+from retalking.media.sound.wav import write_clip
 from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
 
@@ -49,7 +49,7 @@ class Dubber:
             WeightsError: a weight file is missing or does not fit.
         """
         speech = self._folder / f"{trial.kind}-{trial.name}.wav"
-        write_wave(speech, hear(trial, seconds))
+        write_clip(speech, hear(trial, seconds))
         config = self._config
         if trial.kind == "self":
             # A frame that lends itself its mouth would be the truth.

@@ -8,7 +8,18 @@ from pathlib import Path
 import av
 import numpy as np
 
-from retalking.types import FloatArray
+from retalking.files import replacing
+from retalking.types import AudioClip, FloatArray
+
+
+def write_clip(path: Path, clip: AudioClip) -> None:
+    """Write sound as a WAV file, which appears when it is complete.
+
+    Raises:
+        MediaError: it cannot be written.
+    """
+    with replacing(path) as partial:
+        write_wav(partial, [clip.samples[None]], clip.sample_rate_hz, 1)
 
 
 def write_wav(path: Path, blocks: Iterable[FloatArray], sample_rate_hz: int, channels: int) -> None:
@@ -24,6 +35,8 @@ def write_wav(path: Path, blocks: Iterable[FloatArray], sample_rate_hz: int, cha
     with av.open(f"file:{path}", "w", format="wav") as container:
         stream = container.add_stream("pcm_f32le", rate=sample_rate_hz, layout=layout)
         for block in blocks:
+            if not block.size:
+                continue
             packed = np.ascontiguousarray(block.T).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
             frame.sample_rate = sample_rate_hz
