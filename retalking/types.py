@@ -277,3 +277,14 @@ class VideoAnalysis:
     def time_s(self) -> Float64Array:
         """Seconds since the first frame, float64 ``[F]``."""
         return (self.pts - self.pts[0]) * float(self.info.time_base)
+
+
+def describe_frames(chosen: BoolArray, max_ranges: int = 6) -> str:
+    """Write the frames chosen by bool ``[F]`` as ranges, such as ``3-7, 12``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
+    ranges = [
+        f"{start}" if stop == start + 1 else f"{start}-{stop - 1}"
+        for start, stop in edges.reshape(-1, 2)
+    ]
+    more = f" and {len(ranges) - max_ranges} more" if len(ranges) > max_ranges else ""
+    return ", ".join(ranges[:max_ranges]) + more

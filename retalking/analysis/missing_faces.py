@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from retalking.errors import FaceNotFoundError
-from retalking.types import BoolArray, FaceCoefficients, FaceTrack, VideoAnalysis
+from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, describe_frames
 
 logger = logging.getLogger(__name__)
 
@@ -96,14 +96,3 @@ def _hold(analysis: VideoAnalysis, edit: bool) -> VideoAnalysis:
         detected=known,
     )
     return dataclasses.replace(analysis, track=held_track, crops=crops, coefficients=coefficients)
-
-
-def describe_frames(chosen: BoolArray, max_ranges: int = 6) -> str:
-    """Write the frames chosen by bool ``[F]`` as ranges, such as ``3-7, 12``."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
-    ranges = [
-        f"{start}" if stop == start + 1 else f"{start}-{stop - 1}"
-        for start, stop in edges.reshape(-1, 2)
-    ]
-    more = f" and {len(ranges) - max_ranges} more" if len(ranges) > max_ranges else ""
-    return ", ".join(ranges[:max_ranges]) + more

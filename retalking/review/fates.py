@@ -7,9 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from retalking.analysis.missing_faces import describe_frames
 from retalking.rendering.edit_plan import EditPlan
-from retalking.types import BoolArray, FaceTrack
+from retalking.types import BoolArray, FaceTrack, describe_frames
 
 Fate = Literal["edited", "fading", "no face", "turned away"]
 FATES: tuple[Fate, ...] = get_args(Fate)

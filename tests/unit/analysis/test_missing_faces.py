@@ -8,10 +8,10 @@ import logging
 import numpy as np
 import pytest
 
-from retalking.analysis.missing_faces import apply_missing_policy, describe_frames, drop_profiles
+from retalking.analysis.missing_faces import apply_missing_policy, drop_profiles
 from retalking.coefficients.windows import coefficient_windows
 from retalking.errors import FaceNotFoundError
-from retalking.types import VideoAnalysis
+from retalking.types import VideoAnalysis, describe_frames
 from tests.faces import frontal_landmarks, make_analysis, make_track
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.media.source import Source
+from retalking.mouth.coverings import warn_of_coverings
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.candidates import shares_of_shots, spread_candidates
 from retalking.mouth.warp.lending.faces import LendingFaces, PlacedMouth
@@ -132,6 +133,7 @@ def gather_offers(
     lenders = read_lenders(
         source, analysis.pts, speaker.landmarks_px[..., :2], speaker.to_lips, everyone
     )
+    warn_of_coverings(analysis.info.path, everyone, lenders.covered)
     pools, usual = {}, {}
     for shot, frames in candidates.items():
         own, moves = lenders.rows(np.searchsorted(everyone, frames)), speaker.moves(frames)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from retalking.ibug68 import OUTER_LIPS
 from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
+from retalking.mouth.coverings import is_covered
 from retalking.mouth.warp.mesh import Box
 from retalking.mouth.warp.visibility import UsualFace, glance_at_part, glance_bounds
-from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
+from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
 _FRAMES_AHEAD = 8
@@ -45,15 +46,19 @@ class Lenders:
         mouths: by frame.
         glances: uint8 ``[K, 24, 48, 3]``, lower faces at a glance, in the lip crop.
         sharpness: float32 ``[K]``, mean strength of edges in the mouth's box.
+        covered: bool ``[K]``, whether a mask or a beard hides the chin.
     """
 
     mouths: Mapping[int, LentMouth]
     glances: UInt8Array
     sharpness: FloatArray
+    covered: BoolArray
 
     def rows(self, chosen: IntArray) -> Lenders:
         """Return some of them, with all mouths."""
-        return Lenders(self.mouths, self.glances[chosen], self.sharpness[chosen])
+        return Lenders(
+            self.mouths, self.glances[chosen], self.sharpness[chosen], self.covered[chosen]
+        )
 
 
 def mouth_width(landmarks_px: NDArray[np.floating]) -> Float64Array:
@@ -85,7 +90,7 @@ def read_lenders(
     views = [glance_bounds(to_lips[number], *size) for number in numbers]
     parts = [_around(*pair) for pair in zip(boxes, views, strict=True)]
     mouths: dict[int, LentMouth] = {}
-    glances, sharpness = [], []
+    glances, sharpness, covered = [], [], []
     with closing(read_ahead(source.read_parts(frames, pts, parts), _FRAMES_AHEAD)) as pictures:
         for number, box, view, part, rgb in zip(
             numbers, boxes, views, parts, pictures, strict=True
@@ -94,7 +99,9 @@ def read_lenders(
             seen = _of_part(rgb, part, view)
             glances.append(glance_at_part(seen, view[:2], to_lips[number]))
             sharpness.append(_strength_of_edges(mouths[number].rgb))
-    return Lenders(mouths, np.stack(glances), np.array(sharpness, dtype=np.float32))
+            covered.append(is_covered(rgb, landmarks_px[number, :, :2] - part[:2]))
+    edges, hidden = np.array(sharpness, dtype=np.float32), np.array(covered, dtype=np.bool_)
+    return Lenders(mouths, np.stack(glances), edges, hidden)
 
 
 def mouth_box(landmarks_px: NDArray[np.floating], width_px: int, height_px: int) -> Box:
