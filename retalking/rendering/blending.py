@@ -40,9 +40,9 @@ def laplacian_blend(
     """
     weights = _gaussian_pyramid(mask, num_levels)
     bands = [
-        weight * a + (1 - weight) * b
+        _mix(a, b, _for_each_color(weight))
         for weight, a, b in zip(
-            map(_for_each_color, weights),
+            weights,
             _laplacian_pyramid(first, num_levels),
             _laplacian_pyramid(second, num_levels),
             strict=True,
@@ -51,7 +51,8 @@ def laplacian_blend(
     blended = bands.pop()
     while bands:
         band = bands.pop()
-        blended = _enlarge(blended, band) + band
+        blended = _enlarge(blended, band)
+        blended += band
     return blended
 
 
@@ -85,7 +86,10 @@ def blend_region(
     cv2.copyTo(patch.astype(np.float32, copy=False), support.astype(np.uint8), content)
     blended = laplacian_blend(content, source, mask, num_levels)
     effect = np.float32(opacity) * np.minimum(mask / _FULL_EFFECT, 1)
-    return _to_uint8(source + _for_each_color(effect) * (blended - source))
+    blended -= source
+    blended *= _for_each_color(effect)
+    blended += source
+    return _to_uint8(blended)
 
 
 def choose_num_levels(face_px: float) -> int:
@@ -143,13 +147,24 @@ def _gaussian_pyramid(picture: UInt8Array | FloatArray, num_levels: int) -> list
     levels: list[cv2.typing.MatLike] = [picture]
     for _ in range(num_levels - 1):
         levels.append(cv2.pyrDown(levels[-1]))
-    return [level.astype(np.float32) for level in levels]
+    return [level.astype(np.float32, copy=False) for level in levels]
 
 
 def _laplacian_pyramid(picture: UInt8Array | FloatArray, num_levels: int) -> list[FloatArray]:
     levels = _gaussian_pyramid(picture, num_levels)
-    details = [fine - _enlarge(coarse, fine) for fine, coarse in pairwise(levels)]
+    details = [_enlarge(coarse, fine) for fine, coarse in pairwise(levels)]
+    for fine, detail in zip(levels, details, strict=False):
+        np.subtract(fine, detail, out=detail)
     return [*details, levels[-1]]
+
+
+def _mix(first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArray:
+    """``weight * first + (1 - weight) * second`` with as few arrays as that takes."""
+    mixed = weight * first
+    rest = 1 - weight
+    rest *= second
+    mixed += rest
+    return mixed
 
 
 def _enlarge(picture: FloatArray, like: FloatArray) -> FloatArray:
@@ -167,4 +182,5 @@ def _square(side_px: int) -> UInt8Array:
 
 
 def _to_uint8(picture: FloatArray) -> UInt8Array:
-    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+    limited = np.clip(picture, 0, 255)
+    return np.rint(limited, out=limited).astype(np.uint8)

@@ -12,7 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from retalking.face.affine import invert_affine
+from retalking.face.affine import Picture, invert_affine
 from retalking.face.crops import crop_bounds, shift_source, warp
 from retalking.rendering.blending import blend_region, border_ring, match_color
 from retalking.types import Float64Array, FloatArray, UInt8Array
@@ -126,7 +126,31 @@ def paste(frame: UInt8Array, face: Layer) -> UInt8Array:
 def _place(layer: Layer, box_px: tuple[int, int, int, int]) -> tuple[FloatArray, FloatArray]:
     """Picture and mask of a layer in a box of the frame: float32 ``[h, w, 3]`` and ``[h, w]``."""
     x1, y1, x2, y2 = box_px
-    matrix, size_px = invert_affine(shift_source(layer.to_crop, x1, y1)), (x2 - x1, y2 - y1)
+    to_box, size_px = shift_source(layer.to_crop, x1, y1), (x2 - x1, y2 - y1)
     # The mask ends at the picture's border, its colours do not: a small face would get a dark rim.
-    rgb = warp(layer.rgb.astype(np.float32), matrix, size_px, cv2.BORDER_REPLICATE)
+    left, top = np.rint(to_box[:, 2]).astype(int).tolist()
+    colors = layer.rgb.astype(np.float32)
+    height, width = layer.mask.shape
+    meets = -size_px[0] < left < width and -size_px[1] < top < height
+    if meets and np.array_equal(to_box, [[1, 0, left], [0, 1, top]]):  # nothing to resample
+        shifted = _shift(colors, (left, top), size_px, cv2.BORDER_REPLICATE)
+        return shifted, _shift(layer.mask, (left, top), size_px, cv2.BORDER_CONSTANT)
+    matrix = invert_affine(to_box)
+    rgb = warp(colors, matrix, size_px, cv2.BORDER_REPLICATE)
     return rgb, warp(layer.mask, matrix, size_px)
+
+
+def _shift(
+    picture: Picture, origin: tuple[int, int], size_px: tuple[int, int], border: int
+) -> Picture:
+    """The box of a picture that begins at ``origin``; where it reaches beyond, the border."""
+    (left, top), (width, height) = origin, size_px
+    beyond = np.maximum(
+        (-top, top + height - picture.shape[0], -left, left + width - picture.shape[1]), 0
+    ).tolist()
+    above, below, before, behind = beyond
+    inner = picture[max(top, 0) : top + height, max(left, 0) : left + width]
+    if not any(beyond):
+        return inner
+    framed = cv2.copyMakeBorder(inner, above, below, before, behind, border)
+    return framed.astype(picture.dtype, copy=False)

@@ -22,7 +22,7 @@ from third_party.parsenet import ParseNet
 pytestmark = pytest.mark.slow
 
 TOLERANCE = 2e-3
-"""Share of the standard deviation: the twice of what PyTorch is held to in test_paper_networks.py,
+"""Share of the standard deviation: twice of what PyTorch is held to in test_paper_networks.py,
 since two programs' rounding adds up."""
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {

@@ -90,8 +90,8 @@ class StyleGAN2Decoder(nn.Module):
         Returns:
             ``[B, 3, size, size]``, about [-1, 1], not clamped.
         """
-        noises = self._noises(len(latents), generator)
-        x = self.constant_input["weight"].expand(len(latents), -1, -1, -1)
+        noises = self._noises(latents.shape[0], generator)
+        x = self.constant_input["weight"].expand(latents.shape[0], -1, -1, -1)
         x = self.style_conv1(x, latents[:, 0], next(noises))
         picture = self.to_rgb1(x, latents[:, 1])
         levels = zip(
@@ -146,7 +146,7 @@ class GFPGAN(nn.Module):
             skips.append(x)
         x = F.leaky_relu(self.final_conv(x), LEAKY_SLOPE)
         latents = self.final_linear(x.flatten(1))
-        latents = latents.unflatten(1, (self.config.num_latents, self.config.style_dim))
+        latents = latents.view(-1, self.config.num_latents, self.config.style_dim)
 
         conditions = []
         for block, to_scale, to_shift in zip(

@@ -106,7 +106,7 @@ class StyleGAN2Generator(nn.Module):
     def forward(self, z: Tensor, features: list[Tensor]) -> Tensor:
         """Synthesise a picture from ``z`` ``[B, D]`` and features at 4, 8, ..., size px."""
         style = self.style(z)
-        x = self.input["input"].expand(len(z), -1, -1, -1)
+        x = self.input["input"].expand(z.shape[0], -1, -1, -1)
         x = self.conv1(x, style, features[0])
         picture = self.to_rgb1(x, style)
         levels = zip(self.convs[::2], self.convs[1::2], self.to_rgbs, features[1:], strict=True)

@@ -21,6 +21,7 @@ from retalking.networks.engines.run import EngineName, choose_engine, run_with
 from retalking.networks.runner import Runner
 from scripts import export
 from tests.small_networks import write_small_networks
+from third_party.gfpgan import GFPGAN, GFPGANConfig
 from third_party.gpen import GPEN, GPENConfig
 from third_party.parsenet import ParseNet, ParseNetConfig
 
@@ -42,7 +43,7 @@ def engine(request: pytest.FixtureRequest) -> EngineName:
 
 
 def runner() -> Runner:
-    return Runner(CPU, torch.float32, 2)
+    return Runner(CPU, torch.float32, FACES)  # another batch than files are written with
 
 
 def pictures(side_px: int, seed: int = 0) -> np.ndarray:
@@ -85,10 +86,14 @@ def test_expressions_are_the_same(engine: EngineName, files: dict[str, Path]) ->
     assert grey_levels_apart(made, want) < 0.5
 
 
-def test_restored_faces_are_the_same(engine: EngineName) -> None:
+@pytest.mark.parametrize("kind", ["gpen", "gfpgan"])
+def test_restored_faces_are_the_same(engine: EngineName, kind: str) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = GPEN(GPENConfig(size_px=64, style_dim=32, narrow=0.05, num_mlp_layers=2))
+        size = {"size_px": 64, "style_dim": 32, "narrow": 0.05, "num_mlp_layers": 2}
+        network = (
+            GPEN(GPENConfig(**size)) if kind == "gpen" else GFPGAN(GFPGANConfig(**size))  # type: ignore[arg-type]
+        )
     placed(network)
     want = restore_faces(runner(), network, pictures(64))
     run_with(engine, network, torch.float32)

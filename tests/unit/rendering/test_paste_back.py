@@ -162,3 +162,20 @@ def test_crop_and_paste_return_every_pixel_to_its_place() -> None:
     assert (weight * x).sum() / weight.sum() == pytest.approx(101.3, abs=0.05)
     assert (weight * y).sum() / weight.sum() == pytest.approx(118.7, abs=0.05)
     assert np.allclose(compose_affine(to_crop, invert_affine(to_crop))[:, 2], 0)
+
+
+@pytest.mark.parametrize("origin", [(20, 10), (-15, 5), (70, 50), (-35, -35), (300, 0)])
+def test_a_layer_in_the_frames_own_pixels_is_not_resampled(origin: tuple[int, int]) -> None:
+    """It is moved: the same pixels as by resampling, which a shift of next to nothing asks for."""
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    picture = rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    mask = np.zeros((50, 50), np.float32)
+    mask[5:-5, 5:-5] = rng.random((40, 40), np.float32)
+    made = []
+    for nothing in (0.0, 1e-9):
+        matrix = np.array([[1.0, 0, nothing - origin[0]], [0, 1.0, -origin[1]]])
+        made.append(frame.copy())
+        composite(made[-1], Layer(picture, mask, matrix), 3)
+    np.testing.assert_array_equal(*made)
+    assert (made[0] != frame).any() == (origin[0] < 120)
