@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retalking.ibug68 import LEFT_EYE, RIGHT_EYE
 from retalking.types import BoolArray, Float64Array, IntArray, UInt8Array, describe_frames
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def is_covered(rgb: UInt8Array, landmarks_px: NDArray[np.floating]) -> bool:
         Whether they differ in colour, or the former is much darker; false where one is not shown.
     """
     points = landmarks_px.astype(np.float64)
-    eyes = np.linalg.norm(points[36:42].mean(axis=0) - points[42:48].mean(axis=0))
+    eyes = np.linalg.norm(points[RIGHT_EYE].mean(axis=0) - points[LEFT_EYE].mean(axis=0))
     between_brows = points[[21, 22]].mean(axis=0)
     above = _color(rgb, [points[27], (between_brows + points[27]) / 2], _PATCH * eyes)
     chin = [points[[57, 8]], points[[59, 6]], points[[55, 10]]]

@@ -20,6 +20,7 @@ from retalking.mouth.networks.references import References
 from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
 from retalking.rendering.renderer import RenderedChunk, Renderer
 from retalking.timings import Timings
+from retalking.trust.marking import picture_mark
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 
@@ -89,7 +90,9 @@ class Rehearsal:
         """
         timings = Timings()
         mouth = make_mouth(dub, retalker.parts, retalker.config, timings, expression)
-        self._renderer = Renderer(dub.scene, dub.plan, RememberingMouth(mouth, begun), timings)
+        remembering = RememberingMouth(mouth, begun)
+        mark = picture_mark(dub.scene, dub.plan, retalker.config)
+        self._renderer = Renderer(dub.scene, dub.plan, remembering, timings, mark=mark)
         self._dub = dub
         self._chunk_size = retalker.config.chunk_size
 
