@@ -24,7 +24,7 @@ from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import ClipFilter, Store, StoredClip
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.exit_code import report_mistakes
-from retalking.face.lip_motion import correlate
+from retalking.face.lip_motion import correlate, late_frames
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import (
@@ -69,18 +69,8 @@ def score(told: FloatArray, seen: FloatArray) -> Score:
     spread = told.std(axis=0) / np.maximum(seen.std(axis=0), 1e-6)
     closed = seen[:, OPENING] <= np.quantile(seen[:, OPENING], CLOSED_SHARE)
     found = told[closed, OPENING] <= np.quantile(told[:, OPENING], FOUND_SHARE)
-    return Score(np.array(correlations, np.float32), spread, float(found.mean()), _lag(told, seen))
-
-
-def _lag(told: FloatArray, seen: FloatArray) -> int:
-    count = len(seen)
-
-    def fit(lag: int) -> float:
-        early, late = max(0, -lag), max(0, lag)
-        a, b = told[early : count - late, OPENING], seen[late : count - early, OPENING]
-        return correlate(a, b)
-
-    return max(range(-MAX_LAG_FRAMES, MAX_LAG_FRAMES + 1), key=fit)
+    lag = late_frames(seen[:, OPENING], told[:, OPENING], MAX_LAG_FRAMES)
+    return Score(np.array(correlations, np.float32), spread, float(found.mean()), lag)
 
 
 def conditions() -> dict[str, Change | None]:
