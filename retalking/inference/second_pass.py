@@ -14,6 +14,7 @@ from retalking.inference.scenes import cache_folder
 from retalking.media.prefetch import read_ahead
 from retalking.networks.load import Parts
 from retalking.rendering.finished_frames import FinishedFrames
+from retalking.rendering.mouth import Mouth
 from retalking.rendering.parts import Part
 from retalking.rendering.renderer import RenderedChunk, Renderer
 from retalking.timings import Timings
@@ -65,7 +66,17 @@ def make_renderer(
     kept: FinishedFrames | None = None,
 ) -> Renderer[Any]:
     """Return what makes the frames of an output out of those of its source."""
-    mouth = make_mouth(dub, parts, config, timings)
+    return render_with(make_mouth(dub, parts, config, timings), dub, config, timings, kept)
+
+
+def render_with(
+    mouth: Mouth[Any],
+    dub: Dub,
+    config: InferenceConfig,
+    timings: Timings,
+    kept: FinishedFrames | None = None,
+) -> Renderer[Any]:
+    """Return what makes the frames, marked as the configuration says, with a mouth of one's own."""
     mark = picture_mark(dub.scene, dub.plan, config)
     return Renderer(dub.scene, dub.plan, mouth, timings, kept, mark)
 

@@ -16,11 +16,11 @@ from retalking.errors import ConfigError
 from retalking.face.crops import LIP_PX, STABILISER_PX, cut
 from retalking.inference.dub import Dub, make_mouth
 from retalking.inference.pipeline import Retalker
+from retalking.inference.second_pass import render_with
 from retalking.mouth.networks.references import References
 from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
-from retalking.rendering.renderer import RenderedChunk, Renderer
+from retalking.rendering.renderer import RenderedChunk
 from retalking.timings import Timings
-from retalking.trust.marking import picture_mark
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 
@@ -91,8 +91,7 @@ class Rehearsal:
         timings = Timings()
         mouth = make_mouth(dub, retalker.parts, retalker.config, timings, expression)
         remembering = RememberingMouth(mouth, begun)
-        mark = picture_mark(dub.scene, dub.plan, retalker.config)
-        self._renderer = Renderer(dub.scene, dub.plan, remembering, timings, mark=mark)
+        self._renderer = render_with(remembering, dub, retalker.config, timings)
         self._dub = dub
         self._chunk_size = retalker.config.chunk_size
 
