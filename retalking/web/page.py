@@ -219,7 +219,7 @@ def _connect_jobs(
         return (ids, *show(ids, job_id, None))
 
     def show(ids: Any, job_id: str | None, before: Any) -> tuple[Any, ...]:
-        return _show_jobs(gr, desk, ids, job_id, before)
+        return show_jobs(gr, desk, ids, job_id, before)
 
     def stop(job_id: str | None) -> None:
         if job_id:
@@ -227,26 +227,38 @@ def _connect_jobs(
 
     outputs = [jobs, view, cancel, shown]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    submit.click(send, [*inputs, kept], [kept, *outputs], **quiet)
+    # One after the other, so that what is shown is what the last of them answered.
+    turns = {**quiet, "concurrency_id": "jobs", "concurrency_limit": 1}
+    submit.click(send, [*inputs, kept], [kept, *outputs], **turns)
     cancel.click(stop, [jobs], None, **quiet)
-    jobs.input(show, [kept, jobs, shown], outputs, **quiet)
-    timer.tick(show, [kept, jobs, shown], outputs, **quiet)
-    page.load(show, [kept, jobs, shown], outputs, **quiet)
+    jobs.input(show, [kept, jobs, shown], outputs, **turns)
+    timer.tick(show, [kept, jobs, shown], outputs, **turns)
+    page.load(show, [kept, jobs, shown], outputs, **turns)
 
 
-def _show_jobs(gr: Any, desk: Desk, ids: Any, job_id: str | None, before: Any) -> tuple[Any, ...]:
-    """What changes of the list, the view, the button to cancel, and what is shown then."""
+def show_jobs(gr: Any, desk: Desk, ids: Any, job_id: str | None, before: Any) -> tuple[Any, ...]:
+    """What changes of the list, the view, the button to cancel, and what is shown then.
+
+    A question may have left the browser before the user sent another job, or chose one: the answer
+    then must not take the new one from the list, nor undo the choice.
+    """
+    skipped = gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    if before is not None and not {each for _, each in before[0]} <= set(ids or []):
+        return skipped
     standings = desk.standings(ids)
     by_id = {standing.job.id: standing for standing in standings}
-    standing = by_id.get(job_id or "") or (standings[0] if standings else None)
+    chosen = by_id.get(job_id or "")
+    standing = chosen or (standings[0] if standings else None)
     listed = [(label_job(each), each.job.id) for each in standings]
     html = NOTHING if standing is None else show_job(standing, desk.store)
     now = [listed, None if standing is None else standing.job.id, html]
     if now == before:  # what plays goes on playing
-        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        return skipped
     ends = standing is None or standing.job.state in ENDED
+    is_new = before is None or now[1] not in {each for _, each in before[0]}
+    select = {"value": now[1]} if chosen is None or is_new else {}
     return (
-        gr.update(choices=listed, value=now[1], visible=bool(listed)),
+        gr.update(choices=listed, visible=bool(listed), **select),
         html if before is None or before[2] != html else gr.skip(),
         gr.update(visible=not ends),
         now,

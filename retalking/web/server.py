@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from retalking.errors import ConfigError
-from retalking.web.jobs import JobStore, NoSuchFileError
+from retalking.progress import Listener, Wish
+from retalking.web.jobs import Job, JobStore, NoSuchFileError
 from retalking.web.page import Desk, build_page
 from retalking.web.queue import JobQueue
 from retalking.web.views import STYLE
@@ -56,8 +57,14 @@ def serve(options: WebOptions) -> None:
         ConfigError: gradio is not here, or the address cannot be used.
     """
     store = JobStore(options.folder)
+    worker = Worker(store, options.cache)
+
+    def work(job: Job, listener: Listener, cancel: Wish) -> str:
+        store.forget_older_than(options.keep_days * _DAY_S)  # a server may run for months
+        return worker(job, listener, cancel)
+
     store.forget_older_than(options.keep_days * _DAY_S)
-    queue = JobQueue(store, Worker(store, options.cache))
+    queue = JobQueue(store, work)
     app = make_app(store, queue, options.limits)
     import uvicorn  # noqa: PLC0415 - comes with gradio
 

@@ -132,7 +132,7 @@ def test_the_person_who_is_clicked_is_dubbed(
     two = np.full((large.shape[0], 1100, 3), 200, np.uint8)
     two[:, :700], two[: small.shape[0], 700:] = large, small
     cv2.imwrite(str(tmp_path / "two.png"), two)
-    choose(page, tmp_path / "two.png", speeches["short"])
+    choose(page, tmp_path / "two.png", speeches["long"])  # it must not end before the cancel
     page.wait_for_selector("#note >> text=2 faces")
     shown = page.locator("#faces img").bounding_box()
     scale = min(shown["width"] / 1100, shown["height"] / len(two))  # it is fitted into its place

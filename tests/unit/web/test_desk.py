@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from retalking.locations import REPOSITORY
 from retalking.progress import Progress
 from retalking.web.faces import FacesFound, find_faces
 from retalking.web.jobs import JobOptions, JobStore
-from retalking.web.page import Desk
+from retalking.web.page import Desk, show_jobs
 from retalking.web.queue import JobQueue, Standing
 from retalking.web.views import label_job, show_job
 from retalking.web.work import Limits, configure
@@ -142,3 +144,24 @@ def test_faults_do_not_tell_this_machines_folders(desk: Desk) -> None:
     with pytest.raises(RetalkingError) as fault:
         send(desk, "0f3a/notes.mp4")
     assert _plain(fault.value, desk).startswith("notes.mp4: not a media file")
+
+
+def ask(desk: Desk, ids: list[str], chosen: str | None, before: Any = None) -> tuple[Any, ...]:
+    gradio = SimpleNamespace(skip=lambda: None, update=lambda **values: values)
+    return show_jobs(gradio, desk, ids, chosen, before)
+
+
+def test_a_late_answer_neither_hides_a_new_job_nor_undoes_a_choice(desk: Desk) -> None:
+    first = send(desk)
+    *_, shown = ask(desk, [first], None)
+    second = send(desk)
+    listed, _, cancel, shown = ask(desk, [first, second], second, shown)
+    assert listed["value"] == second  # the job that was just sent is looked at
+    assert cancel["visible"]
+    # A poll that left the browser before the second was sent is answered after it.
+    assert ask(desk, [first], first, shown) == (None, None, None, None)
+    # A poll that changes what is listed leaves alone what is chosen in the browser meanwhile.
+    desk.queue.cancel(first)
+    listed, *_ = ask(desk, [first, second], second, shown)
+    assert "value" not in listed
+    assert any("cancelled" in label for label, _ in listed["choices"])
