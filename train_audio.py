@@ -25,9 +25,9 @@ from models.speech.audio_opening import AudioOpening, AudioOpeningConfig
 from retalking.face.lip_motion import correlate
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 
 class AudioTraining(TrainingConfig):

@@ -37,10 +37,10 @@ from models.dnet import DNet, DNetConfig
 from retalking.config import Schema
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
 from retalking.training.progress import Means
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 MEASURED_DRAWS = 2000
 """Samples from which the coefficients' mean and deviation are taken."""

@@ -49,10 +49,10 @@ from retalking.metrics.image_quality import psnr
 from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
 from retalking.training.progress import Means
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 
 class ENetLoss(Schema):

@@ -38,9 +38,9 @@ from retalking.mouth.warp.lip_measures import OPENING
 from retalking.speech.lip_shapes import SHAPE_NAMES
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 from retalking.types import BoolArray, FloatArray
 
 _CLOSED_SHARE, _RESTING_SHARE = 0.05, 0.1

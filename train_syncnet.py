@@ -37,9 +37,9 @@ from retalking.config import Schema
 from retalking.networks.lip_calls import view_of_expert
 from retalking.training.batches import Dataset, read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 
 class ContrastSettings(Schema):

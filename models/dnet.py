@@ -9,16 +9,16 @@ Legend: ``B`` batch, ``H, W`` picture size, ``T`` frames of a coefficient window
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks.editing_net import EditingNet
-from models.blocks.layers import LEAKY_SLOPE, level_channels
+from models.blocks.editing_net import AdaINResBlock, EditingNet
+from models.blocks.layers import LEAKY_SLOPE, ConvBlock, level_channels
 from models.blocks.warping import flow_to_deformation, warp
-from models.blocks.warping_net import WarpingNet
+from models.blocks.warping_net import DownBlock, UpBlock, WarpingNet
 from models.checks import require, require_positive
 from retalking.errors import ConfigError
 
@@ -147,6 +147,9 @@ class MappingNet(nn.Module):
 
 class DNet(nn.Module):
     """Gives a face the expression and pose of a window of 3DMM coefficients."""
+
+    BLOCKS: ClassVar = (AdaINResBlock, ConvBlock, DownBlock, UpBlock)
+    """Parts that training may compute twice to save memory."""
 
     def __init__(self, config: DNetConfig | None = None) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +98,9 @@ class ENetOutput(NamedTuple):
 
 class ENet(nn.Module):
     """Identity-aware enhancement network."""
+
+    BLOCKS: ClassVar = (ResBlock, StyleConv, ToRGB)
+    """Parts that training may compute twice to save memory; the L-Net inside is not trained."""
 
     def __init__(self, config: ENetConfig | None = None) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -133,6 +133,9 @@ class VisualEncoder(nn.Module):
 
 class LNet(nn.Module):
     """Lip-sync network: mel window, masked face and reference to a face that speaks."""
+
+    BLOCKS: ClassVar = (ConvBlock, CrossTransformer, FFCResBlock)
+    """Parts that training may compute twice to save memory."""
 
     def __init__(self, config: LNetConfig | None = None) -> None:
         super().__init__()

@@ -25,19 +25,19 @@ from retalking.errors import ConfigError, RetalkingError
 from retalking.training.batches import Batch, to_device
 from retalking.training.distributed import Ranks, seed_everything
 from retalking.training.interrupts import heed_signals
-from retalking.training.optimization import ComputeSettings
 from retalking.training.progress import Clock, Progress
 from retalking.training.recorder import Recorder, open_recorder
 from retalking.training.run_dir import RunDir, open_run_dir, own_run_dir
 from retalking.training.scores import average, average_scores, describe_fault, format_values
 from retalking.training.settings import LoopSettings, ToleranceSettings
 from retalking.training.state import Stateful, is_finite, load_state, save_state
+from retalking.training.update.optimization import ComputeSettings
 
 logger = logging.getLogger(__name__)
 
 MAY_DIFFER = frozenset(
     {"loop.num_steps", "loop.num_workers", "loop.log_every", "loop.save_every", "loop.keep_last"}
-    | {"loop.patience"}
+    | {"loop.patience", "compute.checkpointing"}
     | {f"loop.tolerance.{name}" for name in ToleranceSettings.model_fields}
 )
 """Settings that may change when a run is continued, since no update depends on them."""

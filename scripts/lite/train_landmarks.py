@@ -23,9 +23,9 @@ from models.landmarks import LandmarkNet, LandmarkNetConfig
 from retalking.ibug68 import JAW, LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 
 class LandmarkTraining(TrainingConfig):

@@ -5,14 +5,16 @@
 Nothing is computed: PyTorch's fake tensors know shapes only. What autograd keeps for the way back
 is counted once per storage, in float32, with the perceptual teacher that most of it belongs to;
 bfloat16 takes about half. Not counted: what a library needs on the way, and what an allocator
-leaves unused. ``fixed`` is weights, gradients, both moments of Adam and the averaged copy.
+leaves unused. ``fixed`` is weights, gradients, both moments of Adam and the averaged copy. The last
+two columns are those with ``compute.checkpointing``: what the blocks get, and the block that keeps
+most while it is computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from retalking.script import run_entry_point
 
@@ -28,6 +30,7 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.syncnet import SyncExpert
 from retalking.locations import CONFIGS
+from retalking.training.update.checkpointing import checkpoint_blocks
 
 _BYTES_PER_PARAMETER = 4 * 5
 _MEL = (1, 80, 16)
@@ -98,8 +101,16 @@ def read_sizes(name: str) -> tuple[int, int]:
     return recipe["loop"]["batch_size"], frames
 
 
-def measure(network: nn.Module, call: Call, frames: int, scales: int) -> tuple[int, int]:
-    """Return fixed bytes, and the bytes that one sample keeps for the way back.
+class Memory(NamedTuple):
+    """Bytes: what does not depend on the batch, what one sample keeps, and its greatest block."""
+
+    fixed: int
+    sample: int
+    block: int
+
+
+def measure(network: nn.Module, call: Call, frames: int, scales: int) -> Memory:
+    """Count what a network keeps for the way back.
 
     Args:
         network: made under ``FakeTensorMode``, which must be on.
@@ -119,27 +130,48 @@ def measure(network: nn.Module, call: Call, frames: int, scales: int) -> tuple[i
             kept[storage._cdata] = (storage.nbytes(), tensor)
         return tensor
 
+    blocks = [0]
+
+    def enter(block: nn.Module, _inputs: Any) -> None:
+        blocks.append(_total(kept))
+
+    def leave(block: nn.Module, _inputs: Any, _output: Any) -> None:
+        blocks[0] = max(blocks[0], _total(kept) - blocks.pop())
+
+    for block in network.modules():
+        if isinstance(block, getattr(network, "BLOCKS", ())):
+            block.register_forward_pre_hook(enter)
+            block.register_forward_hook(leave)
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         output = call(network.train(), _SAMPLES, frames)
         loss = output.sum() if teacher is None else sum(part.sum() for part in teacher(output))
     del loss
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     fixed = _BYTES_PER_PARAMETER * trained
-    return fixed, sum(size for size, _ in kept.values()) // _SAMPLES
+    return Memory(fixed, _total(kept) // _SAMPLES, blocks[0] // _SAMPLES)
+
+
+def _total(kept: Mapping[int, tuple[int, Tensor]]) -> int:
+    return sum(size for size, _ in kept.values())
 
 
 def main(recipes: Sequence[Recipe] = RECIPES) -> None:
     """Print the table."""
-    print("| recipe | samples x frames | fixed (GB) | per sample (GB) | batch (GB) |")
-    print("|---|---|---:|---:|---:|")
+    print("| recipe | samples x frames | fixed | a sample | a batch | checkpointed | a batch |")
+    print("|---|---|---:|---:|---:|---:|---:|")
     for recipe in recipes:
         batch, frames = read_sizes(recipe.name)
         with FakeTensorMode():
-            fixed, sample = measure(recipe.network(), recipe.call, frames, recipe.scales)
-        whole = fixed + batch * sample
-        figures = f"{fixed / 1e9:.2f} | {sample / 1e9:.3f} | {whole / 1e9:.1f}"
-        print(f"| {recipe.name}/paper.yaml | {batch} x {frames} | {figures} |")
-    print("\nfloat32; compute.accumulate: N divides the samples' part by N.")
+            whole = measure(recipe.network(), recipe.call, frames, recipe.scales)
+            network = recipe.network()
+            checkpoint_blocks(network)
+            rest = measure(network, recipe.call, frames, recipe.scales).sample + whole.block
+        batches = (whole.fixed + batch * sample for sample in (whole.sample, rest))
+        figures = zip((whole.sample, rest), batches, strict=True)
+        columns = " | ".join(f"{one / 1e9:.2f} | {all_ / 1e9:.1f}" for one, all_ in figures)
+        sizes = f"{batch} x {frames} | {whole.fixed / 1e9:.2f}"
+        print(f"| {recipe.name}/paper.yaml | {sizes} | {columns} |")
+    print("\nGB of float32; compute.accumulate: N divides the samples' part by N.")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,15 @@ def test_workers_change_nothing(name: str, run: Run, tmp_path: Path) -> None:
     assert_same_state(tmp_path / "none", tmp_path / "two")
 
 
+@pytest.mark.parametrize("name", ["enet", "lnet"])
+def test_checkpointing_changes_nothing(name: str, run: Run, tmp_path: Path) -> None:
+    assert run(name, tmp_path / "kept", "loop.num_steps=2") == 0
+    settings = ("loop.num_steps=2", "compute.checkpointing=true")
+    assert run(name, tmp_path / "repeated", *settings) == 0
+    assert_same_state(tmp_path / "kept", tmp_path / "repeated")
+    assert run(name, tmp_path / "kept", "loop.num_steps=3", settings[1]) == 0  # may be changed
+
+
 def start_rank(rank: int, port: int, *arguments: Any) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

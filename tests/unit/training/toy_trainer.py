@@ -19,9 +19,9 @@ from models import weights
 from retalking.errors import MediaError
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
-from retalking.training.ema import Ema
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.optimization import OptimizerSettings, Updater, prepare
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
 NUM_DRAWS = 10**9
 """Draws from here on are for validation."""
@@ -48,6 +48,7 @@ loop:
 compute:
   precision: fp32
   accumulate: 1
+  checkpointing: false
   compile: false
   channels_last: false
   batch_norm: ranks

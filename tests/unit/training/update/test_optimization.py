@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from models.blocks.layers import ConvNormReLU, freeze_absorbed_biases
 from retalking.errors import ConfigError
 from retalking.training.distributed import RankBatchNorm, Ranks
-from retalking.training.ema import Ema
-from retalking.training.optimization import (
+from retalking.training.update.ema import Ema
+from retalking.training.update.optimization import (
     ComputeSettings,
     OptimizerSettings,
     StepDecay,
@@ -39,10 +39,11 @@ def _optimizer(**changes: Any) -> OptimizerSettings:
     return OptimizerSettings(**{**values, **changes})
 
 
-def _compute(**changes: Any) -> ComputeSettings:
+def compute_settings(**changes: Any) -> ComputeSettings:
     values: dict[str, Any] = {
         "precision": "fp32",
         "accumulate": 1,
+        "checkpointing": False,
         "compile": False,
         "channels_last": False,
         "batch_norm": "ranks",
@@ -71,7 +72,7 @@ def test_rate_falls_in_steps() -> None:
 
 def test_gradient_norm_is_returned_and_clipped() -> None:
     weight = nn.Parameter(torch.zeros(2))
-    updater = Updater([weight], _optimizer(clip_norm=1.0), _compute(), Ranks())
+    updater = Updater([weight], _optimizer(clip_norm=1.0), compute_settings(), Ranks())
     updater.backward((weight * torch.tensor([3.0, 4.0])).sum())
     assert updater.apply(0).item() == pytest.approx(5)
     assert weight.grad is not None
@@ -80,7 +81,7 @@ def test_gradient_norm_is_returned_and_clipped() -> None:
 
 def test_accumulation_averages_micro_batches_and_starts_clean() -> None:
     weight = nn.Parameter(torch.ones(1))
-    updater = Updater([weight], _optimizer(), _compute(accumulate=2), Ranks())
+    updater = Updater([weight], _optimizer(), compute_settings(accumulate=2), Ranks())
     batch = Batch(torch.tensor([1.0, 2.0, 3.0, 6.0]), ["a", "b", "c", "d"])
     weight.grad = torch.full((1,), 99.0)
     for part in updater.micro_batches(batch):
@@ -93,7 +94,7 @@ def test_frozen_parameters_stay() -> None:
     net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
     net[0].requires_grad_(False)
     before = net[0].weight.clone()
-    updater = Updater(net.parameters(), _optimizer(), _compute(), Ranks())
+    updater = Updater(net.parameters(), _optimizer(), compute_settings(), Ranks())
     updater.backward(net(torch.ones(1, 1)).sum())
     updater.apply(0)
     assert torch.equal(net[0].weight, before)
@@ -103,7 +104,7 @@ def test_biases_that_a_batch_norm_absorbs_stay() -> None:
     net = nn.Sequential(ConvNormReLU(1, 2), nn.Flatten(), nn.Linear(2 * 16, 1))
     freeze_absorbed_biases(net)
     before = {name: value.clone() for name, value in net.named_parameters()}
-    updater = Updater(net.parameters(), _optimizer(), _compute(), Ranks())
+    updater = Updater(net.parameters(), _optimizer(), compute_settings(), Ranks())
     updater.backward(net(torch.randn(8, 1, 4, 4)).square().mean())
     updater.apply(0)
     stayed = [name for name, value in net.named_parameters() if torch.equal(value, before[name])]
@@ -112,7 +113,7 @@ def test_biases_that_a_batch_norm_absorbs_stay() -> None:
 
 def test_fp16_overflow_skips_the_update_and_lowers_the_scale() -> None:
     weight = nn.Parameter(torch.ones(1))
-    updater = Updater([weight], _optimizer(), _compute(precision="fp16"), Ranks())
+    updater = Updater([weight], _optimizer(), compute_settings(precision="fp16"), Ranks())
     updater.backward((weight * 1e-3).sum())
     assert updater.apply(0).item() == pytest.approx(1e-3)
     moved, scale = weight.item(), updater.state_dict()["scaler"]["scale"]
@@ -129,7 +130,9 @@ def test_fp16_overflow_skips_the_update_and_lowers_the_scale() -> None:
 )
 def test_autocast_chooses_the_type_of_products(precision: str, dtype: torch.dtype) -> None:
     net = nn.Linear(2, 2)
-    updater = Updater(net.parameters(), _optimizer(), _compute(precision=precision), Ranks())
+    updater = Updater(
+        net.parameters(), _optimizer(), compute_settings(precision=precision), Ranks()
+    )
     with updater.autocast():
         assert net(torch.ones(1, 2)).dtype == dtype
 
@@ -137,7 +140,7 @@ def test_autocast_chooses_the_type_of_products(precision: str, dtype: torch.dtyp
 def test_prepare_applies_the_switches_in_place() -> None:
     net = nn.Conv2d(4, 4, 3)
     weight = net.weight
-    prepare(net, _compute(channels_last=True, compile=True), Ranks())
+    prepare(net, compute_settings(channels_last=True, compile=True), Ranks())
     assert net.weight is weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert net._compiled_call_impl is not None
@@ -148,20 +151,20 @@ def test_prepare_applies_the_switches_in_place() -> None:
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", RankBatchNorm), ("bf16", nn.BatchNorm2d)])
 def test_prepare_makes_batch_norm_exact_in_fp32(precision: str, kind: type[nn.Module]) -> None:
     net = nn.Sequential(nn.BatchNorm2d(2))
-    prepare(net, _compute(precision=precision), Ranks())
+    prepare(net, compute_settings(precision=precision), Ranks())
     assert type(net[0]) is kind
 
 
 @pytest.mark.parametrize(("kind", "shared"), [("ranks", True), ("local", False)])
 def test_batch_norm_is_shared_as_asked_for(kind: str, shared: bool) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    prepare(net, _compute(batch_norm=kind), Ranks())
+    prepare(net, compute_settings(batch_norm=kind), Ranks())
     assert isinstance(net[1], RankBatchNorm) == shared
 
 
 def test_batch_norm_of_gpus_is_refused_without_them() -> None:
     with pytest.raises(ConfigError, match="batch_norm: sync needs GPUs; use ranks or local"):
-        prepare(nn.BatchNorm2d(4), _compute(batch_norm="sync"), Ranks())
+        prepare(nn.BatchNorm2d(4), compute_settings(batch_norm="sync"), Ranks())
 
 
 def test_batch_norm_of_gpus_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,5 +173,5 @@ def test_batch_norm_of_gpus_is_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("to", "compile"):
         monkeypatch.setattr(nn.Sequential, name, lambda self, *_, **__: self)
     monkeypatch.setattr(Ranks, "broadcast", lambda *_: None)
-    prepare(net, _compute(batch_norm="sync"), ranks)
+    prepare(net, compute_settings(batch_norm="sync"), ranks)
     assert isinstance(net[1], nn.SyncBatchNorm)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from retalking.training.ema import Ema
+from retalking.training.update.ema import Ema
 
 
 def test_average_follows_the_formula_with_its_slow_start() -> None:
