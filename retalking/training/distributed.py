@@ -1,16 +1,10 @@
-"""Data-parallel training over processes that ``torchrun`` starts, on one or more machines.
-
-Gradients are averaged explicitly, once per update, instead of through DistributedDataParallel: no
-wrapper changes the modules or their keys, several forward passes per update (GAN steps, gradient
-accumulation) and parts without gradient (stage 1 of D-Net) need no special mode, and the order of
-the sums never changes.
-"""
+"""Data-parallel training over processes that ``torchrun`` starts, on one or more machines."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -55,18 +49,17 @@ class Ranks:
         torch.distributed.all_reduce(values)
         return values / self.world_size
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its mean over the ranks.
+    def begin_mean(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begin what ``mean`` does; what is returned waits for it. ``values`` are overwritten."""
+        if self.world_size == 1:
+            return lambda: values
+        work: Any = torch.distributed.all_reduce(values, async_op=True)
 
-        Parameters without a gradient are left out; they must be the same ones on every rank.
-        """
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if self.world_size == 1 or not gradients:
-            return
-        flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
-        pieces = flat.split([gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        def finish() -> Tensor:
+            work.wait()
+            return values / self.world_size
+
+        return finish
 
     def broadcast(self, module: nn.Module) -> None:
         """Give every rank the parameters and buffers of rank 0."""

@@ -15,6 +15,7 @@ from retalking.errors import ConfigError
 from retalking.training.batches import Batch, split
 from retalking.training.distributed import Ranks, share_batch_norm
 from retalking.training.update.checkpointing import checkpoint_blocks
+from retalking.training.update.reduction import GradientReducer
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -144,12 +145,16 @@ class Updater:
         self._optimizer = torch.optim.Adam(
             self._parameters, lr=settings.learning_rate, betas=settings.betas
         )
+        self._reducer = GradientReducer(self._parameters, ranks)
         self._scaler = torch.amp.GradScaler(ranks.device.type, enabled=compute.precision == "fp16")
 
     def micro_batches(self, batch: Batch) -> Iterator[Batch]:
         """Forget all gradients and yield the parts of the batch that fit into memory."""
         self._optimizer.zero_grad()
-        yield from split(batch, self._compute.accumulate)
+        *others, last = split(batch, self._compute.accumulate)
+        yield from others
+        self._reducer.expect()
+        yield last
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks and losses run."""
@@ -172,7 +177,7 @@ class Updater:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._settings, step)
-        self._ranks.average_gradients(self._parameters)
+        self._reducer.finish()
         self._scaler.unscale_(self._optimizer)
         limit = self._settings.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self._parameters, limit).detach()

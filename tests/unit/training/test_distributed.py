@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
-import os
 import signal
-import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,31 +13,9 @@ from torch import nn
 from retalking.errors import ConfigError
 from retalking.training.distributed import RankBatchNorm, Ranks, join_ranks, share_batch_norm
 from retalking.training.interrupts import heed_signals
+from retalking.training.update.reduction import GradientReducer
 from tests.rounding import DOUBLE, SINGLE
-
-
-def _join(rank: int, port: int, job: Callable[[Ranks, Path], None], folder: Path) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    with join_ranks("cpu") as ranks:
-        job(ranks, folder)
-
-
-def _run_two(job: Callable[[Ranks, Path], None], folder: Path) -> list[Any]:
-    """Run ``job`` on two ranks and return what each saved as ``<rank>.pt``."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.unit.training.toy_trainer"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [context.Process(target=_join, args=(rank, port, job, folder)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+from tests.unit.training.ranks import run_two
 
 
 def _make_net() -> nn.Module:
@@ -73,8 +46,10 @@ def _shared_step(ranks: Ranks, folder: Path) -> None:
     if not ranks.is_main:
         nn.init.zeros_(net[0].weight)
     ranks.broadcast(net)
+    reducer = GradientReducer([*net.parameters()], ranks)
+    reducer.expect()
     _loss(net, slice(3 * ranks.rank, 3 * ranks.rank + 3)).backward()
-    ranks.average_gradients(net.parameters())
+    reducer.finish()
     scalars = {
         "mean": ranks.mean(torch.tensor(float(ranks.rank))),
         "number": torch.tensor(ranks.broadcast_number(ranks.rank + 5)),
@@ -86,7 +61,7 @@ def test_two_ranks_with_shared_batch_norm_equal_one(tmp_path: Path) -> None:
     net = _make_net()
     _loss(net, slice(None)).backward()
     wanted = _results(net)
-    for found in _run_two(_shared_step, tmp_path):
+    for found in run_two(_shared_step, tmp_path):
         assert found.pop("mean") == 0.5
         assert found.pop("number") == 5
         assert found.keys() == wanted.keys()
@@ -120,12 +95,16 @@ def test_shared_batch_norm_is_exact_alone_too() -> None:
 def test_alone_nothing_is_exchanged() -> None:
     ranks = Ranks()
     net = nn.Linear(2, 2)
+    reducer = GradientReducer([*net.parameters()], ranks)
+    reducer.expect()
     net(torch.ones(1, 2)).sum().backward()
-    ranks.average_gradients(net.parameters())
+    reducer.finish()
+    assert torch.equal(net.weight.grad, torch.ones(2, 2))
     ranks.broadcast(net)
     ranks.barrier()
     assert ranks.is_main
     assert ranks.mean(torch.tensor(4.0)) == 4
+    assert ranks.begin_mean(torch.tensor(4.0))() == 4
     assert ranks.broadcast_number(9) == 9
 
 
