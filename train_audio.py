@@ -26,6 +26,7 @@ from retalking.face.lip_motion import correlate
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
@@ -80,13 +81,19 @@ def train(config: AudioTraining, job: Job) -> int:
         def listen(mels: np.ndarray) -> np.ndarray:
             return ema.network(torch.from_numpy(mels).to(job.ranks.device)).float().cpu().numpy()
 
-        scores = {}
+        scores: dict[str, float] = {}
         for split, clips in judged.items():
-            right = [correlate(listen(clip.mels), clip.openings) for clip in clips]
-            shifted = [correlate(listen(clip.shifted_mels), clip.openings) for clip in clips]
-            scores[f"{split}_correlation"] = float(np.mean(right))
-            scores[f"{split}_correlation_shifted"] = float(np.mean(shifted))
-        return Validation(scores, {})
+            found = [
+                {
+                    f"{split}_correlation": correlate(listen(clip.mels), clip.openings),
+                    f"{split}_correlation_shifted": correlate(
+                        listen(clip.shifted_mels), clip.openings
+                    ),
+                }
+                for clip in job.ranks.share(clips)
+            ]
+            scores |= average_samples(found, job.ranks)
+        return Validation(scores)
 
     return run(
         config,

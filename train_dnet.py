@@ -37,8 +37,9 @@ from models.dnet import DNet, DNetConfig
 from retalking.config import Schema
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
+from retalking.training.distributed import Ranks
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.progress import Means
+from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
@@ -136,7 +137,7 @@ def train(config: DNetTraining, job: Job) -> int:
     prepare(net, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
-    validate = Validator(config, ema.network, device)
+    validate = Validator(config, ema.network, job.ranks)
     factors = config.loss.model_dump(exclude={"mouth"})
     if teacher is None:
         for name in ("warp_perceptual", "perceptual", "style"):
@@ -198,11 +199,11 @@ def train(config: DNetTraining, job: Job) -> int:
 class Validator:
     """Validation: likeness of pictures, and how well the flow follows other expressions."""
 
-    def __init__(self, config: DNetTraining, net: DNet, device: torch.device) -> None:
+    def __init__(self, config: DNetTraining, net: DNet, ranks: Ranks) -> None:
         """Read what is judged."""
         settings = config.validation
-        self._net, self._size_px = net, config.data.size_px
-        self._lpips = open_lpips(settings.lpips_weights, device)
+        self._net, self._size_px, self._ranks = net, config.data.size_px, ranks
+        self._lpips = open_lpips(settings.lpips_weights, ranks.device)
         still = without_changes(config.data, settings.splits)
         # Pairs of frames tell how the picture is; other expressions, where the scheme has them, how
         # well the flow follows the coefficients.
@@ -210,27 +211,30 @@ class Validator:
             DNetDataset(still.model_copy(update={"exchanged": share}), seed=0)
             for share in (0.0, 1.0 if config.data.exchanged else 0.0)
         )
-        self._pairs: list[DNetSample] = read_held_out(pairs, settings.num_samples, device)
-        self._others: list[DNetSample] = read_held_out(others, settings.num_samples, device)
-        self._film = [part.to(device) for part in pairs.film(0, settings.film_frames)]
+        self._pairs: list[DNetSample] = read_held_out(pairs, settings.num_samples, ranks)
+        self._others: list[DNetSample] = read_held_out(others, settings.num_samples, ranks)
+        self._film = [part.to(ranks.device) for part in pairs.film(0, settings.film_frames)]
 
     @torch.no_grad()
     def __call__(self) -> Validation:
         """Judge the current weights."""
-        scores, points_px, rows = Means(), Means(), []
+        found, found_px, rows = [], [], []
         for batch in self._pairs:
             warped, edited, _ = edit(self._net, batch, warp_only=False)
             assert edited is not None
-            found = compare_pictures(edited, batch.targets, self._lpips)
-            scores.add({**found, "warp_l1": float(l1(warped, batch.targets))})
+            scores = compare_pictures(edited, batch.targets, self._lpips)
+            found.append({**scores, "warp_l1": float(l1(warped, batch.targets))})
             rows.append(torch.cat([batch.sources, batch.targets, warped, edited]))
         for batch in self._others:
             flow_px = edit(self._net, batch, warp_only=True).flow_px
             points = (batch.source_points_px, batch.target_points_px)
-            found_px = point_loss(flow_px, *points, self._size_px, lips=1)
-            points_px.add({"points_px": float(found_px)})
+            miss_px = point_loss(flow_px, *points, self._size_px, lips=1)
+            found_px.append({"points_px": float(miss_px)})
+        scores = average_samples(found, self._ranks) | average_samples(found_px, self._ranks)
+        if not self._ranks.is_main:
+            return Validation(scores)
         return Validation(
-            {**scores.take(), **points_px.take()},
+            scores,
             {"source_target_warped_edited": torch.stack(rows[:8])},
             {"source_edited_target_video": film_face(self._net, *self._film)},
         )

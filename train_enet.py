@@ -49,8 +49,9 @@ from retalking.metrics.image_quality import psnr
 from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
+from retalking.training.distributed import Ranks
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.progress import Means
+from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
@@ -165,7 +166,7 @@ def train(config: ENetTraining, job: Job) -> int:
     critic_updater = Updater(critic.parameters(), optimizer, config.compute, job.ranks)
     matched = match_speech(config.data, config.audio_encoder)
     dataset = ENetDataset(config.data, config.loop.seed, matched)
-    validate = Validator(config, ema.network, device)
+    validate = Validator(config, ema.network, job.ranks)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -255,13 +256,13 @@ def train(config: ENetTraining, job: Job) -> int:
 class Validator:
     """Validation: likeness of pictures, beside bicubic enlargement."""
 
-    def __init__(self, config: ENetTraining, net: ENet, device: torch.device) -> None:
+    def __init__(self, config: ENetTraining, net: ENet, ranks: Ranks) -> None:
         """Read what is judged."""
         settings, data = config.validation, config.data
-        self._net = net
-        self._lpips = open_lpips(settings.lpips_weights, device)
+        self._net, self._ranks = net, ranks
+        self._lpips = open_lpips(settings.lpips_weights, ranks.device)
         dataset = ENetDataset(without_changes(data, settings.splits), seed=0)
-        self._batches: list[ENetSample] = read_held_out(dataset, settings.num_samples, device)
+        self._batches: list[ENetSample] = read_held_out(dataset, settings.num_samples, ranks)
         suitable = ClipFilter(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
         (clip,) = choose_clips(Store(data.store), suitable, 1)
         self._talker = read_face(clip, data.size_px, settings.film_frames)
@@ -269,21 +270,24 @@ class Validator:
     @torch.no_grad()
     def __call__(self) -> Validation:
         """Judge the current weights."""
-        scores, rows = Means(), []
+        found, rows = [], []
         for batch in self._batches:
             target = batch.faces[0]
             output, low_res = enlarge(self._net, batch)
             output = output.clamp(0, 1)
             size = target.shape[-2:]
             plain = F.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
-            found = compare_pictures(output, target, self._lpips)
-            found["bicubic_psnr_db"] = float(psnr(plain, target))
-            found["sharpness"] = float((sharpness(output) / sharpness(target)).mean())
-            scores.add(found)
+            scores = compare_pictures(output, target, self._lpips)
+            scores["bicubic_psnr_db"] = float(psnr(plain, target))
+            scores["sharpness"] = float((sharpness(output) / sharpness(target)).mean())
+            found.append(scores)
             rows.append(torch.stack([plain[0], output[0], target[0]]))
+        scores = average_samples(found, self._ranks)
+        if not self._ranks.is_main:
+            return Validation(scores)
         film = film_talker(self._net, self._talker, self._batches[0])
         return Validation(
-            scores.take(),
+            scores,
             {"bicubic_made_truth": torch.stack(rows[:8])},
             {"bicubic_made_truth_video": film},
         )

@@ -110,14 +110,16 @@ def train(config: LipTraining, job: Job) -> int:
         scores: dict[str, float] = {}
         spreads: list[FloatArray] = []
         for split, clips in judged.items():
-            guesses = [_listen(ema.network, clip.heard, job.ranks.device) for clip in clips]
+            own = job.ranks.share(clips)
+            heard = [_listen(ema.network, clip.heard, job.ranks.device) for clip in own]
+            guesses = job.ranks.gather(heard)
             scores |= _score(split, guesses, clips)
             spreads += [guess.std(axis=0) for guess in guesses]
         # A guess moves less than lips do; at this gain it moves as much, on people not trained on.
         gain = torch.from_numpy(1 / np.sqrt(np.square(spreads).mean(axis=0)))
         for network in (net, ema.network):
             network.gain.copy_(gain)
-        return Validation(scores, {})
+        return Validation(scores)
 
     return run(
         config,

@@ -41,7 +41,7 @@ from retalking.networks.lip_calls import paint_lips, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.loop import Job, TrainingConfig, Validation, run
-from retalking.training.progress import Means
+from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
@@ -183,42 +183,45 @@ class Validator:
     def __init__(self, config: LNetTraining, net: LNet, job: Job, expert: SyncExpert | None):
         """Read what is judged."""
         settings, data = config.validation, config.data
-        self._net, self._expert, self._device = net, expert, job.ranks.device
-        self._lpips = open_lpips(settings.lpips_weights, self._device)
+        self._net, self._expert, self._ranks = net, expert, job.ranks
+        self._lpips = open_lpips(settings.lpips_weights, job.ranks.device)
         dataset = LNetDataset(without_changes(data, settings.splits), seed=0)
-        self._batches: list[LNetSample] = read_held_out(dataset, settings.num_samples, self._device)
+        self._batches: list[LNetSample] = read_held_out(dataset, settings.num_samples, job.ranks)
         suitable = ClipFilter(
             settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True
         )
         clips = choose_clips(Store(data.store), suitable, settings.num_clips)
         faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]
         self._talker = faces[0]
-        self._agreement = LipAgreement(faces, LiteLandmarker.from_file(device=self._device))
+        landmarker = LiteLandmarker.from_file(device=job.ranks.device)
+        self._agreement = LipAgreement(faces, landmarker, job.ranks, expert)
 
     @torch.no_grad()
     def __call__(self) -> Validation:
         """Judge the current weights."""
-        scores, rows = Means(), []
+        found, rows = [], []
         for batch in self._batches:
             target, references = batch.faces[0], batch.references[0]
             output = self._paint(batch.mels[0], target, references)
-            found = {
+            scores = {
                 "l1": l1(output, target),
                 "lower_psnr_db": psnr(lower_half(output), lower_half(target)),
                 "ssim": ssim(output, target),
             }
             if self._lpips is not None:
-                found["lpips"] = self._lpips(output, target)
+                scores["lpips"] = self._lpips(output, target)
             if self._expert is not None:
                 seen = view_of_expert(lower_half(output)[None])
                 heard, lips = self._expert(batch.mels[:, 0], seen)
-                found["sync"] = sync_loss(lips, heard)
-                found["sync_probability"] = sync_probability(lips, heard).mean()
-            scores.add({name: float(value) for name, value in found.items()})
+                scores["sync"] = sync_loss(lips, heard)
+                scores["sync_probability"] = sync_probability(lips, heard).mean()
+            found.append({name: float(value) for name, value in scores.items()})
             rows.append(torch.stack([references[0], target[0], output[0]]))
-        lips = self._agreement.score(self._paint, self._device)
+        judged = average_samples(found, self._ranks) | self._agreement.score(self._paint)
+        if not self._ranks.is_main:
+            return Validation(judged)
         return Validation(
-            {**scores.take(), **lips},
+            judged,
             {"reference_truth_made": torch.stack(rows[:16])},
             {"reference_truth_made_video": self._film()},
         )
@@ -230,9 +233,9 @@ class Validator:
         """Return a clip side by side with its references and its new lips, ``[T, 3, S, 3 S]``."""
         talker = self._talker
         references, faces = (
-            to_tensor(rgb, self._device) for rgb in (talker.references, talker.faces)
+            to_tensor(rgb, self._ranks.device) for rgb in (talker.references, talker.faces)
         )
-        mels = torch.from_numpy(talker.speech.mels).to(self._device)
+        mels = torch.from_numpy(talker.speech.mels).to(self._ranks.device)
         return torch.cat([references, faces, self._paint(mels, faces, references)], dim=3)
 
 

@@ -37,6 +37,7 @@ from retalking.config import Schema
 from retalking.networks.lip_calls import view_of_expert
 from retalking.training.batches import Dataset, read_batches
 from retalking.training.cli import launch
+from retalking.training.distributed import Ranks
 from retalking.training.loop import Job, TrainingConfig, Validation, run
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
@@ -87,10 +88,12 @@ class PairObjective(nn.Module):
         """Return the loss, whatever the index of the update."""
         return sync_cross_entropy(self._judge(net, batch), batch.is_synced)
 
-    def validate(self, net: SyncExpert, batches: list[SyncSample]) -> dict[str, float]:
-        """Judge by loss and by the share of right answers."""
-        probability = torch.cat([self._judge(net, batch) for batch in batches])
-        is_synced = torch.cat([batch.is_synced for batch in batches])
+    def validate(
+        self, net: SyncExpert, batches: list[SyncSample], ranks: Ranks
+    ) -> dict[str, float]:
+        """Judge by loss and by the share of right answers, on the batches of all ranks."""
+        found = [(self._judge(net, batch).cpu(), batch.is_synced.cpu()) for batch in batches]
+        probability, is_synced = map(torch.cat, zip(*ranks.gather(found), strict=True))
         right = (probability > 0.5) == (is_synced > 0.5)
         return {
             "loss": sync_cross_entropy(probability, is_synced).item(),
@@ -143,11 +146,11 @@ class GroupObjective(nn.Module):
         loss = loss + contrastive_loss(cosine, settings.temperature)
         return loss + settings.cross_entropy * group_cross_entropy(cosine, self._right_share)
 
-    def validate(self, net: SyncExpert, batches: list[SyncGroup]) -> dict[str, float]:
+    def validate(self, net: SyncExpert, batches: list[SyncGroup], ranks: Ranks) -> dict[str, float]:
         """Judge by the contrastive loss and by how often the own speech is the nearest."""
         pairs = [_embed(net, batch.mels, batch.faces) for batch in batches]
-        cosine = torch.cat([_compare(lips, heard) for heard, lips in pairs])
-        own = torch.arange(cosine.shape[1], device=cosine.device)
+        cosine = torch.cat(ranks.gather([_compare(lips, heard).cpu() for heard, lips in pairs]))
+        own = torch.arange(cosine.shape[1])
         return {
             "loss": contrastive_loss(cosine, self._settings.temperature).item(),
             "accuracy": (cosine.argmax(2) == own).float().mean().item(),
@@ -182,7 +185,7 @@ def train(config: SyncTraining, job: Job) -> int:
     updater = Updater(parameters, config.optimizer, config.compute, job.ranks)
     dataset = objective.open(config.data, config.loop.seed)
     others = objective.open_held_out(config.data, config.validation.splits)
-    held_out = read_held_out(others, config.validation.num_samples, job.ranks.device)
+    held_out = read_held_out(others, config.validation.num_samples, job.ranks)
 
     def step(batch: SyncSample | SyncGroup, index: int) -> dict[str, Tensor]:
         net.train()
@@ -198,7 +201,7 @@ def train(config: SyncTraining, job: Job) -> int:
 
     @torch.no_grad()
     def validate() -> Validation:
-        return Validation(objective.validate(ema.network, held_out), {})
+        return Validation(objective.validate(ema.network, held_out, job.ranks))
 
     return run(
         config,

@@ -16,6 +16,7 @@ from retalking.errors import WeightsError
 from retalking.metrics.image_quality import psnr, ssim
 from retalking.metrics.lpips_distance import load_lpips
 from retalking.training.batches import Dataset, to_device
+from retalking.training.distributed import Ranks
 from retalking.training.recorder import FILM_FRAMES
 
 Settings = TypeVar("Settings", bound=Schema)
@@ -67,9 +68,10 @@ def open_lpips(
     return lambda output, target: network(output, target, normalize=True).mean()
 
 
-def read_held_out(dataset: Dataset[Any], num_samples: int, device: torch.device) -> list[Any]:
-    """Return the first samples as batches of one, so that every one counts the same."""
-    return [to_device(default_collate([dataset[number]]), device) for number in range(num_samples)]
+def read_held_out(dataset: Dataset[Any], num_samples: int, ranks: Ranks) -> list[Any]:
+    """Return a rank's share of the first samples, each as a batch so that all count the same."""
+    numbers = ranks.share(range(num_samples))
+    return [to_device(default_collate([dataset[number]]), ranks.device) for number in numbers]
 
 
 def compare_pictures(

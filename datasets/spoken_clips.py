@@ -6,7 +6,7 @@ of another part of the clip; what counts is how much worse it does then. ``F`` c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,15 @@ from torch import Tensor
 from datasets.sampling import nearest_in_pose
 from datasets.store.format import TRACKS
 from datasets.store.reader import ClipFilter, Store, StoredClip
+from models.syncnet import SyncExpert
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor, to_uint8
 from retalking.metrics.lip_agreement import lip_agreement
+from retalking.metrics.lip_sync.judges import ExpertJudge
+from retalking.metrics.lip_sync.sync import MIN_FRAMES, WINDOW_FRAMES, judge_windows
+from retalking.training.distributed import Ranks
+from retalking.training.scores import average_samples
 from retalking.types import FloatArray, UInt8Array
 
 Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -105,27 +110,60 @@ def _middle(total: int, most: int) -> slice:
 
 
 class LipAgreement:
-    """Measures the lips that a network makes against the true ones."""
+    """Measures the lips that a network makes against the true ones, every rank its share of clips.
 
-    def __init__(self, faces: list[TalkingFace], landmarker: Landmarker) -> None:
-        """Measure the true lips with the same eyes as the made ones."""
-        self._faces = faces
+    Args:
+        faces: all clips, the same on every rank.
+        landmarker: sees the true lips as it sees the made ones.
+        ranks: all of which call ``score``.
+        expert: judges clips of half a second and more by LSE-D and LSE-C, if it is given and sees
+            windows of five frames, as these measures are defined.
+    """
+
+    def __init__(
+        self,
+        faces: list[TalkingFace],
+        landmarker: Landmarker,
+        ranks: Ranks,
+        expert: SyncExpert | None = None,
+    ) -> None:
+        self._ranks = ranks
+        judges = expert is not None and expert.config.num_frames == WINDOW_FRAMES
+        self._expert = ExpertJudge(expert, ranks.device) if expert is not None and judges else None
+        self._faces = ranks.share(faces)
         self._landmarker = landmarker
-        self._true = [self._measure(face, face.faces) for face in faces]
+        self._true = [self._measure(face, face.faces) for face in self._faces]
 
-    def score(self, synthesise: Synthesise, device: torch.device) -> Mapping[str, float]:
+    def score(self, synthesise: Synthesise) -> dict[str, float]:
         """Let the network speak every clip, with the right and with shifted speech.
 
         Returns:
-            See ``retalking.metrics.lip_agreement``.
+            See ``retalking.metrics.lip_agreement``; with an expert its ``lse_d`` and ``lse_c`` too,
+            and those of the true lips as ``true_lse_d`` and ``true_lse_c``.
         """
         right: list[FloatArray] = []
         shifted: list[FloatArray] = []
+        judged: list[dict[str, float]] = []
         for face in self._faces:
-            pictures = [to_tensor(rgb, device) for rgb in (face.faces, face.references)]
-            for mels, made in ((face.speech.mels, right), (face.speech.shifted_mels, shifted)):
-                made.append(self._measure(face, _speak(synthesise, mels, *pictures)))
-        return lip_agreement(right, shifted, self._true)
+            pictures = [to_tensor(rgb, self._ranks.device) for rgb in (face.faces, face.references)]
+            made = _speak(synthesise, face.speech.mels, *pictures)
+            right.append(self._measure(face, made))
+            other = _speak(synthesise, face.speech.shifted_mels, *pictures)
+            shifted.append(self._measure(face, other))
+            if len(made) >= MIN_FRAMES:
+                judged.append(self._judge(face, made, "") | self._judge(face, face.faces, "true_"))
+        agreement = lip_agreement(*map(self._ranks.gather, (right, shifted, self._true)))
+        return agreement | average_samples(judged, self._ranks)
+
+    @torch.no_grad()
+    def _judge(self, face: TalkingFace, pictures: UInt8Array, prefix: str) -> dict[str, float]:
+        if self._expert is None:
+            return {}
+        lips = self._expert.embed_lips(pictures)
+        distance, confidence, _ = judge_windows(
+            lips, self._expert.embed_mels(face.speech.mels[: len(lips)])
+        )
+        return {f"{prefix}lse_d": distance, f"{prefix}lse_c": confidence}
 
     def _measure(self, face: TalkingFace, pictures: UInt8Array) -> FloatArray:
         # Where to look is the same for every frame, or the true chin would tell the opening.

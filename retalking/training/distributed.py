@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from retalking.errors import ConfigError
 from retalking.networks.runner import DeviceName, choose_device
+
+Item = TypeVar("Item")
 
 TIMEOUT = timedelta(hours=1)
 """How long ranks wait for each other; rank 0 may be writing a checkpoint to a slow disk."""
@@ -60,6 +63,24 @@ class Ranks:
             return values / self.world_size
 
         return finish
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return this rank's part of a sequence; the first rank has the first items."""
+        edges = (self.rank, self.rank + 1)
+        begin, end = (-(-len(items) * edge // self.world_size) for edge in edges)
+        return items[begin:end]
+
+    def gather(self, found: Sequence[Item]) -> list[Item]:
+        """Return what all ranks found of what ``share`` gave them, in the order of one process.
+
+        Args:
+            found: anything that can be pickled, on the CPU.
+        """
+        if self.world_size == 1:
+            return list(found)
+        parts: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(parts, list(found))
+        return list(itertools.chain(*parts))
 
     def broadcast(self, module: nn.Module) -> None:
         """Give every rank the parameters and buffers of rank 0."""

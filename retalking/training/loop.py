@@ -66,17 +66,17 @@ class Job:
 
 
 class Validation(NamedTuple):
-    """What a validation found on this rank's clips.
+    """What a validation found.
 
     Attributes:
-        metrics: averaged over the ranks by the loop.
+        metrics: over what all ranks were given (``Ranks.share``); the loop averages once more.
         pictures: ``[N, 3, H, W]``, or ``[N, T, 3, H, W]`` for one clip per row, in [0, 1], by name;
             those of rank 0 are shown.
         videos: ``[T, 3, H, W]`` in [0, 1] at 25 frames per second, by name; likewise.
     """
 
     metrics: dict[str, float]
-    pictures: dict[str, Tensor]
+    pictures: Mapping[str, Tensor] = MappingProxyType({})
     videos: Mapping[str, Tensor] = MappingProxyType({})
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from retalking.training.batches import ClipBatch
 from retalking.training.distributed import Ranks
+from retalking.training.progress import Means
 
 
 def average(
@@ -25,6 +26,19 @@ def average(
     return dict(zip(metrics, means, strict=True)), stopping > 0
 
 
+def average_samples(found: Sequence[Mapping[str, float]], ranks: Ranks) -> dict[str, float]:
+    """Return the means over the samples of all ranks, the same as one process has them.
+
+    Args:
+        found: scores of each of this rank's samples, see ``Ranks.share``.
+        ranks: all of which call this.
+    """
+    means = Means()
+    for scores in ranks.gather(found):
+        means.add(scores)
+    return means.take()
+
+
 def describe_fault(means: Mapping[str, float], batch: ClipBatch, step: int) -> str | None:
     """Say which metrics are not finite, and of which clips; ``None`` if all are finite."""
     broken = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
@@ -34,7 +48,7 @@ def describe_fault(means: Mapping[str, float], batch: ClipBatch, step: int) -> s
 
 
 def average_scores(scores: Mapping[str, float], ranks: Ranks) -> dict[str, float]:
-    """Return the mean of each number over the ranks."""
+    """Return the mean of each number over the ranks, so that all of them decide alike."""
     on_device = {name: torch.tensor(value, device=ranks.device) for name, value in scores.items()}
     return average(on_device, False, ranks)[0]
 

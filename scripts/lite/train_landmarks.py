@@ -24,6 +24,7 @@ from retalking.ibug68 import JAW, LOWER_INNER_LIP, MOUTH, UPPER_INNER_LIP
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
 
@@ -49,7 +50,7 @@ def train(config: LandmarkTraining, job: Job) -> int:
     updater = Updater(net.parameters(), config.optimizer, config.compute, job.ranks)
     draws = LandmarkSamples(config.data, config.loop.seed)
     others = LandmarkSamples(config.data, seed=0, held_out=True)
-    held_out = read_held_out(others, config.validation_samples, job.ranks.device)
+    held_out = read_held_out(others, config.validation_samples, job.ranks)
 
     def judge(network: LandmarkNet, batch: LandmarkSample) -> dict[str, Tensor]:
         predicted, logits = network(batch.crop.permute(0, 3, 1, 2).float() / 255)
@@ -74,8 +75,9 @@ def train(config: LandmarkTraining, job: Job) -> int:
 
     @torch.no_grad()
     def validate() -> Validation:
-        found = mean_terms([judge(ema.network, batch) for batch in held_out])
-        return Validation({name: float(value) for name, value in found.items()}, {})
+        terms = [judge(ema.network, batch) for batch in held_out]
+        found = [{name: float(value) for name, value in each.items()} for each in terms]
+        return Validation(average_samples(found, job.ranks))
 
     return run(
         config,

@@ -22,7 +22,7 @@ from retalking.media.sound.mel import log_mel
 from retalking.metrics.lip_sync.mfcc import mfcc
 from retalking.metrics.lip_sync.sync import FRAME_RATE, WINDOW_FRAMES
 from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
-from retalking.types import AudioClip, FaceTrack, Float64Array, IntArray, UInt8Array
+from retalking.types import AudioClip, FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
 from retalking.weights import catalogue
 
 _SYNCNET_PX = 224
@@ -125,8 +125,12 @@ class ExpertJudge:
         return F.normalize(lips.flatten(1), dim=1)
 
     def embed_speech(self, speech: AudioClip, num_windows: int) -> Tensor:
-        """Embed mel windows."""
-        mels = torch.from_numpy(log_mel(speech).windows(np.arange(num_windows) / FRAME_RATE))
+        """Embed the mel windows of speech."""
+        return self.embed_mels(log_mel(speech).windows(np.arange(num_windows) / FRAME_RATE))
+
+    def embed_mels(self, windows: FloatArray) -> Tensor:
+        """Embed mel windows ``[N, 1, 80, 16]``."""
+        mels = torch.from_numpy(windows)
         heard = [self._expert.audio_encoder(part.to(self._device)) for part in mels.split(_BATCH)]
         return F.normalize(torch.cat(heard).flatten(1), dim=1)
 

@@ -164,6 +164,17 @@ def score_offsets(distances: Float64Array) -> tuple[float, float, float]:
     return least, float(np.median(distances)) - least, float(MAX_OFFSET - best)
 
 
+def judge_windows(lips: Tensor, speech: Tensor) -> tuple[float, float, float]:
+    """Return LSE-D, LSE-C and the offset of one clip.
+
+    Args:
+        lips: ``[N, D]``, of windows that begin with every frame.
+        speech: ``[N, D]``, of what is heard with them.
+    """
+    around = F.pad(speech, (0, 0, MAX_OFFSET, MAX_OFFSET))
+    return score_offsets(offset_distances(lips, around).double().mean(0).cpu().numpy())
+
+
 def _measured_rows(track: FaceTrack, clip: Clip) -> IntArray:
     """Frames at 25 per second of the longest stretch with the face, as rows of the track.
 

@@ -85,6 +85,7 @@ def test_two_processes_equal_one(
         "loop.batch_size=4",
         "loop.log_every=1",
         "optimizer.learning_rate=1e-4",
+        "validation.num_samples=3",  # shared out unevenly
     )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

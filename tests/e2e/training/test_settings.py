@@ -41,6 +41,7 @@ def test_all_teachers_together(run: Run, tmp_path: Path, lnet_file: Path) -> Non
         "loss.perceptual=1",
         f"init={lnet_file}",
         "compute.accumulate=2",
+        "validation.clip_frames=15",
     )
     assert run("lnet", tmp_path / "lnet", *settings) == 0
     first, second = records(tmp_path / "lnet", "train")
@@ -49,7 +50,9 @@ def test_all_teachers_together(run: Run, tmp_path: Path, lnet_file: Path) -> Non
     for record, factors in ((first, without_sync), (second, {**without_sync, "sync": 0.3})):
         total = sum(factor * record[name] for name, factor in factors.items())
         assert record["total"] == pytest.approx(total, rel=1e-5)
-    assert 0 <= records(tmp_path / "lnet", "validation")[0]["sync_probability"] <= 1
+    judged = records(tmp_path / "lnet", "validation")[0]
+    assert 0 <= judged["sync_probability"] <= 1
+    assert {"lse_d", "lse_c", "true_lse_d", "true_lse_c"} <= judged.keys()
 
 
 def test_lnet_begins_with_the_warm_audio_encoder(run: Run, tmp_path: Path) -> None:

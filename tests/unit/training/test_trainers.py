@@ -25,6 +25,7 @@ from models.syncnet import SyncExpert, SyncExpertConfig
 from retalking.errors import ConfigError, WeightsError
 from retalking.locations import CONFIGS
 from retalking.training.cli import launch
+from retalking.training.distributed import Ranks
 from tests.stores import write_store
 from train_dnet import film_face
 from train_enet import enlarge
@@ -79,9 +80,12 @@ def test_held_out_samples_are_still_and_the_same(tmp_path: Path) -> None:
     still = without_changes(settings, ("val",))
     assert still.splits == {"val": 1.0}
     assert set(still.augment.model_dump().values()) == {0.0}
-    batches = read_held_out(LNetDataset(still, 0), 3, CPU)
+    batches = read_held_out(LNetDataset(still, 0), 3, Ranks())
     assert [list(batch.clip_ids) for batch in batches] == [["clip003"]] * 3
     assert batches[0].faces.shape == (1, 2, 3, 32, 32)
+    second_of_two = read_held_out(LNetDataset(still, 0), 3, Ranks(1, 2))
+    assert len(second_of_two) == 1
+    assert torch.equal(second_of_two[0].faces, batches[2].faces)
 
 
 def test_first_weights_are_random_ours_or_official(tmp_path: Path) -> None:
