@@ -67,8 +67,9 @@ class Watch:
         self._stages.setdefault(stage, _Stage(total)).total = total
 
     def begin(self, stage: str, total: int | None) -> None:
-        """Begin a stage: time that has passed until now is none of its own."""
-        self.expect(stage, total)
+        """Begin a stage, or begin it again for more frames: time that has passed is none of its."""
+        done = self._stages[stage].done if stage in self._stages else 0
+        self.expect(stage, None if total is None else done + total)
         self._last_s = time.monotonic()
         self.advance(stage, 0)
 

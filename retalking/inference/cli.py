@@ -79,8 +79,8 @@ def configure(options: argparse.Namespace) -> InferenceConfig:
 def _run(options: argparse.Namespace) -> None:
     if options.mix is not None and options.speaker_audio is None:
         raise ConfigError("--mix: is the sound of several speakers; give --speaker-audio")
-    if options.speaker_audio is not None and (options.report or options.preview):
-        raise ConfigError("--report, --preview: look at one speaker; give --audio")
+    if options.speaker_audio is not None and options.preview:
+        raise ConfigError("--preview: looks at one speaker; give --audio")
     if options.report is not None:
         check_report_path(options.report)
     speakers = parse_speakers(options.speaker_audio or [])
@@ -91,7 +91,8 @@ def _run(options: argparse.Namespace) -> None:
     retalker, face, out = Retalker(config), options.face, options.outfile
     wants_review = options.report is not None
     if speakers:
-        report = converse(retalker, face, speakers, out, options.mix, progress=True)
+        mix = options.mix
+        report = converse(retalker, face, speakers, out, mix, progress=True, review=wants_review)
     elif options.preview:
         report = _preview(retalker, options)
     else:
@@ -101,9 +102,13 @@ def _run(options: argparse.Namespace) -> None:
         f"{report.outfile}: {report.num_frames} frames, {report.duration_s:.2f} s, "
         f"{report.num_edited} edited"
     )
-    if report.review is not None:
-        report.review.save(options.report)
-        print("\n".join(report.review.lines()))
+    for number, review in enumerate(report.reviews):
+        path = options.report
+        if len(report.reviews) > 1:
+            path = path.with_stem(f"{path.stem}-{number}")
+            print(f"{options.speaker_audio[number]}: {path}")
+        review.save(path)
+        print("\n".join(review.lines()))
 
 
 def _preview(retalker: Retalker, options: argparse.Namespace) -> DubbingReport:
@@ -155,7 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="FILE",
-        help="look at the result, and say so: .html, .json",
+        help="look at the result, and say so: .html, .json; of several speakers, one for each",
     )
     job.add_argument(
         "--preview",

@@ -16,7 +16,7 @@ from retalking.config import section_values
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face.detection import intersection_over_union
 from retalking.inference.config import InferenceConfig
-from retalking.inference.dub import Dub, plan_dub
+from retalking.inference.dub import Dub, plan_dub, review_dub
 from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
@@ -28,7 +28,7 @@ from retalking.media.prefetch import read_ahead
 from retalking.media.sound import audio
 from retalking.media.sound.mixing import mix_files
 from retalking.media.source import Source
-from retalking.progress import DUBBING, Watch, Watched, Wish, watching
+from retalking.progress import DUBBING, REVIEWING, Watch, Watched, Wish, watching
 from retalking.rendering.renderer import RenderedChunk
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
@@ -68,6 +68,7 @@ def converse(
     mix: Given | None = None,
     progress: Watched = False,
     cancel: Wish | None = None,
+    review: bool = False,
 ) -> DubbingReport:
     """Give several people in a video words of their own, in one pass.
 
@@ -81,6 +82,7 @@ def converse(
         mix: what is heard; without it, all speeches at once.
         progress: as for ``Retalker``.
         cancel: as for ``Retalker``.
+        review: look at the result afterwards, at one person after the other.
 
     Raises:
         MediaError: a file cannot be read or written.
@@ -103,6 +105,8 @@ def converse(
             limit_s = retalker.config.max_seconds
             lasts_s = audio.load(whole.path, max_seconds=limit_s).duration_s
         watch.expect(DUBBING, round(lasts_s * source.info.frame_rate))
+        if review:
+            watch.expect(REVIEWING, round(len(speeches) * lasts_s * source.info.frame_rate))
         scenes = _find_everyone(source, retalker, configs, speakers, timings, watch)
         dubs = [
             plan_dub(scene, dataclasses.replace(speech, duration_s=lasts_s), config)
@@ -114,12 +118,15 @@ def converse(
         chunks = _talk(dubs, configs, retalker, timings)
         seal = seal_of(retalker.config, retalker.parts, scenes[0], files)
         write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings, seal)
-    for dub, config in zip(dubs, configs, strict=True):
-        kept_frames(dub, retalker.parts, config).clear()
-    edited = np.any([dub.plan.opacity > 0 for dub in dubs], axis=0)
-    return DubbingReport(
-        outfile, len(timeline), int(np.count_nonzero(edited)), timeline.duration_s, timings
-    )
+        for dub, config in zip(dubs, configs, strict=True):
+            kept_frames(dub, retalker.parts, config).clear()
+        seen = (
+            review_dub(dub, outfile, retalker.parts, config, watch, timings)
+            for dub, config in zip(dubs, configs, strict=True)
+        )
+        reviews = tuple(seen) if review else ()
+    edited = int(np.count_nonzero(np.any([dub.plan.opacity > 0 for dub in dubs], axis=0)))
+    return DubbingReport(outfile, len(timeline), edited, timeline.duration_s, timings, reviews)
 
 
 def _all_at_once(files: Sequence[Path], resources: ExitStack) -> Path:

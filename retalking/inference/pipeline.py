@@ -127,7 +127,7 @@ class Retalker:
             if not review:
                 return report
             seen = review_dub(dub, Path(outfile), self.parts, self.config, watch, timings)
-            return dataclasses.replace(report, review=seen)
+            return dataclasses.replace(report, reviews=(seen,))
 
     def prepare(
         self,

@@ -138,7 +138,7 @@ def _dub_excerpt(
         report = retalker.write(dub, outfile, watch, timings)
         if review:
             seen = review_dub(dub, outfile, retalker.parts, retalker.config, watch, timings)
-            report = dataclasses.replace(report, review=seen)
+            report = dataclasses.replace(report, reviews=(seen,))
         return report, draw_faces(scene, dub.plan, outfile, audio.load(sound))
 
 

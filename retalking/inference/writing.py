@@ -38,7 +38,7 @@ class DubbingReport:
         num_edited: frames of these that show the new face.
         duration_s: its length.
         timings: per stage.
-        review: what is seen in the file, if that was asked for.
+        reviews: what is seen in the file, of each person who speaks, if that was asked for.
     """
 
     outfile: Path
@@ -46,7 +46,12 @@ class DubbingReport:
     num_edited: int
     duration_s: float
     timings: Timings
-    review: Review | None = None
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def review(self) -> Review | None:
+        """The review of the first person."""
+        return self.reviews[0] if self.reviews else None
 
 
 def write_video(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.inference.cli import main
 from retalking.inference.dialogue import Who, parse_speakers
 from retalking.inference.profiles import load_profile
+from retalking.locations import REPOSITORY
+from retalking.media.images import load_image, save_image
 from retalking.media.sound.audio import read_blocks
 from retalking.media.sound.audio_info import probe_audio
 from retalking.networks.load import Parts
@@ -135,6 +139,27 @@ def test_what_is_meant_for_one_person_is_refused(
     retalker.config = retalker.config.model_copy(update={key: value})
     with pytest.raises(ConfigError, match="one person; speakers are several"):
         converse(retalker, clip, {0: speeches[0]}, Path("out.mkv"))
+
+
+def test_each_speaker_gets_a_report(
+    tmp_path: Path, speeches: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    portrait = load_image(REPOSITORY / "assets" / "sample" / "portrait.jpg")
+    small = cv2.resize(portrait, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    two = np.full((len(portrait), portrait.shape[1] + small.shape[1], 3), 200, np.uint8)
+    two[:, : portrait.shape[1]], two[: len(small), portrait.shape[1] :] = portrait, small
+    save_image(tmp_path / "two.png", two)
+    flags = ["--face", str(tmp_path / "two.png"), "--profile", "lite", "--min-fps", "12"]
+    speakers = [f"{number}={speech}" for number, speech in enumerate(speeches)]
+    files = ["--outfile", str(tmp_path / "out.mp4"), "--report", str(tmp_path / "seen.json")]
+    assert main([*flags, "--speaker-audio", *speakers, *files]) == 0
+    told = capsys.readouterr().out
+    first, second = (json.loads((tmp_path / f"seen-{n}.json").read_text()) for n in (0, 1))
+    assert first["frames"] == second["frames"]
+    assert first["curves"]["heard"] != second["curves"]["heard"]
+    assert first["curves"]["made"] != second["curves"]["made"]
+    assert told.count("review: ") == 2
+    assert f"1={speeches[1]}: {tmp_path / 'seen-1.json'}" in told
 
 
 def test_speakers_are_read_from_the_command_line() -> None:
