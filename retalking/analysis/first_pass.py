@@ -15,6 +15,7 @@ import torch
 
 from retalking.analysis.missing_faces import apply_missing_policy, drop_profiles
 from retalking.analysis.options import AnalysisSection
+from retalking.analysis.turned import find_turn
 from retalking.coefficients.basis import estimate_coefficients
 from retalking.coefficients.recon import crop_for_recon, fit_recon_crop
 from retalking.errors import FaceNotFoundError, MediaError
@@ -22,8 +23,9 @@ from retalking.face.affine import transform_points
 from retalking.face.crops import STABILISER_PX, cut, stabiliser_crops
 from retalking.face.detection import FixedBox
 from retalking.face.follower import TrackingSettings
+from retalking.face.landmarks import NearSighted
+from retalking.face.picture import PictureChunk, thinning
 from retalking.face.tracking import FaceChoice, select_track, track_faces
-from retalking.face.turned import find_turn
 from retalking.media.images import to_tensor
 from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
@@ -82,7 +84,11 @@ def follow_faces(
         CancelledError: the watch said so.
     """
     watch.begin(TRACKING, source.info.num_frames)
-    with timings.measure(TRACKING, 0), _decoded_ahead(source, chunk_size) as chunks:
+    read: Iterator[FrameChunk | PictureChunk] = source.read_all(chunk_size)
+    if isinstance(parts.landmarker, NearSighted):
+        every = thinning(source.info.height_px, source.info.width_px)
+        read = source.read_pictures(chunk_size, every)
+    with timings.measure(TRACKING, 0), closing(read_ahead(read)) as chunks:
         tracks = track_faces(
             _counting(chunks, watch),
             parts.detector,
@@ -203,10 +209,12 @@ def _advise_turn(source: Source, parts: Parts) -> str:
     return "; turning the first frames does not help"
 
 
-def _counting(chunks: Iterable[FrameChunk], watch: Watch) -> Iterator[FrameChunk]:
+def _counting(
+    chunks: Iterable[FrameChunk | PictureChunk], watch: Watch
+) -> Iterator[FrameChunk | PictureChunk]:
     for chunk in chunks:
         yield chunk
-        watch.advance(TRACKING, len(chunk))
+        watch.advance(TRACKING, len(chunk.pts))
 
 
 def points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:

@@ -19,6 +19,8 @@ _SWEEP_CONFIDENCE = 0.9  # no cascade vouches for what the sweep finds among a h
 _OVERLAP = 0.4
 _SEARCH_SIZES_PX = (640, 1280)
 _SMALLEST_FACE_PX = 24  # the cascade's own window, in the search picture
+_SCALE_STEP = 1.15
+_QUICK = (48, 1.3)  # the same two where all known faces are followed: a quarter of the time
 # Where a cascade's square sees the face, relative to its side: measured against the landmarks.
 _CASCADE_CENTER_SHIFT = 0.154
 _CASCADE_SCALE = 0.83
@@ -32,8 +34,14 @@ _SWEEP_KEPT = 6
 class FaceDetector(Protocol):
     """Anything that finds faces."""
 
-    def detect(self, rgb: UInt8Array) -> FloatArray:
-        """Return face boxes ``[N, 4]`` xyxy px, hairline to chin, the most certain first."""
+    def detect(self, rgb: UInt8Array, known_px: FloatArray | None = None) -> FloatArray:
+        """Return face boxes ``[N, 4]`` xyxy px, hairline to chin, the most certain first.
+
+        Args:
+            rgb: uint8 ``[H, W, 3]``.
+            known_px: boxes ``[K, 4]`` of all faces that are being followed, which need not be
+                found again: a quick look for others is enough.
+        """
         ...
 
 
@@ -51,7 +59,7 @@ class FixedBox:
             raise ConfigError(f"--box: got x {x1}..{x2}, y {y1}..{y2}, expected a box with an area")
         self._boxes = np.array([box_px], np.float32)
 
-    def detect(self, rgb: UInt8Array) -> FloatArray:
+    def detect(self, rgb: UInt8Array, known_px: FloatArray | None = None) -> FloatArray:
         """Return the box, whatever the picture shows."""
         return self._boxes.copy()
 
@@ -72,13 +80,22 @@ class CascadeDetector:
         if self._cascade.empty():
             raise WeightsError(f"{path}: OpenCV's cascade is missing; reinstall OpenCV, 4.x")
 
-    def detect(self, rgb: UInt8Array) -> FloatArray:
-        """Return face boxes ``[N, 4]`` xyxy px of a picture ``[H, W, 3]``, most certain first."""
+    def detect(self, rgb: UInt8Array, known_px: FloatArray | None = None) -> FloatArray:
+        """See ``FaceDetector``; a quick look misses widths below a 16th of the longer side."""
+        if known_px is not None:
+            return self._find_others(rgb, known_px)
         for points, confidence, enough in self._looks(rgb):
             kept = confidence >= enough
             if kept.any():
                 return suppress_overlaps(face_boxes(points[kept]), confidence[kept])
         return np.zeros((0, 4), np.float32)
+
+    def _find_others(self, rgb: UInt8Array, known_px: FloatArray) -> FloatArray:
+        proposed = self._propose(rgb, _SEARCH_SIZES_PX[0], *_QUICK)
+        points, confidence = self._landmarker.predict(rgb, leave_out(proposed, known_px))
+        kept = confidence >= self._min_confidence
+        boxes = suppress_overlaps(face_boxes(points[kept]), confidence[kept])
+        return leave_out(boxes, known_px)
 
     def _looks(self, rgb: UInt8Array) -> Iterator[tuple[FloatArray, FloatArray, float]]:
         """Yield landmarks, confidences and the confidence needed of ever more costly searches."""
@@ -88,15 +105,21 @@ class CascadeDetector:
                 break
         yield *self._sweep(rgb), max(self._min_confidence, _SWEEP_CONFIDENCE)
 
-    def _propose(self, rgb: UInt8Array, size_px: int) -> FloatArray:
+    def _propose(
+        self,
+        rgb: UInt8Array,
+        size_px: int,
+        smallest_px: int = _SMALLEST_FACE_PX,
+        step: float = _SCALE_STEP,
+    ) -> FloatArray:
         """Return the cascade's face boxes ``[N, 4]`` on the picture shrunk to a longer side."""
         height, width = rgb.shape[:2]
         scale = min(1.0, size_px / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-        smallest = (_SMALLEST_FACE_PX, _SMALLEST_FACE_PX)
-        squares = self._cascade.detectMultiScale(grey, 1.15, 1, minSize=smallest)
+        smallest = (smallest_px, smallest_px)
+        squares = self._cascade.detectMultiScale(grey, step, 1, minSize=smallest)
         squares = np.asarray(squares, np.float32).reshape(-1, 4) / scale
         side = squares[:, 2:3] * _CASCADE_SCALE
         center = squares[:, :2] + squares[:, 2:] / 2
@@ -139,6 +162,12 @@ def suppress_overlaps(boxes_px: FloatArray, scores: FloatArray) -> FloatArray:
         if not kept or intersection_over_union(boxes_px[index], np.stack(kept)).max() < _OVERLAP:
             kept.append(boxes_px[index])
     return np.array(kept, np.float32).reshape(-1, 4)
+
+
+def leave_out(boxes_px: FloatArray, known_px: FloatArray) -> FloatArray:
+    """Keep the boxes ``[N, 4]`` that overlap none of ``[K, 4]``."""
+    overlaps = [intersection_over_union(box, known_px).max(initial=0) for box in boxes_px]
+    return boxes_px[np.array(overlaps, np.float32) < _OVERLAP]
 
 
 def intersection_over_union(box_px: FloatArray, boxes_px: FloatArray) -> FloatArray:

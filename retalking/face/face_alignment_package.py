@@ -54,8 +54,8 @@ class NetworkDetector:
         name = catalogue.FACE_ANALYSIS_WEIGHTS[kind][0]
         return cls(load_any(path, _DETECTORS[name], name).to(device))
 
-    def detect(self, rgb: UInt8Array) -> FloatArray:
-        """See ``FaceDetector``."""
+    def detect(self, rgb: UInt8Array, known_px: FloatArray | None = None) -> FloatArray:
+        """See ``FaceDetector``; every look is thorough."""
         (faces,) = self._network.detect(rgb[None])
         return faces.boxes_px
 

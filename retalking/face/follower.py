@@ -8,7 +8,8 @@ import numpy as np
 
 from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.landmark_crop import cut_portrait
-from retalking.face.landmarks import Landmarker, face_boxes
+from retalking.face.landmarks import Landmarker, NearSighted, face_boxes
+from retalking.face.picture import Picture
 from retalking.ibug68 import NOSE_TIP, eye_centers
 from retalking.types import FACE_PORTRAIT_PX, FaceSegment, FloatArray, UInt8Array
 
@@ -22,6 +23,7 @@ class TrackingSettings:
     Attributes:
         max_gap_s: the longest time unseen that is bridged by interpolation.
         search_every_s: time between searches of the whole frame while all faces are followed.
+        thorough_every_s: the same of searches that are thorough.
         retry_every_s: the same once a face is lost or none is known; doubles with every search in
             vain, up to half of ``search_every_s``.
         min_confidence: of the landmark finder, for a face to count as seen.
@@ -30,6 +32,7 @@ class TrackingSettings:
 
     max_gap_s: float
     search_every_s: float = 1.0
+    thorough_every_s: float = 4.0
     retry_every_s: float = 0.12
     min_confidence: float = 0.35
     min_overlap: float = 0.3
@@ -49,9 +52,11 @@ class FaceFollower:
         self._detector, self._landmarker, self._settings = detector, landmarker, settings
         self._max_gap = round(settings.max_gap_s * frames_per_s)
         self._search_every = max(1, round(settings.search_every_s * frames_per_s))
+        self._thorough_every = max(1, round(settings.thorough_every_s * frames_per_s))
         self._retry_every = max(1, round(settings.retry_every_s * frames_per_s))
         self._live: list[_LiveFace] = []
         self._searched_at: int | None = None
+        self._thorough_at = 0
         self._num_vain = 0
 
     def end_shot(self) -> None:
@@ -61,26 +66,32 @@ class FaceFollower:
         self._searched_at = None
         self._num_vain = 0
 
-    def advance(self, index: int, rgb: UInt8Array) -> None:
+    def advance(self, index: int, picture: Picture) -> None:
         """Follow the known faces into frame ``index`` and search for others when it is time."""
-        self._follow(index, rgb)
+        self._follow(index, picture)
         missing = not self._live or any(face.frames[-1] < index for face in self._live)
         patient = max(self._retry_every, self._search_every // 2)
         interval = min(self._retry_every << self._num_vain, patient)
         if not missing:
             interval = self._search_every
         if self._searched_at is None or index - self._searched_at >= interval:
-            found = self._search(index, rgb)
+            thorough = missing or index - self._thorough_at >= self._thorough_every
+            found = self._search(index, picture.whole(), thorough)
+            self._thorough_at = index if thorough else self._thorough_at
             self._num_vain = 0 if found else min(self._num_vain + 1, 8)
             self._searched_at = index
         for face in [face for face in self._live if index - face.frames[-1] > self._max_gap]:
             self.segments.append(face.to_segment())
             self._live.remove(face)
 
-    def _follow(self, index: int, rgb: UInt8Array) -> None:
+    def _follow(self, index: int, picture: Picture) -> None:
         if not self._live:
             return
         known = np.stack([face.points for face in self._live])
+        if isinstance(self._landmarker, NearSighted):
+            rgb = picture.parts(self._landmarker.looks_at(known))
+        else:
+            rgb = picture.whole()
         points, confidence = self._landmarker.follow(rgb, known)
         boxes = face_boxes(points)
         taken = np.zeros((0, 4), np.float32)
@@ -95,10 +106,11 @@ class FaceFollower:
             face.see(index, points[row], float(confidence[row]))
             taken = np.concatenate([taken, boxes[row : row + 1]])
 
-    def _search(self, index: int, rgb: UInt8Array) -> bool:
+    def _search(self, index: int, rgb: UInt8Array, thorough: bool) -> bool:
         """Search the whole frame; true if a face turned up that was not being seen."""
         found = False
-        points, confidence = self._landmarker.predict(rgb, self._detector.detect(rgb))
+        known = None if thorough else np.stack([face.box_px for face in self._live])
+        points, confidence = self._landmarker.predict(rgb, self._detector.detect(rgb, known))
         boxes = face_boxes(points)
         for row in np.flatnonzero(confidence >= self._settings.min_confidence):
             shared = [intersection_over_union(boxes[row], f.box_px[None])[0] for f in self._live]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from models.landmarks import CROP_MARGIN
+from retalking.face.picture import Box
 from retalking.ibug68 import OUTER_LIPS, eye_centers
 from retalking.types import FACE_PORTRAIT_PX, FloatArray, UInt8Array
 
@@ -35,6 +36,23 @@ class FaceCrop:
     def _axes(self) -> np.ndarray:
         cos, sin = np.cos(self.roll_rad), np.sin(self.roll_rad)
         return np.array([[cos, -sin], [sin, cos]], np.float64) * self.side_px
+
+    def reach(self, size_px: int) -> Box:
+        """Box that holds what ``cut_crop`` reads for a crop of this size; it may be too large."""
+        shrink = max(int(self.side_px / size_px), 1)
+        reach = self._half_extent_px + 2 * shrink + 2
+        x, y = self.center_px
+        return (
+            int(np.floor(x - reach)),
+            int(np.floor(y - reach)),
+            int(np.ceil(x + reach)) + 1,
+            int(np.ceil(y + reach)) + 1,
+        )
+
+    @property
+    def _half_extent_px(self) -> float:
+        """From the centre to the sides of the upright square around the crop."""
+        return self.side_px * 0.5 * (abs(np.cos(self.roll_rad)) + abs(np.sin(self.roll_rad)))
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """Map normalised crop points ``[..., 2 or 3]`` to pixels; a third column is only scaled."""
@@ -91,7 +109,7 @@ def cut_crop(rgb: UInt8Array, crop: FaceCrop, size_px: int) -> UInt8Array:
     forward[:, 2] = crop.to_picture(np.full(2, 0.5 / size_px, np.float32))
     shrink = int(crop.side_px / size_px)
     if shrink >= 2:
-        reach = crop.side_px * 0.5 * (abs(np.cos(crop.roll_rad)) + abs(np.sin(crop.roll_rad)))
+        reach = crop._half_extent_px
         height, width = rgb.shape[:2]
         x0, x1 = _span(crop.center_px[0], reach, width, shrink)
         y0, y1 = _span(crop.center_px[1], reach, height, shrink)

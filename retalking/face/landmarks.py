@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from models import weights
 from models.landmarks import LandmarkNet
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, crop_around_landmarks, cut_crop
+from retalking.face.picture import Box
 from retalking.locations import LITE_WEIGHTS
 from retalking.types import FloatArray, UInt8Array
 
@@ -37,8 +38,17 @@ class Landmarker(Protocol):
         ...
 
 
+@runtime_checkable
+class NearSighted(Protocol):
+    """A ``Landmarker`` that does not look at the whole picture when it follows faces."""
+
+    def looks_at(self, points_px: FloatArray) -> list[Box]:
+        """Boxes outside of which ``follow`` reads no pixel; they may reach beyond the picture."""
+        ...
+
+
 class LiteLandmarker:
-    """The landmark network with its crops; a ``Landmarker``."""
+    """The landmark network with its crops; a ``Landmarker``, and ``NearSighted``."""
 
     def __init__(
         self, network: LandmarkNet, device: torch.device | str = "cpu", batch_size: int = 32
@@ -66,6 +76,11 @@ class LiteLandmarker:
     def follow(self, rgb: UInt8Array, points_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See ``Landmarker``. One pass, enough for the motion between two frames."""
         return self._refine(rgb, [crop_around_landmarks(points) for points in points_px], 1)
+
+    def looks_at(self, points_px: FloatArray) -> list[Box]:
+        """See ``NearSighted``."""
+        size_px = self._network.config.crop_size_px
+        return [crop_around_landmarks(points).reach(size_px) for points in points_px]
 
     def glance(self, rgb: UInt8Array, crops: Sequence[FaceCrop]) -> tuple[FloatArray, FloatArray]:
         """Look once at given crops of one picture ``[H, W, 3]``."""

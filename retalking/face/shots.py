@@ -9,7 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from retalking.types import FloatArray, FrameChunk, UInt8Array
+from retalking.face.picture import Picture, PictureChunk, pictures_of
+from retalking.types import FloatArray, FrameChunk
 
 _THUMB_SIZE_PX = (64, 36)
 _REACH_PX = (
@@ -25,15 +26,15 @@ _FLASH_RETURN = 0.6  # of the change remains at most one frame later, if it was 
 
 
 class Frame(NamedTuple):
-    """One frame: number, time in ticks, pixels ``[H, W, 3]``, and whether a shot begins with it."""
+    """One frame: number, time in ticks, pixels, and whether a shot begins with it."""
 
     number: int
     pts: int
-    rgb: UInt8Array
+    picture: Picture
     is_cut: bool
 
 
-def split_frames(chunks: Iterable[FrameChunk]) -> Iterator[Frame]:
+def split_frames(chunks: Iterable[FrameChunk | PictureChunk]) -> Iterator[Frame]:
     """Yield every frame of the chunks once, marked with the cuts; holds back one frame.
 
     A frame begins a shot when neither it nor its successor resembles the frame before: a flash
@@ -43,19 +44,18 @@ def split_frames(chunks: Iterable[FrameChunk]) -> Iterator[Frame]:
     judge = _CutJudge()
     held: tuple[Frame, FloatArray] | None = None
     for chunk in chunks:
-        for row, rgb in enumerate(chunk.rgb):
-            thumb = shrink(rgb)
+        for row, picture in enumerate(pictures_of(chunk)):
+            thumb = shrink(picture)
             if held is not None:
                 yield held[0]._replace(is_cut=judge.is_cut(held[1], thumb))
-            held = Frame(chunk.start + row, int(chunk.pts[row]), rgb, is_cut=False), thumb
+            held = Frame(chunk.start + row, int(chunk.pts[row]), picture, is_cut=False), thumb
     if held is not None:
         yield held[0]._replace(is_cut=judge.is_cut(held[1], held[1]))
 
 
-def shrink(rgb: UInt8Array) -> FloatArray:
+def shrink(picture: Picture) -> FloatArray:
     """Return the grey thumbnail ``[36, 64]`` in [0, 255] of a frame."""
-    step = max(1, min(rgb.shape[0], rgb.shape[1]) // 288)  # spares reading all of a 4K frame
-    small = cv2.resize(rgb[::step, ::step], _THUMB_SIZE_PX, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture.thinned, _THUMB_SIZE_PX, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 

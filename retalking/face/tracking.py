@@ -15,6 +15,7 @@ from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.follower import FaceFollower, TrackingSettings
 from retalking.face.landmarks import Landmarker
 from retalking.face.likeness import describe
+from retalking.face.picture import PictureChunk
 from retalking.face.shots import split_frames
 from retalking.types import FaceSegment, FaceTrack, FaceTracks, FrameChunk, UInt8Array
 
@@ -67,7 +68,7 @@ class FaceChoice:
 
 
 def track_faces(
-    chunks: Iterable[FrameChunk],
+    chunks: Iterable[FrameChunk | PictureChunk],
     detector: FaceDetector,
     landmarker: Landmarker,
     frames_per_s: float,
@@ -95,7 +96,7 @@ def track_faces(
     for frame in split_frames(chunks):
         if frame.is_cut:
             follower.end_shot()
-        follower.advance(frame.number, frame.rgb)
+        follower.advance(frame.number, frame.picture)
         pts.append(frame.pts)
         shot_id.append((shot_id[-1] if shot_id else 0) + frame.is_cut)
     follower.end_shot()

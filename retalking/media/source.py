@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from retalking.errors import ConfigError
 from retalking.media.colors import Part
+from retalking.media.pictures import DecodedChunk
 from retalking.media.video import VideoReader
 from retalking.types import FrameChunk, IntArray, UInt8Array, VideoInfo
 
 Region = tuple[int, int, int, int]
 """top, bottom, left, right in pixels; -1 stands for the far border (upstream's order)."""
+_Chunk = TypeVar("_Chunk", FrameChunk, DecodedChunk)
 
 
 class Source:
@@ -71,6 +74,8 @@ class Source:
             num_frames=min((limit for limit in limits if limit is not None), default=None),
             sample_aspect_ratio=pixel_shape,
         )
+        whole = (bottom - top, right - left) == (height, width)
+        self._is_whole = whole and not self._quarter_turns
         self._max_frames = max_frames
         self._max_ticks = None if max_seconds is None else max_seconds / float(self.info.time_base)
 
@@ -80,8 +85,28 @@ class Source:
 
     def read_all(self, chunk_size: int) -> Iterator[FrameChunk]:
         """Yield the frames from the first one up to the limits."""
+        for chunk, count in self._limited(self._reader.read_chunks(chunk_size)):
+            yield FrameChunk(chunk.start, chunk.pts[:count], self._cut(chunk.rgb[:count]))
+
+    def read_pictures(
+        self, chunk_size: int, every: int
+    ) -> Iterator[FrameChunk] | Iterator[DecodedChunk]:
+        """Yield what ``read_all`` does, converted only where it is looked at, if that can be.
+
+        Args:
+            chunk_size: frames at a time.
+            every: of pixels and rows of ``DecodedPicture.thinned``.
+        """
+        if not self._is_whole:
+            yield from self.read_all(chunk_size)
+            return
+        for chunk, count in self._limited(self._reader.read_pictures(chunk_size, every)):
+            yield DecodedChunk(chunk.start, chunk.pts[:count], chunk.pictures[:count])
+
+    def _limited(self, chunks: Iterator[_Chunk]) -> Iterator[tuple[_Chunk, int]]:
+        """Chunks up to the limits, and how many of their frames are within."""
         first_pts: int | None = None
-        for chunk in self._reader.read_chunks(chunk_size):
+        for chunk in chunks:
             first_pts = int(chunk.pts[0]) if first_pts is None else first_pts
             count = len(chunk)
             if self._max_ticks is not None:
@@ -89,7 +114,7 @@ class Source:
             if self._max_frames is not None:
                 count = min(count, self._max_frames - chunk.start)
             if count > 0:
-                yield FrameChunk(chunk.start, chunk.pts[:count], self._cut(chunk.rgb[:count]))
+                yield chunk, count
             if count < len(chunk):
                 return
 

@@ -22,6 +22,7 @@ from retalking.media.colors import Part, RgbConverter
 from retalking.media.container import decode_frames, open_input
 from retalking.media.images import load_image
 from retalking.media.orientation import Orientation
+from retalking.media.pictures import DecodedChunk, DecodedPicture
 from retalking.media.tracks import video_stream
 from retalking.media.video_info import STILL_IMAGE_RATE, probe
 from retalking.types import FrameChunk, IntArray, UInt8Array
@@ -47,7 +48,7 @@ class VideoReader:
         self.info = probe(path, still_image_rate)
         self._image = load_image(path) if self.info.is_image else None
         self._orientation: Orientation | None = None
-        self._convert = RgbConverter()
+        self._convert, self._look = RgbConverter(), RgbConverter()
         self._resources = ExitStack()
 
     def __enter__(self) -> VideoReader:
@@ -74,10 +75,43 @@ class VideoReader:
             yield FrameChunk(0, np.zeros(1, np.int64), self._image[None].copy())
             return
         chunk_size = self._bounded(chunk_size)
-        step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
         pts: list[int] = []
         rgb = self._room_for(chunk_size)
-        start, repaired, shift = 0, 0, 0
+        start = 0
+        for frame, stamp in self._stamped():
+            rgb[len(pts)] = self._to_rgb(frame)
+            pts.append(stamp)
+            if len(pts) == chunk_size:
+                yield FrameChunk(start, np.array(pts, np.int64), rgb)
+                start, pts, rgb = start + len(pts), [], self._room_for(chunk_size)
+        if pts:
+            yield FrameChunk(start, np.array(pts, np.int64), rgb[: len(pts)])
+
+    def read_pictures(self, chunk_size: int, every: int) -> Iterator[DecodedChunk]:
+        """``read_chunks``, converted where it is looked at; ``thinned`` has every n-th pixel."""
+        if self._image is not None:
+            picture = DecodedPicture(None, self._image[::every, ::every], self._look, self._image)
+            yield DecodedChunk(0, np.zeros(1, np.int64), (picture,))
+            return
+        stamped, start = self._stamped(), 0
+        while some := list(islice(stamped, self._bounded(chunk_size))):
+            pts = np.array([stamp for _, stamp in some], np.int64)
+            pictures = tuple(self._picture(frame, every) for frame, _ in some)
+            yield DecodedChunk(start, pts, pictures)
+            start += len(some)
+
+    def _picture(self, frame: av.VideoFrame, every: int) -> DecodedPicture:
+        if self._as_stored(frame):
+            thinned = self._convert.thinned(frame, every) if every > 1 else None
+            if thinned is not None:
+                return DecodedPicture(frame, thinned, self._look)
+        rgb = self._to_rgb(frame)
+        return DecodedPicture(None, rgb[::every, ::every], self._look, rgb)
+
+    def _stamped(self) -> Iterator[tuple[av.VideoFrame, int]]:
+        """All frames and their timestamps, which increase."""
+        step = max(1, round(1 / (self.info.frame_rate * self.info.time_base)))
+        repaired, shift = 0, 0
         last: int | None = None
         for frame in self._decode():
             now = frame.pts + shift if frame.pts is not None else None
@@ -88,13 +122,7 @@ class VideoReader:
                     shift += following - now
                 now, repaired = following, repaired + 1
             last = now or 0
-            rgb[len(pts)] = self._to_rgb(frame)
-            pts.append(last)
-            if len(pts) == chunk_size:
-                yield FrameChunk(start, np.array(pts, np.int64), rgb)
-                start, pts, rgb = start + len(pts), [], self._room_for(chunk_size)
-        if pts:
-            yield FrameChunk(start, np.array(pts, np.int64), rgb[: len(pts)])
+            yield frame, last
         if repaired:
             _log.warning("%s: repaired %d missing or repeated timestamps", self.info.path, repaired)
 
@@ -215,17 +243,24 @@ class VideoReader:
 
     def _to_rgb(self, frame: av.VideoFrame, part_px: Part | None = None) -> UInt8Array:
         """Upright uint8 ``[H, W, 3]``; a picture of another size is scaled to the video's."""
-        if self._orientation is None:
-            self._orientation = Orientation(frame)
-        turn = self._orientation
-        size = (self.info.width_px, self.info.height_px)
+        turn, size = self._turn_of(frame), (self.info.width_px, self.info.height_px)
         if part_px and part_px != (0, 0, *size):
             x1, y1, x2, y2 = part_px
-            if turn.as_stored and size == (frame.width, frame.height):
+            if self._as_stored(frame):
                 return self._convert.part(frame, part_px)
             return self._to_rgb(frame)[y1:y2, x1:x2]
         width, height = size[::-1] if turn.transposed else size
         return turn.apply(self._convert(frame, width, height))
+
+    def _as_stored(self, frame: av.VideoFrame) -> bool:
+        """Whether a frame is shown as it is: neither turned nor scaled."""
+        size = (self.info.width_px, self.info.height_px)
+        return self._turn_of(frame).as_stored and size == (frame.width, frame.height)
+
+    def _turn_of(self, frame: av.VideoFrame) -> Orientation:
+        if self._orientation is None:
+            self._orientation = Orientation(frame)
+        return self._orientation
 
 
 def _checked(indices: Sequence[int] | IntArray, pts: IntArray) -> IntArray:

@@ -9,11 +9,13 @@ that show a face.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
 
+from retalking.media.prefetch import WriteBehind
 from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.finished_frames import FinishedChunk, FinishedFrames
@@ -62,6 +64,10 @@ class _Prepared(Generic[BegunType]):
     finished: FinishedChunk | None = None
 
 
+_Kept = tuple[FrameChunk, FinishedChunk]
+"""Frames of the source, and the same frames as they go into the output."""
+
+
 class Renderer(Generic[BegunType]):
     """Turns source frames into output frames."""
 
@@ -101,8 +107,9 @@ class Renderer(Generic[BegunType]):
         Yields:
             Chunks of the same sizes.
         """
-        for prepared, drift in smooth_stream(self._prepare(chunk) for chunk in chunks):
-            yield self._finish(prepared, drift[prepared.rows])
+        with self._keeping() as keeping:
+            for prepared, drift in smooth_stream(self._prepare(chunk) for chunk in chunks):
+                yield self._finish(prepared, drift[prepared.rows], keeping)
 
     def begin(self, chunks: Iterable[FrameChunk]) -> Iterator[tuple[ChunkFaces, BegunType]]:
         """Yield what the mouth makes of each chunk before it knows its neighbours, and no frame."""
@@ -137,7 +144,19 @@ class Renderer(Generic[BegunType]):
             drift[rows] = begun.drift_px
         return drift
 
-    def _finish(self, prepared: _Prepared[BegunType], drift_px: Float64Array) -> RenderedChunk:
+    def _keeping(self) -> AbstractContextManager[WriteBehind[_Kept] | None]:
+        """What keeps finished chunks while the next ones are made; ``None`` if none are kept."""
+        kept = self._kept
+        if kept is None:
+            return nullcontext()
+        return WriteBehind[_Kept](lambda pair: kept.save(pair[0].start, pair[0].rgb, pair[1]))
+
+    def _finish(
+        self,
+        prepared: _Prepared[BegunType],
+        drift_px: Float64Array,
+        keeping: WriteBehind[_Kept] | None,
+    ) -> RenderedChunk:
         chunk, faces = prepared.chunk, prepared.faces
         output = chunk.rgb if prepared.finished is None else prepared.finished.rgb
         new = None
@@ -147,9 +166,9 @@ class Renderer(Generic[BegunType]):
                 output = chunk.rgb.copy()
                 for place, row in enumerate(prepared.rows):
                     self._blend(output[row], new, place, faces)
-            if self._kept is not None:
+            if keeping is not None:
                 drift = self._spread_drift(prepared.rows, prepared.begun, len(chunk))
-                self._kept.save(chunk.start, chunk.rgb, FinishedChunk(output, drift))
+                keeping.put((chunk, FinishedChunk(output, drift)))
         pts = self._plan.timeline.pts[chunk.start : chunk.start + len(chunk)]
         return RenderedChunk(chunk, FrameChunk(chunk.start, pts, output), faces, new)
 

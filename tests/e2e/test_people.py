@@ -23,7 +23,7 @@ from tests.e2e.jobs import Job, read_frames
 
 def test_a_box_stands_in_for_the_detector(job: Job, still_parts: Parts, clip: Path) -> None:
     class Blind:
-        def detect(self, rgb: np.ndarray) -> np.ndarray:
+        def detect(self, rgb: np.ndarray, known_px: np.ndarray | None = None) -> np.ndarray:
             return np.zeros((0, 4), np.float32)
 
     blind = dataclasses.replace(still_parts, detector=Blind())

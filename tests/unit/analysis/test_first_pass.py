@@ -55,7 +55,7 @@ class SteadyFace:
         self._points = 20 * basis.mean_shape + np.array([WIDTH / 2, HEIGHT / 2, 0])
         self._random = np.random.default_rng(1)
 
-    def detect(self, rgb: UInt8Array) -> FloatArray:
+    def detect(self, rgb: UInt8Array, known_px: FloatArray | None = None) -> FloatArray:
         return np.array([[20, 20, 70, 70]], np.float32)
 
     def predict(self, rgb: UInt8Array, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -37,7 +37,7 @@ class Stage:
 
     def __init__(self, actors):
         self.actors = actors
-        self.searched = []
+        self.searched, self.glanced = [], []
 
     def frames(self, count):
         rng = np.random.default_rng(7)
@@ -50,8 +50,8 @@ class Stage:
         spots = [actor(int(rgb[0, 0, 0])) for actor in self.actors]
         return [plain_points(*spot).astype(np.float32) for spot in spots if spot is not None]
 
-    def detect(self, rgb):
-        self.searched.append(int(rgb[0, 0, 0]))
+    def detect(self, rgb, known_px=None):
+        (self.searched if known_px is None else self.glanced).append(int(rgb[0, 0, 0]))
         faces = self._faces(rgb)
         return face_boxes(np.stack(faces)) if faces else np.zeros((0, 4), np.float32)
 

@@ -40,6 +40,20 @@ def test_finds_two_faces_of_different_size(detector):
         assert intersection_over_union(expected.astype(np.float32), boxes).max() > 0.6
 
 
+def test_a_quick_look_finds_those_who_are_not_known(detector):
+    scene = np.full((600, 1100, 3), 90, np.uint8)
+    scene[44:556, 0:512] = data.astronaut()
+    scene[100:550, 640:1090] = cv2.resize(
+        data.astronaut(), (450, 450), interpolation=cv2.INTER_AREA
+    )
+    large, small = sorted(detector.detect(scene), key=lambda box: box[0])
+    for known, other in ((large, small), (small, large)):
+        (found,) = detector.detect(scene, known[None])
+        assert intersection_over_union(other, found[None])[0] > 0.6
+    assert detector.detect(scene, np.stack([small, large])).shape == (0, 4)
+    assert detector.detect(data.coffee(), large[None]).shape == (0, 4)
+
+
 @pytest.mark.parametrize("scale", [0.25, 4.0])
 def test_size_of_the_picture_does_not_matter(detector, scale):
     picture = cv2.resize(data.astronaut(), None, fx=scale, fy=scale)

@@ -29,7 +29,7 @@ def test_every_frame_comes_once_and_in_order():
     for chunk in (1, 4, 11):
         out = list(split_frames(chunked(frames, chunk)))
         assert [frame.number for frame in out] == list(range(11))
-        assert [int(frame.rgb[0, 0, 0]) for frame in out] == list(range(11))
+        assert [int(frame.picture.whole()[0, 0, 0]) for frame in out] == list(range(11))
     assert list(split_frames([])) == []
 
 

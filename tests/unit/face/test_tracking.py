@@ -20,12 +20,13 @@ from tests.unit.face.stage import SIZE, TRACKING, Stage, chunked, walker
 
 def test_follows_a_moving_face_and_searches_seldom():
     stage = Stage([walker])
-    tracks = stage.track(60)
+    tracks = stage.track(110)
     assert len(tracks.segments) == 1
     segment = tracks.segments[0]
-    assert (segment.start, segment.stop) == (0, 60)
-    np.testing.assert_allclose(segment.boxes_px[:, 0], 20 + np.arange(60), atol=1)
-    assert stage.searched == [0, 25, 50]
+    assert (segment.start, segment.stop) == (0, 110)
+    np.testing.assert_allclose(segment.boxes_px[:, 0], 20 + np.arange(110), atol=1)
+    assert stage.searched == [0, 100]
+    assert stage.glanced == [25, 50, 75]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 60])

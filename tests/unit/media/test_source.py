@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError
+from retalking.media.pictures import DecodedChunk
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
+from retalking.types import FrameChunk
 from tests.media import write_video
+
+BOXES = [(3, 5, 20, 31), (30, -4, 70, 9), (10, 20, 11, 21), (60, 0, 70, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +145,58 @@ def test_the_time_limit_counts_from_the_first_frame(tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         _, pts = frames_of(Source(reader, max_seconds=0.13), 4)
     np.testing.assert_array_equal(pts - pts[0], [0, 40, 120])
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "rotation_ccw_deg"),
+    [
+        ("libx264", "yuv420p", 0),
+        ("libx264", "yuv420p", 90),
+        ("libx264", "yuv422p", 0),
+        ("libx264", "yuv444p", 0),
+        ("libx264", "yuv420p10le", 0),
+        ("ffv1", "bgr0", 0),
+        ("ffv1", "gray", 0),
+        ("ffv1", "yuv410p", 0),
+    ],
+)
+def test_every_way_of_looking_shows_the_same_pixels(
+    tmp_path: Path, codec: str, pixel_format: str, rotation_ccw_deg: int, every: int
+) -> None:
+    path = tmp_path / ("a.mp4" if rotation_ccw_deg else "a.mkv")
+    write_video(
+        path,
+        5,
+        width=52,
+        height=38,
+        codec=codec,
+        pixel_format=pixel_format,
+        rotation_ccw_deg=rotation_ccw_deg,
+    )
+    with VideoReader(path) as reader:
+        (whole,) = reader.read_chunks(8)
+        chunks = list(reader.read_pictures(2, every))
+    assert [chunk.start for chunk in chunks] == [0, 2, 4]
+    np.testing.assert_array_equal(np.concatenate([chunk.pts for chunk in chunks]), whole.pts)
+    pictures = [picture for chunk in chunks for picture in chunk.pictures]
+    for rgb, picture in zip(whole.rgb, pictures, strict=True):
+        np.testing.assert_array_equal(picture.thinned, rgb[::every, ::every])
+        parts = picture.parts(BOXES)
+        assert parts.shape == rgb.shape
+        for x1, y1, x2, y2 in BOXES:
+            box = slice(max(y1, 0), y2), slice(x1, x2)
+            np.testing.assert_array_equal(parts[box], rgb[box])
+        np.testing.assert_array_equal(picture.whole(), rgb)
+
+
+def test_the_limits_of_a_source_hold_for_pictures(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", 12)
+    with VideoReader(tmp_path / "a.mkv") as reader:
+        chunks = list(Source(reader, max_frames=9, max_seconds=0.28).read_pictures(5, 2))
+        assert all(isinstance(chunk, DecodedChunk) for chunk in chunks)
+        assert [len(chunk) for chunk in chunks] == [5, 2]
+        np.testing.assert_array_equal(chunks[1].pts, 200 + 40 * np.arange(2))
+        restricted = list(Source(reader, crop=(1, -1, 0, -1), max_frames=7).read_pictures(5, 2))
+        assert all(isinstance(chunk, FrameChunk) for chunk in restricted)
+        assert [len(chunk) for chunk in restricted] == [5, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,29 @@ def test_an_interrupted_job_goes_on_bit_for_bit(
         output(render(scene, plan, mouth, 4, FinishedFrames(tmp_path / "job"))), whole
     )
     assert min(mouth.begun) == 8
+
+
+def test_a_chunk_is_kept_while_the_next_one_is_made(
+    scene: Scene, plan: EditPlan, tmp_path: Path
+) -> None:
+    begun, waited = Event(), []
+
+    class Next(NoisyMouth):
+        def finish(self, faces: ChunkFaces, *arguments: Any) -> NewFaces:
+            if faces.numbers[0] > 0:
+                begun.set()
+            return super().finish(faces, *arguments)
+
+    class Patient(FinishedFrames):
+        def save(self, *arguments: Any) -> None:
+            waited.append(begun.wait(60))
+            super().save(*arguments)
+
+    render(scene, plan, Next(), 8, Patient(tmp_path / "job"))
+    assert waited == [True] * 3
+    again = NoisyMouth()
+    render(scene, plan, again, 8, FinishedFrames(tmp_path / "job"))
+    assert again.begun == []
 
 
 def test_further_layers_are_blended_after_the_face(scene: Scene, plan: EditPlan) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+from retalking.analysis.turned import find_turn
 from retalking.errors import FaceNotFoundError
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmarks import LiteLandmarker
-from retalking.face.turned import find_turn
 from retalking.inference.pipeline import Retalker
 from retalking.media.images import save_image
 
