@@ -21,6 +21,7 @@ from retalking.errors import MediaError
 from retalking.media.colors import Part, RgbConverter
 from retalking.media.container import decode_frames, open_input
 from retalking.media.images import load_image
+from retalking.media.memory import CHUNK_BYTES, REWIND_BYTES, pictures_within
 from retalking.media.orientation import Orientation
 from retalking.media.pictures import DecodedChunk, DecodedPicture
 from retalking.media.tracks import video_stream
@@ -29,10 +30,6 @@ from retalking.types import FrameChunk, IntArray, UInt8Array
 
 _log = logging.getLogger(__name__)
 
-_CHUNK_BYTES = 128 * 2**20
-"""Pixels of one chunk, of which several are on their way at a time."""
-_REWIND_BYTES = 256 * 2**20
-"""Decoded pixels that playing backward may hold."""
 _SEEK_MARGINS_S = (0.0, 2.0, 12.0)
 """How much earlier to aim when frames right after a key frame need the group before it."""
 
@@ -67,7 +64,7 @@ class VideoReader:
         self._resources.close()
 
     def read_chunks(self, chunk_size: int) -> Iterator[FrameChunk]:
-        """Yield all frames in presentation order, up to ``chunk_size`` and 128 MiB at a time.
+        """Yield all frames in presentation order, up to ``chunk_size`` and 100 MB at a time.
 
         Timestamps are the stream's; missing or repeated ones are repaired so that they increase.
         """
@@ -137,7 +134,7 @@ class VideoReader:
         Args:
             indices: source frame indices ``[N]``; may repeat, skip and turn back.
             pts: int64 ``[F]``, every timestamp that `read_chunks` gave.
-            chunk_size: frames per chunk, fewer where these would take more than 128 MiB.
+            chunk_size: frames per chunk, fewer where these would take more than 100 MB.
 
         Yields:
             `FrameChunk` with ``start`` the position in ``indices`` and ``pts`` of the source.
@@ -170,8 +167,8 @@ class VideoReader:
         return self._walk(_checked(indices, pts), pts, parts_px)
 
     def _bounded(self, chunk_size: int) -> int:
-        frame_bytes = 3 * self.info.width_px * self.info.height_px
-        return max(1, min(chunk_size, _CHUNK_BYTES // frame_bytes))
+        fitting = pictures_within(CHUNK_BYTES, self.info.width_px, self.info.height_px)
+        return max(1, min(chunk_size, fitting))
 
     def _room_for(self, num_frames: int) -> UInt8Array:
         return np.empty((num_frames, self.info.height_px, self.info.width_px, 3), np.uint8)
@@ -184,8 +181,7 @@ class VideoReader:
         if self._image is not None:
             yield from (self._image[y1:y2, x1:x2] for x1, y1, x2, y2 in parts)
             return
-        size = self.info.width_px * self.info.height_px * 3 // 2
-        longest = max(2, _REWIND_BYTES // size)
+        longest = max(2, pictures_within(REWIND_BYTES, *whole[2:], bytes_per_pixel=1.5))
         source = self._numbered_from(0, pts)
         position = 0  # index that `source` gives next
         held: dict[int, av.VideoFrame] = {}

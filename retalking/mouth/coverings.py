@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.ibug68 import LEFT_EYE, RIGHT_EYE
-from retalking.types import BoolArray, Float64Array, IntArray, UInt8Array, describe_frames
+from retalking.media.colors import Part
+from retalking.media.source import Source
+from retalking.types import (
+    BoolArray,
+    Float64Array,
+    IntArray,
+    UInt8Array,
+    VideoAnalysis,
+    describe_frames,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +27,8 @@ _PATCH = 0.06  # half a side, in distances between the eyes
 _TINT, _DARKER = 19.0, 27.0
 """Of CIELAB: 85 faces without a mask differed by up to 15 and 21, painted blue ones by more."""
 _FEWEST = 3  # frames: a shadow may pass
+_LOOKED_AT = 60  # frames of a video, where nobody else reads its faces
+_MARGIN = 0.1  # around a face, of its height
 
 
 def is_covered(rgb: UInt8Array, landmarks_px: NDArray[np.floating]) -> bool:
@@ -40,6 +51,34 @@ def is_covered(rgb: UInt8Array, landmarks_px: NDArray[np.floating]) -> bool:
         return False
     lighter, *tint = below - above
     return bool(np.hypot(*tint) > _TINT or lighter < -_DARKER)
+
+
+def look_for_coverings(source: Source, analysis: VideoAnalysis) -> None:
+    """Read faces spread over a video, and warn of masks and beards on them.
+
+    Args:
+        source: the video.
+        analysis: of it.
+    """
+    seen = np.flatnonzero(analysis.track.detected)
+    frames = seen[:: -(-len(seen) // _LOOKED_AT) or 1]
+    points = analysis.track.landmarks_px[frames, :, :2]
+    parts = [_face_box(p, source.info.width_px, source.info.height_px) for p in points]
+    pictures = source.read_parts(frames, analysis.pts, parts)
+    covered = [
+        is_covered(rgb, face - part[:2])
+        for rgb, face, part in zip(pictures, points, parts, strict=True)
+    ]
+    warn_of_coverings(analysis.info.path, frames, np.array(covered, dtype=np.bool_))
+
+
+def _face_box(points: NDArray[np.floating], width_px: int, height_px: int) -> Part:
+    """Box around landmarks ``[68, 2]``, as far as it lies within the frame."""
+    low, high, limit = points.min(axis=0), points.max(axis=0), np.array([width_px, height_px])
+    room = _MARGIN * (high[1] - low[1])
+    x1, y1 = np.floor(low - room).astype(int).clip(0, limit - 1).tolist()
+    x2, y2 = (np.ceil(high + room).astype(int) + 1).clip((x1 + 1, y1 + 1), limit).tolist()
+    return x1, y1, x2, y2
 
 
 def warn_of_coverings(path: Path, frames: IntArray, covered: BoolArray) -> None:

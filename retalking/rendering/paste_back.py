@@ -92,9 +92,9 @@ def composite(
     x1, y1, x2, y2 = crop_bounds(face.to_crop, face.rgb.shape[1::-1], width, height)
     region = frame[y1:y2, x1:x2]
 
-    rgb, mask = _place(face, (x1, y1, x2, y2))
+    patch, mask = _place(face, (x1, y1, x2, y2))
     ring = border_ring(mask, max(round(_RING * (y2 - y1)), 2))
-    patch = match_color(rgb, region, ring)
+    patch = match_color(patch, region, ring)
     for overlay in overlays:
         rgb, share = _place(overlay, (x1, y1, x2, y2))
         patch += share[..., None] * (rgb - patch)

@@ -31,7 +31,8 @@ def smooth_stream(
         chunks: payload, values ``[T, ...]`` and run ``[T]`` of consecutive chunks.
 
     Yields:
-        The payloads in order, each with its smoothed values ``[T, ...]``, at most four frames late.
+        The payloads in order, each with its smoothed values ``[T, ...]``, at most four frames late;
+        at once where there is nothing to smooth, values ``[T, 0]``.
     """
     pending: deque[tuple[Payload, int]] = deque()
     values: Float64Array | None = None
@@ -42,7 +43,7 @@ def smooth_stream(
         nonlocal values, runs, first
         while pending and values is not None:
             payload, length = pending[0]
-            if not last and first + length + SEEN_AROUND > len(values):
+            if not last and values.size and first + length + SEEN_AROUND > len(values):
                 return
             yield payload, _smooth(values, runs, first, length)
             pending.popleft()

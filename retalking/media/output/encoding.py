@@ -10,6 +10,7 @@ import av
 from retalking.errors import ConfigError
 from retalking.files import check_writable
 from retalking.media.hdr import encoder_parameters
+from retalking.media.memory import ENCODER_BYTES, pictures_within
 from retalking.types import HdrMetadata
 
 
@@ -82,8 +83,9 @@ _USUAL_LOOKAHEAD = {
 _USUAL_LAG = 25
 _X265_FRAMES = 5
 """libx265 wants to look further than its B frames reach."""
-_LOOKAHEAD_BYTES, _BYTES_PER_PIXEL, _OTHER_FRAMES = 8 * 10**8, 6, 6
-"""What the frames in an encoder may take, and what one takes in libx264: 3.4 GB at 4096 x 4096."""
+_BYTES_PER_PIXEL, _OTHER_FRAMES = 6, 6
+"""What a frame takes in libx264, and how many it holds besides those that it looks ahead to."""
+_USUAL_B_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -139,31 +141,39 @@ class EncoderOptions:
         self, muxer: str, width_px: int, height_px: int, hdr: HdrMetadata | None = None
     ) -> dict[str, str]:
         """The encoder's options for pictures of this size in a file of FFmpeg's ``muxer``."""
-        ahead = max(
-            2, _LOOKAHEAD_BYTES // (_BYTES_PER_PIXEL * width_px * height_px) - _OTHER_FRAMES
-        )
+        frames = pictures_within(ENCODER_BYTES, width_px, height_px, _BYTES_PER_PIXEL)
+        ahead = max(frames - _OTHER_FRAMES, 2)
         if self.codec == "ffv1":
             return {"level": "3", "slices": "4", "slicecrc": "1"}
-        quality = {"crf": str(self.crf)}
+        options = {"crf": str(self.crf)}
         if self.codec == "libvpx-vp9":
-            fixed = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-            return {**quality, **fixed, "lag-in-frames": str(min(ahead, _USUAL_LAG))}
-        options = {**quality, "preset": self.preset}
-        few = ahead < _USUAL_LOOKAHEAD[self.preset]
+            options |= {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            return options | {"lag-in-frames": str(min(ahead, _USUAL_LAG))}
+        options["preset"] = self.preset
         parameters = encoder_parameters(hdr, self.codec) if hdr is not None else []
+        few = ahead < _USUAL_LOOKAHEAD[self.preset]
         if self.codec == "libx265":
-            parameters.append("log-level=error")
-            if few:
-                parameters.append(f"rc-lookahead={max(ahead, _X265_FRAMES)}")
+            parameters += ["log-level=error", *(_bound_x265(ahead) if few else ())]
             options["x265-params"] = ":".join(parameters)
         else:
-            if few:
-                options["rc-lookahead"] = str(ahead)
+            options |= _bound_x264(ahead) if few else {}
             if parameters:
                 options["x264-params"] = ":".join(parameters)
         if muxer == "avi":
             options["bf"] = "0"  # AVI cannot tell when a reordered frame is shown
         return options
+
+
+def _bound_x264(ahead: int) -> dict[str, str]:
+    """Options that hold few frames; threads that share a frame need none of their own."""
+    bounded = {"rc-lookahead": str(ahead), "thread_type": "slice"}
+    return bounded | ({"bf": "1", "refs": "1"} if ahead < _USUAL_B_FRAMES else {})
+
+
+def _bound_x265(ahead: int) -> list[str]:
+    if ahead < _USUAL_B_FRAMES:
+        return ["rc-lookahead=2", "bframes=1", "ref=1", "frame-threads=1"]
+    return [f"rc-lookahead={max(ahead, _X265_FRAMES)}", "frame-threads=1"]
 
 
 def check_output(path: Path, options: EncoderOptions, inputs: tuple[Path, ...] = ()) -> None:

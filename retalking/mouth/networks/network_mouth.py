@@ -13,6 +13,7 @@ from retalking.coefficients.windows import crop_scale_ratio
 from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX
 from retalking.media.sound.mel import MelSpectrogram
+from retalking.mouth.coverings import look_for_coverings
 from retalking.mouth.networks.reference_choice import find_references
 from retalking.mouth.networks.references import References, cut_references
 from retalking.mouth.networks.stabiliser import StabilisedVideo, Stabiliser
@@ -64,6 +65,7 @@ class NetworkMouth:
         chosen, dnet = options.references_from, parts.dnet
         if dnet is None and (chosen == "first" or options.exp_img != "neutral"):
             logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
+        look_for_coverings(scene.source, scene.analysis)
         self._frames = find_references(chosen, scene, dnet)
         self._stabiliser = _make_stabiliser(parts, scene, chosen, template)
         # Other references are not where the face is in the frame, and nor are their surroundings.

@@ -151,7 +151,7 @@ def test_chunks_are_bounded_by_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, expected: int
 ) -> None:
     write_video(tmp_path / "clip.mp4", 6)
-    monkeypatch.setattr(video, "_CHUNK_BYTES", limit)
+    monkeypatch.setattr(video, "CHUNK_BYTES", limit)
     with VideoReader(tmp_path / "clip.mp4") as reader:
         chunks = list(reader.read_chunks(16))
         assert {len(chunk) for chunk in chunks} == {expected}
@@ -166,6 +166,7 @@ def test_encoders_look_less_far_ahead_in_large_pictures() -> None:
     assert "rc-lookahead" not in usual
     large = EncoderOptions("libx264").for_encoder("mp4", 4096, 4096)
     assert int(large["rc-lookahead"]) <= 4
+    assert large["thread_type"] == "slice"  # threads with a frame each take more with every core
     fast = EncoderOptions("libx264", preset="ultrafast").for_encoder("mp4", 4096, 4096)
     assert "rc-lookahead" not in fast
     assert "rc-lookahead" in EncoderOptions("libx265").for_encoder("mp4", 7680, 4320)["x265-params"]

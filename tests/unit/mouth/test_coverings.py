@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retalking.face.crops import Pads, lip_crops, smooth_anchors
-from retalking.mouth.coverings import is_covered, warn_of_coverings
+from retalking.mouth.coverings import is_covered, look_for_coverings, warn_of_coverings
 from retalking.mouth.warp.lending.lenders import read_lenders
 from tests.talking import DrawnSource, analysis_of, draw, openings, talking_points, turns
 
@@ -57,3 +57,22 @@ def test_the_warning_names_the_frames(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     warn_of_coverings(Path("talk.mp4"), frames, frames < 2)
     assert not caplog.text
+
+
+def test_where_nobody_else_reads_the_faces_they_are_looked_at(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pictures = [draw(p) for p in POINTS]
+    for frame in (1, 2, 5):
+        pictures[frame] = covered(frame, (120, 170, 210), (29, 31, 35))
+    source, analysis = DrawnSource(pictures), analysis_of(POINTS)
+    look_for_coverings(source, analysis)  # type: ignore[arg-type]
+    assert source.read == list(range(8))
+    assert caplog.text.rstrip().endswith("1-2, 5")
+
+
+def test_of_a_long_video_some_frames_are_looked_at() -> None:
+    points = talking_points(openings(150), turns(150, 3.0))
+    source = DrawnSource([draw(points[0])] * 150)
+    look_for_coverings(source, analysis_of(points))  # type: ignore[arg-type]
+    assert source.read == list(range(0, 150, 3))

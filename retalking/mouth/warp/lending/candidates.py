@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from retalking.media.memory import MOUTHS_BYTES
 from retalking.types import Float64Array, IntArray
 
 MOST_PER_SHOT = 300
-MOST_BYTES = 256 << 20
-"""Of all mouths that are held at once."""
 _RUN = 6  # frames
 
 
@@ -27,7 +26,7 @@ def shares_of_shots(counts: IntArray, mouth_bytes: Float64Array) -> IntArray:
     """
     wanted = np.minimum(counts, MOST_PER_SHOT)
     takes = float((wanted * mouth_bytes).sum())
-    factor = min(1.0, MOST_BYTES / max(takes, 1.0))
+    factor = min(1.0, MOUTHS_BYTES / max(takes, 1.0))
     return np.maximum((wanted * factor).astype(np.int64), 1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retalking.ibug68 import OUTER_LIPS
+from retalking.media.memory import CHUNK_BYTES, pictures_within
 from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
 from retalking.mouth.coverings import is_covered
@@ -19,7 +20,7 @@ from retalking.mouth.warp.visibility import UsualFace, glance_at_part, glance_bo
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 
 _REACH = np.array([1.15, 1.0])  # half a box in widths of the mouth
-_FRAMES_AHEAD = 8
+_MOST_AHEAD = 8  # frames
 _BLURRED = 0.6  # of the sharpness that is usual in a shot
 BYTES_PER_SQUARE = float(4 * _REACH.prod() * 3)
 """Bytes of a box per square pixel of the mouth's width."""
@@ -89,9 +90,11 @@ def read_lenders(
     boxes = [mouth_box(landmarks_px[number], *size) for number in numbers]
     views = [glance_bounds(to_lips[number], *size) for number in numbers]
     parts = [_around(*pair) for pair in zip(boxes, views, strict=True)]
+    largest = max(((x2 - x1, y2 - y1) for x1, y1, x2, y2 in parts), key=np.prod)
+    ahead = min(max(pictures_within(CHUNK_BYTES, *largest) // 2, 1), _MOST_AHEAD)
     mouths: dict[int, LentMouth] = {}
     glances, sharpness, covered = [], [], []
-    with closing(read_ahead(source.read_parts(frames, pts, parts), _FRAMES_AHEAD)) as pictures:
+    with closing(read_ahead(source.read_parts(frames, pts, parts), ahead)) as pictures:
         for number, box, view, part, rgb in zip(
             numbers, boxes, views, parts, pictures, strict=True
         ):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from retalking.face.crops import LIP_PX
+from retalking.media.memory import MOUTHS_BYTES
 from retalking.mouth.warp.lending.candidates import (
-    MOST_BYTES,
     MOST_PER_SHOT,
     shares_of_shots,
     spread_candidates,
@@ -60,7 +60,7 @@ def test_candidates_of_long_videos_take_bounded_memory() -> None:
     counts = np.array([90_000, 40, 5_000] * 20)
     sizes = np.full(60, 350_000.0)  # mouths of 4K video
     shares = shares_of_shots(counts, sizes)
-    assert (shares * sizes).sum() <= MOST_BYTES
+    assert (shares * sizes).sum() <= MOUTHS_BYTES
     assert shares.min() >= 1
     assert shares_of_shots(np.array([90_000]), np.array([60_000.0])).tolist() == [MOST_PER_SHOT]
 
