@@ -39,6 +39,7 @@ from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.distributed import Ranks
 from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.record.films import Film
 from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
@@ -213,7 +214,8 @@ class Validator:
         )
         self._pairs: list[DNetSample] = read_held_out(pairs, settings.num_samples, ranks)
         self._others: list[DNetSample] = read_held_out(others, settings.num_samples, ranks)
-        self._film = [part.to(ranks.device) for part in pairs.film(0, settings.film_frames)]
+        frames, windows, self._sound = pairs.film(0, settings.film_frames)
+        self._frames, self._windows = frames.to(ranks.device), windows.to(ranks.device)
 
     @torch.no_grad()
     def __call__(self) -> Validation:
@@ -233,10 +235,11 @@ class Validator:
         scores = average_samples(found, self._ranks) | average_samples(found_px, self._ranks)
         if not self._ranks.is_main:
             return Validation(scores)
+        film = Film(film_face(self._net, self._frames, self._windows), self._sound)
         return Validation(
             scores,
             {"source_target_warped_edited": torch.stack(rows[:8])},
-            {"source_edited_target_video": film_face(self._net, *self._film)},
+            {"source_edited_target": film},
         )
 
 

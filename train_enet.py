@@ -51,6 +51,7 @@ from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.distributed import Ranks
 from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.record.films import Film
 from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
@@ -285,11 +286,11 @@ class Validator:
         scores = average_samples(found, self._ranks)
         if not self._ranks.is_main:
             return Validation(scores)
-        film = film_talker(self._net, self._talker, self._batches[0])
+        frames = film_talker(self._net, self._talker, self._batches[0])
         return Validation(
             scores,
             {"bicubic_made_truth": torch.stack(rows[:8])},
-            {"bicubic_made_truth_video": film},
+            {"bicubic_made_truth": Film(frames, self._talker.sound)},
         )
 
 

@@ -41,6 +41,7 @@ from retalking.networks.lip_calls import paint_lips, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.loop import Job, TrainingConfig, Validation, run
+from retalking.training.record.films import Film
 from retalking.training.scores import average_samples
 from retalking.training.update.ema import Ema
 from retalking.training.update.optimization import OptimizerSettings, Updater, prepare
@@ -223,7 +224,7 @@ class Validator:
         return Validation(
             judged,
             {"reference_truth_made": torch.stack(rows[:16])},
-            {"reference_truth_made_video": self._film()},
+            {"reference_truth_made": Film(self._film(), self._talker.sound)},
         )
 
     def _paint(self, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:

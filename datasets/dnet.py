@@ -14,6 +14,7 @@ from datasets.augment import Augmentation, AugmentSettings
 from datasets.sampling import DrawnWindow, WindowSampler, draw_other_starts, nearest_in_pose
 from datasets.store.format import COEFFICIENTS, TRACKS
 from datasets.store.reader import ClipFilter, Store
+from datasets.store.sound import read_sound
 from retalking.coefficients.basis import ExpressionBasis, move_points
 from retalking.coefficients.windows import WINDOW_FRAMES, coefficient_windows
 from retalking.config import Schema
@@ -21,7 +22,7 @@ from retalking.errors import ConfigError
 from retalking.face.crops import STABILISER_PX
 from retalking.ibug68 import lip_opening
 from retalking.media.images import to_tensor
-from retalking.types import FloatArray
+from retalking.types import AudioClip, FloatArray
 
 
 class DNetDataSettings(Schema):
@@ -141,17 +142,19 @@ class DNetDataset:
             clip_ids=drawn.clip.name,
         )
 
-    def film(self, draw: int, num_frames: int) -> tuple[Tensor, Tensor]:
+    def film(self, draw: int, num_frames: int) -> tuple[Tensor, Tensor, AudioClip | None]:
         """Read the beginning of a sample's clip.
 
         Returns:
-            Frames float32 ``[F, 3, S, S]`` RGB in [0, 1] and the coefficients around each of them,
-            ``[F, 73, 26]``; ``F`` is ``num_frames`` or less.
+            Frames float32 ``[F, 3, S, S]`` RGB in [0, 1], the coefficients around each of them,
+            ``[F, 73, 26]``, and what is heard; ``F`` is ``num_frames`` or less.
         """
         drawn = self._sampler(draw)
         frames = range(min(num_frames, drawn.num_frames))
         windows = np.stack([_windows(drawn, frame) for frame in frames])
-        return to_tensor(drawn.clip.pictures(self._part, frames)), torch.from_numpy(windows)
+        pictures = to_tensor(drawn.clip.pictures(self._part, frames))
+        sound = read_sound(drawn.clip, slice(0, len(frames)))
+        return pictures, torch.from_numpy(windows), sound
 
     def _exchange(self, drawn: DrawnWindow, basis: ExpressionBasis) -> DNetSample:
         clip, frame, size_px = drawn.clip, drawn.start, self._settings.size_px

@@ -17,7 +17,6 @@ from retalking.metrics.image_quality import psnr, ssim
 from retalking.metrics.lpips_distance import load_lpips
 from retalking.training.batches import Dataset, to_device
 from retalking.training.distributed import Ranks
-from retalking.training.recorder import FILM_FRAMES
 
 Settings = TypeVar("Settings", bound=Schema)
 
@@ -40,8 +39,8 @@ class HeldOutPictures(HeldOutSettings):
 class HeldOutFilm(HeldOutPictures):
     """What is judged of pictures, and shown of a clip."""
 
-    film_frames: int = Field(ge=1, le=FILM_FRAMES)
-    """Of the clip that TensorBoard shows."""
+    film_frames: int = Field(ge=1)
+    """Most frames of the film in the run folder."""
 
 
 def without_changes(settings: Settings, splits: tuple[str, ...]) -> Settings:

@@ -16,6 +16,7 @@ from torch import Tensor
 from datasets.sampling import nearest_in_pose
 from datasets.store.format import TRACKS
 from datasets.store.reader import ClipFilter, Store, StoredClip
+from datasets.store.sound import read_sound
 from models.syncnet import SyncExpert
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import lip_opening
@@ -25,7 +26,7 @@ from retalking.metrics.lip_sync.judges import ExpertJudge
 from retalking.metrics.lip_sync.sync import MIN_FRAMES, WINDOW_FRAMES, judge_windows
 from retalking.training.distributed import Ranks
 from retalking.training.scores import average_samples
-from retalking.types import FloatArray, UInt8Array
+from retalking.types import AudioClip, FloatArray, UInt8Array
 
 Synthesise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Mel windows ``[F, 1, 80, 16]``, faces and references ``[F, 3, S, S]`` to faces, all in [0, 1]."""
@@ -55,12 +56,14 @@ class TalkingFace:
         faces: uint8 ``[F, S, S, 3]``.
         references: uint8 ``[F, S, S, 3]``, of frames whose lips are rather closed.
         landmarks_px: float32 ``[68, 2]``, mean over the frames, to look for the face near there.
+        sound: of the frames.
     """
 
     speech: Speech
     faces: UInt8Array
     references: UInt8Array
     landmarks_px: FloatArray
+    sound: AudioClip | None
 
 
 def choose_clips(store: Store, needs: ClipFilter, num_clips: int) -> list[StoredClip]:
@@ -101,6 +104,7 @@ def read_face(clip: StoredClip, size_px: int, max_frames: int) -> TalkingFace:
         faces=clip.pictures(part, range(frames.start, frames.stop)),
         references=clip.pictures(part, np.array(references)),
         landmarks_px=points.mean(axis=0),
+        sound=read_sound(clip, frames),
     )
 
 

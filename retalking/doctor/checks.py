@@ -34,7 +34,11 @@ _PACKAGES = (
     *("torch", "torchvision", "numpy", "opencv-python-headless", "av", "scipy", "pydantic"),
     *("safetensors", "soxr", "face-alignment", "lpips"),
 )
-_OPTIONAL = {"ray": "requirements-ray.txt", "gradio": "requirements-web.txt"}
+_OPTIONAL = {
+    "ray": "requirements-ray.txt",
+    "gradio": "requirements-web.txt",
+    "wandb": "requirements-wandb.txt",
+}
 _LEAST_FREE_GB = 2.0
 _DIGITS = 12
 _BRING = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +26,8 @@ from retalking.training.batches import Batch, to_device
 from retalking.training.distributed import Ranks, seed_everything
 from retalking.training.interrupts import heed_signals
 from retalking.training.progress import Clock, Progress
-from retalking.training.recorder import Recorder, open_recorder
+from retalking.training.record.films import Film
+from retalking.training.record.recorder import Recorder, open_recorder
 from retalking.training.run_dir import RunDir, open_run_dir, own_run_dir
 from retalking.training.scores import average, average_scores, describe_fault, format_values
 from retalking.training.settings import LoopSettings, ToleranceSettings
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 MAY_DIFFER = frozenset(
     {"loop.num_steps", "loop.num_workers", "loop.log_every", "loop.save_every", "loop.keep_last"}
-    | {"loop.patience", "compute.checkpointing"}
+    | {"loop.patience", "loop.logger", "compute.checkpointing"}
     | {f"loop.tolerance.{name}" for name in ToleranceSettings.model_fields}
 )
 """Settings that may change when a run is continued, since no update depends on them."""
@@ -72,12 +73,12 @@ class Validation(NamedTuple):
         metrics: over what all ranks were given (``Ranks.share``); the loop averages once more.
         pictures: ``[N, 3, H, W]``, or ``[N, T, 3, H, W]`` for one clip per row, in [0, 1], by name;
             those of rank 0 are shown.
-        videos: ``[T, 3, H, W]`` in [0, 1] at 25 frames per second, by name; likewise.
+        films: by name, likewise.
     """
 
     metrics: dict[str, float]
     pictures: Mapping[str, Tensor] = MappingProxyType({})
-    videos: Mapping[str, Tensor] = MappingProxyType({})
+    films: Mapping[str, Film] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def run(
             changes = open_run_dir(job.run_dir, config, MAY_DIFFER, job.may_change)
         ranks.barrier()
         hooks = _Hooks(step, open_data, validate, save_weights, observe)
-        return _Training(config.loop, job, state, hooks).go_on(changes)
+        return _Training(config, job, state, hooks).go_on(changes)
 
 
 class _Spoilt(Exception):
@@ -148,11 +149,11 @@ class _Training:
     """A run on its way; all that decides the updates is in ``everything``."""
 
     def __init__(
-        self, loop: LoopSettings, job: Job, state: Mapping[str, Stateful], hooks: _Hooks
+        self, config: TrainingConfig, job: Job, state: Mapping[str, Stateful], hooks: _Hooks
     ) -> None:
-        self._loop, self._ranks, self._hooks = loop, job.ranks, hooks
+        self._config, self._loop, self._ranks, self._hooks = config, config.loop, job.ranks, hooks
         self._folder = RunDir(job.run_dir)
-        self._progress = Progress(loop.num_steps)
+        self._progress = Progress(config.loop.num_steps)
         self._everything = {**state, "progress": self._progress}
         self._bad_in_a_row = 0
         self._between_updates = True
@@ -175,7 +176,7 @@ class _Training:
 
     def _train(self, changes: Sequence[str]) -> int:
         progress, ranks = self._progress, self._ranks
-        recording = open_recorder(self._folder.path, progress.step) if ranks.is_main else None
+        recording = self._open_recorder() if ranks.is_main else None
         batches = self._hooks.open_data(progress.step)
         self._bad_in_a_row, self._between_updates = 0, True
         with recording or nullcontext() as recorder, heed_signals() as signals, closing(batches):
@@ -194,6 +195,11 @@ class _Training:
                 raise
         ranks.barrier()
         return progress.step
+
+    def _open_recorder(self) -> AbstractContextManager[Recorder]:
+        settings = self._config.model_dump(mode="json")
+        step = self._progress.step
+        return open_recorder(self._folder.path, step, self._loop.logger, settings)
 
     def _loop_over(
         self, batches: Iterator[Any], recorder: Recorder | None, signals: Sequence[str]
@@ -261,7 +267,7 @@ class _Training:
         if recorder:
             recorder.add_metrics(progress.step, "validation", scores)
             recorder.add_pictures(progress.step, found.pictures)
-            recorder.add_videos(progress.step, found.videos)
+            recorder.add_films(progress.step, found.films)
             best = "  (best so far)" if is_best else ""
             logger.info("%s  validation: %s%s", progress, format_values(scores), best)
         if recorder and is_best:

@@ -7,6 +7,8 @@
     log.txt                   what was logged, all starts
     metrics.jsonl             one line per log and validation: step, split, values
     events.out.tfevents.*     the same for TensorBoard, and picture grids
+    wandb-run.txt, wandb/     the run of Weights & Biases, if there is one
+    films/NAME-00001000.mp4   films of validations, with sound
     weights-00001000.safetensors, weights-best.safetensors    what inference loads
     state-00001000.pt         what resume loads
 
@@ -32,7 +34,7 @@ from retalking.config import dump_config, flatten
 from retalking.errors import ConfigError
 from retalking.files import replacing
 from retalking.training.contents import fingerprint_inputs
-from retalking.training.recorder import explain_failed_write
+from retalking.training.record.recorder import explain_failed_write
 
 CONFIG_FILE, CONTENTS_FILE, CHANGES_FILE = "config.yaml", "contents.json", "changes.jsonl"
 

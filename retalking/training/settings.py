@@ -8,6 +8,8 @@ from pydantic import Field
 
 from retalking.config import Schema
 
+Logger = Literal["tensorboard", "wandb", "both"]
+
 
 class ToleranceSettings(Schema):
     """What a run survives, counted anew at every start; beyond it the run ends with one line."""
@@ -44,6 +46,9 @@ class LoopSettings(LoaderSettings):
     save_every: int = Field(ge=1)
     keep_last: int = Field(ge=1)
     """Checkpoints kept besides the best weights."""
+    logger: Logger
+    """Who shows curves, pictures and films: ``tensorboard``, ``wandb`` (Weights & Biases, see
+    requirements-wandb.txt) or ``both``; metrics.jsonl has the numbers in any case."""
     best_metric: str
     """Name of the validation metric that chooses the best weights."""
     best_is: Literal["lowest", "highest"]

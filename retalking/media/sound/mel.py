@@ -22,10 +22,10 @@ WINDOW_STEPS = 16
 SILENCE = -4.0
 """Level of digital silence after normalisation, the lowest value a mel cell can take."""
 
-_FFT_SIZE = 800  # 50 ms, also the analysis window
-_HOP = 200  # 12.5 ms
+FFT_SIZE = 800  # 50 ms, also the analysis window
+HOP = 200  # 12.5 ms
 _BAND_RANGE_HZ = (55.0, 7600.0)
-_PRE_EMPHASIS = 0.97
+PRE_EMPHASIS = 0.97
 _FLOOR = 1e-5  # -100 dB
 _REFERENCE_DB = 20.0
 _RANGE_DB = 100.0
@@ -42,7 +42,7 @@ class MelSpectrogram:
     """
 
     mel: FloatArray
-    steps_per_second: float = SAMPLE_RATE_HZ / _HOP
+    steps_per_second: float = SAMPLE_RATE_HZ / HOP
 
     def __post_init__(self) -> None:
         if self.mel.ndim != 2 or self.mel.shape[0] != NUM_BANDS or self.mel.dtype != np.float32:
@@ -121,19 +121,26 @@ def log_mel(clip: AudioClip, gain: float = 1.0) -> MelSpectrogram:
             f"mel spectrogram: {len(broken)} audio samples are NaN or infinite, first at "
             f"{broken[0] / SAMPLE_RATE_HZ:.3f} s; decode or export the audio again"
         )
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_SIZE) / FFT_SIZE)
     filters = mel_filters()
-    num_columns = 1 + len(samples) // _HOP
+    num_columns = 1 + len(samples) // HOP
     mel = np.empty((NUM_BANDS, num_columns), dtype=np.float32)
     for start in range(0, num_columns, _BLOCK_COLUMNS):
         block = slice(start, min(start + _BLOCK_COLUMNS, num_columns))
-        first = start * _HOP - _FFT_SIZE // 2
-        part = gain * _pre_emphasise(samples, first, (block.stop - start - 1) * _HOP + _FFT_SIZE)
-        frames = np.lib.stride_tricks.sliding_window_view(part, _FFT_SIZE)[::_HOP]
+        first = start * HOP - FFT_SIZE // 2
+        part = gain * _pre_emphasise(samples, first, (block.stop - start - 1) * HOP + FFT_SIZE)
+        frames = np.lib.stride_tricks.sliding_window_view(part, FFT_SIZE)[::HOP]
         magnitude = np.abs(np.fft.rfft(frames * hann, axis=1))
         level_db = 20 * np.log10(np.maximum(_FLOOR, filters @ magnitude.T)) - _REFERENCE_DB
         mel[:, block] = np.clip(8 * (level_db + _RANGE_DB) / _RANGE_DB - 4, SILENCE, -SILENCE)
     return MelSpectrogram(mel)
+
+
+def mel_magnitudes(spectrogram: MelSpectrogram) -> Float64Array:
+    """Undo decibels and normalisation: the bands ``[80, S]`` of the magnitudes, 0 in silence."""
+    level_db = (spectrogram.mel.astype(np.float64) + 4) * _RANGE_DB / 8 - _RANGE_DB
+    magnitudes = 10 ** ((level_db + _REFERENCE_DB) / 20)
+    return np.where(spectrogram.mel > SILENCE, magnitudes, 0.0)
 
 
 def mel_filters() -> FloatArray:
@@ -144,7 +151,7 @@ def mel_filters() -> FloatArray:
     """
     lowest, highest = (_hz_to_mel(hz) for hz in _BAND_RANGE_HZ)
     edges_hz = _mel_to_hz(np.linspace(lowest, highest, NUM_BANDS + 2))
-    bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, _FFT_SIZE // 2 + 1)
+    bins_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, FFT_SIZE // 2 + 1)
     left, centre, right = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising = (bins_hz - left) / (centre - left)
     falling = (right - bins_hz) / (right - centre)
@@ -178,5 +185,5 @@ def _pre_emphasise(samples: FloatArray, first: int, length: int) -> Float64Array
     inside = emphasised[low - first : high - first]
     inside += samples[low:high]
     before = samples[max(low - 1, 0) : high - 1].astype(np.float64)
-    inside[len(inside) - len(before) :] -= _PRE_EMPHASIS * before
+    inside[len(inside) - len(before) :] -= PRE_EMPHASIS * before
     return emphasised

@@ -53,6 +53,8 @@ def test_all_teachers_together(run: Run, tmp_path: Path, lnet_file: Path) -> Non
     judged = records(tmp_path / "lnet", "validation")[0]
     assert 0 <= judged["sync_probability"] <= 1
     assert {"lse_d", "lse_c", "true_lse_d", "true_lse_c"} <= judged.keys()
+    films = sorted(file.name for file in (tmp_path / "lnet" / "films").iterdir())
+    assert films == [f"reference_truth_made-0000000{step}.mp4" for step in (2, 4)]
 
 
 def test_lnet_begins_with_the_warm_audio_encoder(run: Run, tmp_path: Path) -> None:

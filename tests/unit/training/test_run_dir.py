@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from retalking.config import Schema
 from retalking.errors import ConfigError, RetalkingError, WeightsError
-from retalking.training.recorder import open_recorder
+from retalking.training.record.recorder import open_recorder
 from retalking.training.run_dir import RunDir, open_run_dir
 from retalking.training.state import load_state, save_state
 
@@ -78,66 +73,6 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RetalkingError, match="file/run: cannot be written: Not a directory"):
         open_run_dir(tmp_path / "file" / "run", Config(rate=1, steps=1), ())
-
-
-def test_records_after_the_restored_step_are_withdrawn(tmp_path: Path) -> None:
-    with open_recorder(tmp_path, 0) as recorder:
-        for step in (1, 2, 3):
-            recorder.add_metrics(step, "train", {"l1": step / 4})
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 2, "spl')  # killed while writing
-    with open_recorder(tmp_path, 2) as recorder:
-        recorder.add_metrics(3, "train", {"l1": 9.0})
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["l1"]) for line in lines] == [(1, 0.25), (2, 0.5), (3, 9.0)]
-    starts = json.loads((tmp_path / "environment.json").read_text())
-    assert [start["from_step"] for start in starts] == [0, 2]
-    assert starts[0]["packages"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
-
-
-def test_tensorboard_shows_curves_and_grids(tmp_path: Path) -> None:
-    with open_recorder(tmp_path, 0) as recorder:
-        recorder.add_metrics(4, "validation", {"l1": 0.5})
-        pictures = {"faces": torch.rand(3, 3, 8, 8), "clips": torch.rand(2, 5, 3, 8, 8)}
-        recorder.add_pictures(4, pictures)
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    (point,) = events.Scalars("validation/l1")
-    assert (point.step, point.value) == (4, 0.5)
-    border = 2
-    sizes = {name: events.Images(name)[0] for name in ("faces", "clips")}
-    assert (sizes["faces"].width, sizes["faces"].height) == (2 * 10 + border, 2 * 10 + border)
-    assert (sizes["clips"].width, sizes["clips"].height) == (5 * 10 + border, 2 * 10 + border)
-
-
-def test_tensorboard_shows_videos(tmp_path: Path) -> None:
-    frames = torch.rand(5, 1, 1, 1).expand(-1, 3, 8, 24)
-    with open_recorder(tmp_path, 0) as recorder:
-        recorder.add_videos(6, {"clip": frames, "long": torch.rand(60, 3, 200, 300)})
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    (event,) = events.Images("clip")
-    assert (event.step, event.width, event.height) == (6, 24, 8)
-    with Image.open(io.BytesIO(event.encoded_image_string)) as film:
-        assert (film.format, film.size, film.n_frames) == ("GIF", (24, 8), 5)
-        assert film.info["duration"] == 40
-        for index, frame in enumerate(frames):
-            film.seek(index)
-            shown = np.asarray(film.convert("RGB")) / 255
-            assert np.abs(shown - frame.permute(1, 2, 0).numpy()).max() < 0.03
-    (event,) = events.Images("long")
-    with Image.open(io.BytesIO(event.encoded_image_string)) as film:
-        assert (film.size, film.n_frames) == ((240, 160), 50)
-
-
-def test_log_goes_to_the_file_only_while_recording(tmp_path: Path) -> None:
-    logger = logging.getLogger("retalking.somewhere")
-    with open_recorder(tmp_path, 0):
-        logger.warning("inside")
-    logger.warning("outside")
-    text = (tmp_path / "log.txt").read_text()
-    assert "WARNING retalking.somewhere: inside" in text
-    assert "outside" not in text
 
 
 def test_state_comes_back_and_misfits_are_named(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ loop:
   validate_every: 5
   save_every: 4
   keep_last: 2
+  logger: tensorboard
   best_metric: l1
   best_is: lowest
   patience: null

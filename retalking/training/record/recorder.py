@@ -1,9 +1,8 @@
-"""What a run leaves behind besides checkpoints: log, metrics, curves, pictures, environment."""
+"""The record of a run in its folder: log, metrics, curves, pictures, films, environment."""
 
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import logging
 import math
@@ -11,36 +10,32 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from retalking.errors import RetalkingError
 from retalking.files import replacing
-from retalking.media.images import to_uint8
-from retalking.types import UInt8Array
+from retalking.training.record.curves import Curves, open_curves
+from retalking.training.record.films import Film, write_film
+from retalking.training.settings import Logger
 
 VERSIONED_PACKAGES = ("torch", "torchvision", "numpy", "pydantic", "safetensors", "cv2")
-FILM_FRAMES, FILM_HEIGHT_PX = 50, 160
-"""What is shown of a video at most: two seconds."""
 
 
 class Recorder:
-    """Writes metrics and pictures into a run folder; ``open_recorder`` makes one."""
+    """Writes metrics, pictures and films into a run folder; ``open_recorder`` makes one."""
 
-    def __init__(self, folder: Path, metrics: TextIO, writer: SummaryWriter) -> None:
+    def __init__(self, folder: Path, metrics: TextIO, curves: Sequence[Curves]) -> None:
         self._folder = folder
         self._metrics = metrics
-        self._writer = writer
+        self._curves = curves
 
     def add_metrics(self, step: int, split: str, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl and a point to each curve ``split/name``."""
@@ -48,8 +43,10 @@ class Recorder:
         with explain_failed_write(self._folder):
             self._metrics.write(line + "\n")
             self._metrics.flush()
-            for name, value in values.items():
-                self._writer.add_scalar(f"{split}/{name}", value, step)
+            for curves in self._curves:
+                curves.add_numbers(
+                    step, {f"{split}/{name}": value for name, value in values.items()}
+                )
 
     def add_pictures(self, step: int, pictures: Mapping[str, Tensor]) -> None:
         """Draw a grid of each entry.
@@ -58,77 +55,62 @@ class Recorder:
             step: number of updates done.
             pictures: ``[N, 3, H, W]``, or ``[N, T, 3, H, W]`` for one clip per row; in [0, 1].
         """
-        with explain_failed_write(self._folder):
-            for name, batch in pictures.items():
-                is_video = batch.ndim == 5
-                columns = batch.shape[1] if is_video else math.ceil(len(batch) ** 0.5)
-                flat = batch.flatten(0, 1) if is_video else batch
-                grid = make_grid(flat.detach().float().clamp(0, 1).cpu(), nrow=columns)
-                self._writer.add_image(name, grid, step)
-            self._writer.flush()
+        for name, batch in pictures.items():
+            is_video = batch.ndim == 5
+            columns = batch.shape[1] if is_video else math.ceil(len(batch) ** 0.5)
+            flat = batch.flatten(0, 1) if is_video else batch
+            grid = make_grid(flat.detach().float().clamp(0, 1).cpu(), nrow=columns)
+            with explain_failed_write(self._folder):
+                for curves in self._curves:
+                    curves.add_picture(step, name, grid)
 
-    def add_videos(self, step: int, videos: Mapping[str, Tensor]) -> None:
-        """Show animations where TensorBoard shows pictures.
-
-        ``SummaryWriter.add_video`` writes the same, but needs the package moviepy.
-
-        Args:
-            step: number of updates done.
-            videos: ``[T, 3, H, W]`` in [0, 1], at 25 frames per second. Later frames than
-                ``FILM_FRAMES`` are left out and higher ones than ``FILM_HEIGHT_PX`` reduced, since
-                every validation adds a GIF of a megabyte or three to the events file.
-        """
-        with explain_failed_write(self._folder):
-            for name, frames in videos.items():
-                rgb = to_uint8(_reduce(frames))
-                image = Summary.Image(
-                    height=rgb.shape[1],
-                    width=rgb.shape[2],
-                    colorspace=3,
-                    encoded_image_string=encode_gif(rgb),
-                )
-                summary = Summary(value=[Summary.Value(tag=name, image=image)])
-                self._writer._get_file_writer().add_summary(summary, step)
-            self._writer.flush()
-
-
-def _reduce(frames: Tensor) -> Tensor:
-    frames = frames[:FILM_FRAMES].detach().float()
-    factor = FILM_HEIGHT_PX / frames.shape[2]
-    return F.interpolate(frames, scale_factor=factor, mode="area") if factor < 1 else frames
-
-
-def encode_gif(rgb: UInt8Array) -> bytes:
-    """Encode frames ``[T, H, W, 3]`` as a GIF that repeats, at 25 frames per second."""
-    first, *others = (Image.fromarray(frame) for frame in rgb)
-    file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=others, duration=40, loop=0)
-    return file.getvalue()
+    def add_films(self, step: int, films: Mapping[str, Film]) -> None:
+        """Write each film to ``films/NAME-STEP.mp4``, and show it where that is possible."""
+        for name, film in films.items():
+            path = self._folder / "films" / f"{name}-{step:08d}.mp4"
+            with explain_failed_write(self._folder):
+                path.parent.mkdir(exist_ok=True)
+                write_film(path, film)
+                for curves in self._curves:
+                    curves.add_film(step, name, path)
 
 
 @contextmanager
-def open_recorder(folder: Path, step: int) -> Iterator[Recorder]:
+def open_recorder(
+    folder: Path,
+    step: int,
+    logger: Logger = "tensorboard",
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[Recorder]:
     """Record into a folder, continuing after ``step``; what was recorded later is withdrawn.
 
+    Args:
+        folder: of the run.
+        step: number of updates done.
+        logger: who shows curves.
+        settings: of the run, for a logger that shows them.
+
     Raises:
+        ConfigError: the logger is not installed.
         RetalkingError: the folder cannot be written.
     """
     with explain_failed_write(folder):
+        curves = open_curves(logger, folder, step, settings)
         _add_environment(folder / "environment.json", step)
         _withdraw_metrics(folder / "metrics.jsonl", step)
         log = logging.FileHandler(folder / "log.txt", encoding="utf-8")
         log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         metrics = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
     logging.getLogger().addHandler(log)
     try:
-        yield Recorder(folder, metrics, writer)
+        yield Recorder(folder, metrics, curves)
     finally:
         logging.getLogger().removeHandler(log)
         log.close()
         with explain_failed_write(folder):
             metrics.close()
-            writer.close()
+            for each in curves:
+                each.close()
 
 
 def _add_environment(file: Path, step: int) -> None:

@@ -1,0 +1,1 @@
+"""What a run leaves behind besides checkpoints: log, metrics, curves, pictures, films."""
