@@ -5,10 +5,10 @@
     python scripts/batch.py long.yaml --split-minutes 5 --workers 8
     python scripts/batch.py jobs.csv --engine ray --address auto --workers 16 --gpus-per-worker 1
 
-A list is a table (.csv, .tsv) or YAML with the columns face, audio, outfile and any key of the
-configuration, paths relative to the list; docs/batch.md shows some. The same command goes on after
-an interruption: jobs that are done are skipped, those that failed are listed, and done again with
---retry.
+A list is a table (.csv, .tsv) or YAML with the columns face, audio, outfile, and profile or any key
+of the configuration, paths relative to the list; docs/batch.md shows some. The same command goes on
+after an interruption: jobs that are done are skipped, those that failed are listed, and done again
+with --retry.
 
 Exit code: 0 all jobs are done, 1 some failed (the table says why), 2 bad input.
 """
@@ -39,6 +39,7 @@ from retalking.inference.profiles import PROFILES, load_profile
 
 EXIT_FAILED = 1
 _LISTS = (".csv", ".tsv", ".yaml", ".yml")
+_PROFILE = "profile="
 
 
 @report_mistakes("interrupted: what was done is kept; the same command goes on")
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"--{name.replace('_', '-')}: got {value:g}, expected more than 0")
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    jobs, record_path = _read(options)
+    jobs, record_path = read(options)
     if options.report:
         jobs = [
             replace(job, report=job.outfile.with_suffix(f".report.{options.report}"))
@@ -117,7 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read(options: argparse.Namespace) -> tuple[list[BatchJob], Path]:
+def read(options: argparse.Namespace) -> tuple[list[BatchJob], Path]:
     """Return the jobs, and where their record is if no other place is given."""
     configure = _configure(options)
     path = Path(options.jobs)
@@ -139,7 +140,10 @@ def _configure(options: argparse.Namespace) -> Configure:
     def configure(settings: list[str]) -> InferenceConfig:
         key = tuple(settings)
         if key not in known:
-            known[key] = load_profile(options.profile, {}, [*options.set, *settings])
+            own = [text for text in settings if text.startswith(_PROFILE)]
+            others = [*options.set, *(text for text in settings if text not in own)]
+            profile = own[0].removeprefix(_PROFILE) if own else options.profile
+            known[key] = load_profile(profile, {}, others)
         return known[key]
 
     return configure

@@ -21,7 +21,7 @@ from retalking.batch.work import Outcome, Task, Worker
 from retalking.inference.profiles import load_profile
 from retalking.locations import REPOSITORY
 from retalking.networks.load import Parts
-from scripts.batch import main
+from scripts.batch import build_parser, main, read
 from tests import media
 from tests.e2e.conftest import portrait_frames
 from tests.e2e.jobs import read_frames
@@ -125,6 +125,17 @@ def test_bad_input_is_one_line_and_2(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_a_job_may_name_its_own_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("face,audio,outfile,profile\na.mp4,b.wav,c.mp4,\na.mp4,b.wav,d.mp4,fast\n")
+    assert main([str(path), "--profile", "lite"]) == 2
+    assert f"{path}:3: --profile: got fast, expected" in capsys.readouterr().err
+    path.write_text("face,audio,outfile,profile\na.mp4,b.wav,c.mp4,small\n")
+    options = build_parser().parse_args([str(path), "--profile", "lite"])
+    ((found,), _) = read(options)
+    assert found.config.mouth == "networks"
 
 
 def finish_all(crew: Crew, jobs: list[BatchJob], kill: Callable[[], None]) -> dict[int, Outcome]:
