@@ -191,7 +191,7 @@ def train(config: ENetTraining, job: Job) -> int:
                 if expert is not None:
                     small = F.interpolate(output, (EXPERT_PX, EXPERT_PX), mode="area")
                     seen = lower_half(small).unflatten(0, micro.faces.shape[:2])
-                    heard, lips = expert(micro.mels[:, 0], view_of_expert(seen))
+                    heard, lips = expert(micro.expert_mel, view_of_expert(seen))
                     terms["sync"] = sync_loss(lips, heard)
                 total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
                 if loss.adversarial > 0:
@@ -262,7 +262,9 @@ class Validator:
         settings, data = config.validation, config.data
         self._net, self._ranks = net, ranks
         self._lpips = open_lpips(settings.lpips_weights, ranks.device)
-        dataset = ENetDataset(without_changes(data, settings.splits), seed=0)
+        still = without_changes(data, settings.splits)
+        as_used = still.model_copy(update={"mel_lead_frames": 0})
+        dataset = ENetDataset(as_used, seed=0)
         self._batches: list[ENetSample] = read_held_out(dataset, settings.num_samples, ranks)
         suitable = ClipFilter(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
         (clip,) = choose_clips(Store(data.store), suitable, 1)

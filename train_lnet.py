@@ -152,7 +152,7 @@ def train(config: LNetTraining, job: Job) -> int:
                     factors["perceptual"] = config.loss.perceptual
                 if expert is not None:
                     seen = view_of_expert(lower_half(output.view_as(micro.faces)))
-                    heard, lips = expert(micro.mels[:, 0], seen)
+                    heard, lips = expert(micro.expert_mel, seen)
                     terms["sync"] = sync_loss(lips, heard)
                     factors["sync"] = schedule.weight
                 if reader is not None:
@@ -186,7 +186,9 @@ class Validator:
         settings, data = config.validation, config.data
         self._net, self._expert, self._ranks = net, expert, job.ranks
         self._lpips = open_lpips(settings.lpips_weights, job.ranks.device)
-        dataset = LNetDataset(without_changes(data, settings.splits), seed=0)
+        still = without_changes(data, settings.splits)
+        as_used = still.model_copy(update={"mel_lead_frames": 0})
+        dataset = LNetDataset(as_used, seed=0)
         self._batches: list[LNetSample] = read_held_out(dataset, settings.num_samples, job.ranks)
         suitable = ClipFilter(
             settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True
@@ -213,7 +215,7 @@ class Validator:
                 scores["lpips"] = self._lpips(output, target)
             if self._expert is not None:
                 seen = view_of_expert(lower_half(output)[None])
-                heard, lips = self._expert(batch.mels[:, 0], seen)
+                heard, lips = self._expert(batch.expert_mel, seen)
                 scores["sync"] = sync_loss(lips, heard)
                 scores["sync_probability"] = sync_probability(lips, heard).mean()
             found.append({name: float(value) for name, value in scores.items()})

@@ -40,6 +40,7 @@ class ENetSample(NamedTuple):
         faces: float32 ``[T, 3, S, S]`` RGB in [0, 1].
         references: float32 ``[T, 3, S, S]`` RGB in [0, 1].
         mels: float32 ``[T, 1, 80, 16]`` in [-4, 4].
+        expert_mel: float32 ``[1, 80, 16]``, see ``LNetSample``.
         landmarks_px: float32 ``[T, 68, 2]`` in the face's pixels.
         jpeg_quality: float32 ``[]``, for ``degrade``.
         noise_seeds: int64 ``[T]``, of the noise that E-Net adds to each face.
@@ -49,6 +50,7 @@ class ENetSample(NamedTuple):
     faces: Tensor
     references: Tensor
     mels: Tensor
+    expert_mel: Tensor
     landmarks_px: Tensor
     jpeg_quality: Tensor
     noise_seeds: Tensor
@@ -82,6 +84,7 @@ class ENetDataset:
             faces=sample.faces,
             references=sample.references,
             mels=sample.mels,
+            expert_mel=sample.expert_mel,
             landmarks_px=sample.landmarks_px,
             jpeg_quality=torch.tensor(rng.uniform(*self._quality), dtype=torch.float32),
             noise_seeds=torch.from_numpy(rng.integers(2**62, size=len(sample.faces))),

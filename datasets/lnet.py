@@ -56,6 +56,9 @@ class LNetDataSettings(Schema):
     matched_speech: float = Field(ge=0, le=1)
     """Share of the samples that get speech by the opening of their lips, see
     ``matched_speech.py``; only with single frames. 0 as in the paper."""
+    mel_lead_frames: int = Field(ge=0)
+    """Frames by which what L-Net hears begins before the frame. 0 as in inference; 1 as Wav2Lip's
+    training has it. The expert's window always begins with the first frame."""
     augment: AugmentSettings
 
 
@@ -66,8 +69,8 @@ class LNetSample(NamedTuple):
         faces: float32 ``[T, 3, S, S]`` RGB in [0, 1], the whole face; what L-Net sees of it is
             above ``models.blocks.lower_half.EDITED_FROM``.
         references: float32 ``[T, 3, S, S]`` RGB in [0, 1].
-        mels: float32 ``[T, 1, 80, 16]`` in [-4, 4]; the first is that of the whole window for the
-            lip-sync expert if ``T`` is 5.
+        mels: float32 ``[T, 1, 80, 16]`` in [-4, 4], what L-Net hears.
+        expert_mel: float32 ``[1, 80, 16]``, what the lip-sync expert hears with all ``T`` frames.
         landmarks_px: float32 ``[T, 68, 2]`` in the face's pixels.
         openings: float32 ``[T]``, see ``lip_motion.lip_opening``.
         clip_ids: name of the clip.
@@ -76,6 +79,7 @@ class LNetSample(NamedTuple):
     faces: Tensor
     references: Tensor
     mels: Tensor
+    expert_mel: Tensor
     landmarks_px: Tensor
     openings: Tensor
     clip_ids: str
@@ -143,6 +147,7 @@ class LNetDataset:
             faces=pictures[:count],
             references=pictures[count:],
             mels=torch.from_numpy(self._choose_speech(drawn, openings)),
+            expert_mel=torch.from_numpy(clip.mel_windows(start, start + 1)[0]),
             landmarks_px=torch.from_numpy(landmarks),
             openings=torch.from_numpy(openings),
             clip_ids=clip.name,
@@ -150,7 +155,8 @@ class LNetDataset:
 
     def _choose_speech(self, drawn: DrawnWindow, openings: FloatArray) -> FloatArray:
         if self._matched is None or drawn.rng.random() >= self._settings.matched_speech:
-            return drawn.clip.mel_windows(drawn.start, drawn.start + self._settings.num_frames)
+            stop = drawn.start + self._settings.num_frames
+            return drawn.clip.mel_windows(drawn.start, stop, self._settings.mel_lead_frames)
         record = self._store.index[drawn.row]
         relative = relative_opening(openings, record)
         return np.stack([self._matched.draw(float(value), drawn.rng) for value in relative])

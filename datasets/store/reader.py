@@ -12,11 +12,18 @@ import cv2
 import numpy as np
 import safetensors
 
-from datasets.store.format import COEFFICIENTS, INDEX_DTYPE, TRACKS, part_path, read_store_info
+from datasets.store.format import (
+    COEFFICIENTS,
+    FRAME_RATE,
+    INDEX_DTYPE,
+    TRACKS,
+    part_path,
+    read_store_info,
+)
 from retalking.errors import ConfigError, MediaError
 from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX, STABILISER_PX
-from retalking.media.sound.mel import SILENCE, WINDOW_STEPS
+from retalking.media.sound.mel import SILENCE, STEPS_PER_SECOND, WINDOW_STEPS
 from retalking.types import FaceCoefficients, FloatArray, IntArray, UInt8Array
 
 _MAX_OPEN_CLIPS = 256
@@ -161,9 +168,18 @@ class StoredClip:
             decoded.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         return np.stack(decoded).astype(np.uint8, copy=False)
 
-    def mel_windows(self, start: int, stop: int) -> FloatArray:
-        """Read the mel windows of consecutive frames, float32 ``[T, 1, 80, 16]`` in [-4, 4]."""
-        first = self.rows(TRACKS, "mel_start", start, stop)
+    def mel_windows(self, start: int, stop: int, lead_frames: int = 0) -> FloatArray:
+        """Read the mel windows of consecutive frames, float32 ``[T, 1, 80, 16]`` in [-4, 4].
+
+        Args:
+            start: first frame.
+            stop: frame after the last.
+            lead_frames: by how many frames the windows begin earlier than the frames.
+        """
+        frames = np.arange(start, stop) - lead_frames
+        starts = self.array(TRACKS, "mel_start")
+        first = starts[np.maximum(frames, 0)]
+        first = first + np.minimum(frames, 0) * STEPS_PER_SECOND // FRAME_RATE
         low, high = int(first.min()), int(first.max()) + WINDOW_STEPS
         stored = self._file(TRACKS).get_slice("mel")
         size, num_bands = stored.get_shape()

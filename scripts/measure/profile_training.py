@@ -55,6 +55,7 @@ def open_dataset(module: str, store: Path, split: str) -> Dataset[Any]:
         "num_candidates": 8,
         "min_gap": 5,
         "matched_speech": 0,
+        "mel_lead_frames": 0,
     }
     if module == "lnet":
         return LNetDataset(LNetDataSettings(**lips, size_px=96), seed=0)

@@ -25,6 +25,7 @@ SILENCE = -4.0
 FFT_SIZE = 800  # 50 ms, also the analysis window
 HOP = 200  # 12.5 ms
 _BAND_RANGE_HZ = (55.0, 7600.0)
+STEPS_PER_SECOND = SAMPLE_RATE_HZ // HOP
 PRE_EMPHASIS = 0.97
 _FLOOR = 1e-5  # -100 dB
 _REFERENCE_DB = 20.0
@@ -42,7 +43,7 @@ class MelSpectrogram:
     """
 
     mel: FloatArray
-    steps_per_second: float = SAMPLE_RATE_HZ / HOP
+    steps_per_second: float = STEPS_PER_SECOND
 
     def __post_init__(self) -> None:
         if self.mel.ndim != 2 or self.mel.shape[0] != NUM_BANDS or self.mel.dtype != np.float32:

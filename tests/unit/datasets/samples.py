@@ -33,6 +33,7 @@ def lnet_settings(folder: Path, **changes) -> LNetDataSettings:
         "num_candidates": 6,
         "min_gap": 0,
         "matched_speech": 0,
+        "mel_lead_frames": 0,
         "augment": STILL,
     }
     return LNetDataSettings(**(values | changes))

@@ -195,7 +195,9 @@ def test_dnet_pairs_two_frames_with_the_window_of_the_second(folder: Path) -> No
 
 def test_dnets_film_is_the_beginning_of_a_clip(folder: Path) -> None:
     dataset = DNetDataset(dnet_settings(folder), 0)
-    frames, windows = dataset.film(0, 5)
+    frames, windows, sound = dataset.film(0, 5)
+    assert sound is not None
+    assert len(sound.samples) == 5 * 640
     assert frames_in(frames) == list(range(5))
     assert windows.shape == (5, 73, 26)
     np.testing.assert_array_equal(windows[4, 0], np.clip(4 - 13 + np.arange(26), 0, None))

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from datasets.lnet import LNetDataset
 from datasets.sampling import WindowSampler
 from datasets.store.format import (
     INDEX_DTYPE,
@@ -23,6 +25,7 @@ from datasets.store.reader import ClipFilter, Store
 from retalking.errors import ConfigError, MediaError
 from retalking.media.sound.mel import SILENCE
 from tests.stores import picture_of, write_clip, write_store
+from tests.unit.datasets.samples import lnet_settings
 
 
 @pytest.fixture
@@ -48,6 +51,26 @@ def test_mel_windows_equal_those_of_the_spectrogram(store: Store) -> None:
     for n, window in zip(range(3, 8), windows, strict=True):
         expected = (n * 80 // 25 + np.arange(16)) / 100
         np.testing.assert_allclose(window[0], np.tile(expected, (80, 1)), atol=1e-3)
+
+
+def test_mel_windows_may_begin_some_frames_earlier(store: Store) -> None:
+    clip = store.clip(0)
+    np.testing.assert_array_equal(clip.mel_windows(3, 8, 1), clip.mel_windows(2, 7))
+    first, second = clip.mel_windows(0, 2, 1)[:, 0]
+    np.testing.assert_array_equal(second, clip.mel_windows(0, 1)[0, 0])
+    # Before the first frame time goes on as after it: a frame lasts 3.2 columns, begun ones count.
+    assert (first[:, :4] == SILENCE).all()
+    np.testing.assert_array_equal(first[:, 4:], second[:, :-4])
+
+
+def test_the_expert_hears_its_own_window_whatever_lnet_hears(store: Store) -> None:
+    early = LNetDataset(lnet_settings(store.folder, mel_lead_frames=1), seed=0)
+    plain = LNetDataset(lnet_settings(store.folder), seed=0)
+    for draw in range(4):
+        one, other = early[draw], plain[draw]
+        assert torch.equal(one.expert_mel, other.expert_mel)
+        assert torch.equal(other.expert_mel, other.mels[0])
+        assert torch.equal(one.mels[1:], other.mels[:-1])
 
 
 def test_what_lies_outside_the_audio_is_silence(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_held_out_samples_are_still_and_the_same(tmp_path: Path) -> None:
         num_candidates=1,
         min_gap=0,
         matched_speech=0,
+        mel_lead_frames=0,
         augment=AugmentSettings(flip=1, grey=1, brightness=0.5, contrast=0.5),
     )
     still = without_changes(settings, ("val",))
@@ -186,6 +187,7 @@ def test_enet_is_trained_through_its_call_so_that_compiling_it_has_an_effect() -
         faces=torch.rand(2, 1, 3, 128, 128),
         references=torch.rand(2, 1, 3, 128, 128),
         mels=torch.randn(2, 1, 1, 80, 16),
+        expert_mel=torch.zeros(2, 1, 80, 16),
         landmarks_px=torch.zeros(2, 1, 68, 2),
         jpeg_quality=torch.tensor([60.0, 90.0]),
         noise_seeds=torch.tensor([[1], [2]]),
@@ -216,6 +218,7 @@ def test_jpeg_sees_the_colours_of_the_picture_not_those_of_the_network() -> None
         faces=faces,
         references=faces,
         mels=torch.zeros(2, 1, 1, 80, 16),
+        expert_mel=torch.zeros(2, 1, 80, 16),
         landmarks_px=torch.zeros(2, 1, 68, 2),
         jpeg_quality=quality,
         noise_seeds=torch.zeros(2, 1, dtype=torch.int64),

@@ -86,6 +86,7 @@ def test_an_identical_dnet_gives_the_frames_themselves_as_reference(
             num_candidates=1,
             min_gap=0,
             matched_speech=0,
+            mel_lead_frames=0,
             augment={"flip": 0, "grey": 0, "brightness": 0, "contrast": 0},
         ),
         0,
