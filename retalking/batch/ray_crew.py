@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
+from retalking.batch.cluster import connect
 from retalking.batch.work import Outcome, Task, Worker, set_threads
-from retalking.errors import ConfigError
-from retalking.locations import REPOSITORY
 
 
 class RayCrew:
@@ -34,30 +33,7 @@ class RayCrew:
         Raises:
             ConfigError: Ray is not installed, or there is no cluster at the address.
         """
-        try:
-            import ray  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise ConfigError(
-                "--engine ray: Ray is not installed; pip install -r requirements-ray.txt"
-            ) from None
-        self._ray: Any = ray
-        # Workers import this checkout, at the same place of every machine.
-        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
-        here: dict[str, Any] = {} if address else {"num_cpus": max(size, os.cpu_count() or 1)}
-        try:
-            ray.init(
-                address=address,
-                runtime_env=environment,
-                log_to_driver=False,
-                include_dashboard=None if address else False,
-                **here,
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"--address {address}: {error}; if the cluster asks for a token, as Ray's newer "
-                "ones do, set RAY_AUTH_MODE=token"
-            ) from None
+        ray = self._ray = connect(size, address)
         self._actor = ray.remote(num_cpus=1, num_gpus=gpus_per_worker, max_restarts=0)(_RayWorker)
         self._threads = threads or torch.get_num_threads()
         self._members = [self._start(size) for _ in range(size)]

@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from retalking.errors import ConfigError
 from retalking.exit_code import report_mistakes
 from retalking.locations import CONFIGS
 from retalking.shard import Shard
+from scripts.prepare.engine import add_engine_options, do_shares
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,11 +65,9 @@ def add_store_options(parser: argparse.ArgumentParser, config: str) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the store")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument(
-        "--shard", default="1/1", help="prepare the share 2/8 of the rows; all share one --out"
-    )
-    parser.add_argument(
         "--retry", action="store_true", help="try rows again that were left out before"
     )
+    add_engine_options(parser)
     settings = parser.add_argument_group(f"settings (default: as in configs/prepare/{config})")
 
     def add(flag: str, **details: Any) -> None:
@@ -106,13 +106,24 @@ def run(options: argparse.Namespace, list_rows: Callable[[], Sequence[ClipRow]])
         if name in PreparationSettings.model_fields
     ]
     settings = load_config(PreparationSettings, options.config, given)
-    shard = Shard.parse(options.shard)
-    report = _Reporter(len(shard.of(rows)))
-    outcomes = prepare_store(
-        options.out, rows, settings, options.workers, report, shard, options.retry
-    )
+    prepare = partial(_prepare_share, options.out, rows, settings, options.workers, options.retry)
+    *_, outcomes = do_shares(options, prepare, max(options.workers, 1))
+    if options.engine == "ray":  # of shares that end at the same time none may know of all
+        outcomes = prepare_store(options.out, rows, settings, options.workers, _Reporter(len(rows)))
     print_account(options.out, outcomes)
     return 0 if any(outcome.clips for outcome in outcomes) else 2
+
+
+def _prepare_share(
+    folder: Path,
+    rows: Sequence[ClipRow],
+    settings: PreparationSettings,
+    num_workers: int,
+    retry: bool,
+    shard: Shard,
+) -> list[Outcome]:
+    report = _Reporter(len(shard.of(rows)))
+    return prepare_store(folder, rows, settings, num_workers, report, shard, retry)
 
 
 class _Reporter:

@@ -18,12 +18,14 @@ from retalking.script import run_entry_point
 
 from datasets.prepare.extend import enhance_lips, extend_store
 from datasets.store.format import ENHANCED, read_store_info
+from datasets.store.index import refresh_index
 from models import weights
 from retalking.exit_code import report_mistakes
 from retalking.face.crops import LIP_PX
 from retalking.networks.runner import make_runner
 from retalking.shard import Shard
 from retalking.weights import catalogue
+from scripts.prepare.engine import add_engine_options, do_shares
 from third_party.gpen import GPEN
 
 
@@ -34,9 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("store", type=Path, help="prepared store")
     parser.add_argument("--gpen", type=Path, help="weights; those of the catalogue if not given")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--shard", default="1/1", help="enhance the share 2/8 of the clips")
+    add_engine_options(parser)
     options = parser.parse_args(arguments)
-    shard = Shard.parse(options.shard)
+    added = sum(do_shares(options, partial(_enhance_share, options)))
+    if options.engine == "ray":  # of shares that end at the same time none may know of all
+        refresh_index(options.store)
+    print(f"{options.store}: {added} clips enhanced")
+    return 0
+
+
+def _enhance_share(options: argparse.Namespace, shard: Shard) -> int:
+    """Return how many clips were enhanced."""
     quality = int(read_store_info(options.store).settings["jpeg_quality"])
     runner = make_runner(options.device, "fp32")
     path = options.gpen or catalogue.find("GPEN")
@@ -44,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runner.place(gpen)
     compute = partial(enhance_lips, jpeg_quality=quality, gpen=gpen, runner=runner)
     added, _ = extend_store(options.store, f"{ENHANCED}_{LIP_PX}", compute, shard=shard)
-    print(f"{options.store}: {added} clips enhanced")
-    return 0
+    return added
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from datasets.prepare.extend import (
     regress_coefficients,
 )
 from datasets.store.format import COEFFICIENTS, read_store_info
+from datasets.store.index import refresh_index
 from models import weights
 from models.blocks.spectral_norm import fold_spectral_norm
 from models.dnet import DNet
@@ -41,6 +42,7 @@ from retalking.networks.runner import Runner, make_runner
 from retalking.shard import Shard
 from retalking.speech.lip_shapes import ENCODER_PATH
 from retalking.weights import catalogue
+from scripts.prepare.engine import add_engine_options, do_shares
 from third_party.face3d import Face3D
 
 
@@ -64,29 +66,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--copies", type=int, default=6, help="of disturbed speech beside the clean one, for heard"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--shard", default="1/1", help="extend the share 2/8 of the clips")
+    add_engine_options(parser)
     options = parser.parse_args(arguments)
-    shard = Shard.parse(options.shard)
     if options.what == "neutral" and options.dnet is None:
         parser.error("neutral needs --dnet")
-    runner = make_runner(options.device, "fp32")
-    if options.what == "coefficients":
-        pictures = f"stabiliser_{STABILISER_PX}" if options.profile == "official" else None
-        compute = _coefficients(options.profile, runner)
-        added, passed = extend_store(
-            options.store, COEFFICIENTS, compute, pictures, options.splits, shard
-        )
-    elif options.what == "heard":
-        compute = _heard(options, runner)
-        added, passed = extend_store(options.store, HEARD, compute, None, options.splits, shard)
-    else:
-        name = f"neutral_{options.size}"
-        pictures = f"stabiliser_{STABILISER_PX}"
-        added, passed = extend_store(
-            options.store, name, _neutral(options, runner), pictures, options.splits, shard
-        )
+    counts = [*do_shares(options, partial(_extend_share, options))]
+    if options.engine == "ray":  # of shares that end at the same time none may know of all
+        refresh_index(options.store)
+    added, passed = (sum(column) for column in zip(*counts, strict=True))
     print(f"{options.store}: {options.what} added to {added} clips, {passed} passed over")
     return 0
+
+
+def _extend_share(options: argparse.Namespace, shard: Shard) -> tuple[int, int]:
+    """Return how many clips got the part, and how many were passed over."""
+    runner = make_runner(options.device, "fp32")
+    pictures: str | None = f"stabiliser_{STABILISER_PX}"
+    if options.what == "coefficients":
+        part, compute = COEFFICIENTS, _coefficients(options.profile, runner)
+        pictures = pictures if options.profile == "official" else None
+    elif options.what == "heard":
+        part, compute, pictures = HEARD, _heard(options, runner), None
+    else:
+        part, compute = f"neutral_{options.size}", _neutral(options, runner)
+    return extend_store(options.store, part, compute, pictures, options.splits, shard)
 
 
 def _coefficients(profile: str, runner: Runner) -> Compute:

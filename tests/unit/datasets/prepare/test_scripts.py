@@ -1,11 +1,14 @@
 """The scripts that prepare and measure, as a user runs them."""
 
+import dataclasses
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from datasets.prepare.manifest import write_manifest
 from datasets.prepare.settings import PreparationSettings
@@ -16,6 +19,7 @@ from scripts.prepare import clips, enhance_lrs2, lrs2, voxceleb
 from scripts.prepare import extend_store as extend_script
 from tests.stores import preparation
 from tests.unit.datasets.prepare.walking_faces import row_of
+from tests.unit.training.runs import assert_same
 
 
 def _run(main, *arguments: object) -> int:
@@ -47,6 +51,12 @@ def test_the_script_prepares_a_folder(
         (clips.main, ["--manifest", "gone.tsv", "--out", "s"], "no such manifest"),
         (clips.main, ["--videos", "gone", "--out", "s"], "no such folder"),
         (extend_script.main, ["gone", "coefficients"], "not a prepared store"),
+        (
+            extend_script.main,
+            ["gone", "coefficients", "--engine", "ray", "--shard", "1/2"],
+            "--shard: got 1/2, expected none beside --engine ray",
+        ),
+        (enhance_lrs2.main, ["gone", "--engine", "ray", "--shards", "0"], "expected positive"),
         (enhance_lrs2.main, ["gone"], "not a prepared store"),
         (profile_training.main, ["--store", "gone"], "not a prepared store"),
     ],
@@ -120,3 +130,44 @@ def test_scripts_take_their_settings_from_yaml_and_options_change_them(
     usual = preparation().model_dump(mode="json")
     usual |= {"lips_px": [], "stabiliser_px": [256]} if main is voxceleb.main else {}
     assert seen[0].model_dump(mode="json") == usual | expected
+
+
+def test_without_ray_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert _run(extend_script.main, tmp_path, "coefficients", "--engine", "ray") == 2
+    assert "pip install -r requirements-ray.txt" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_shares_of_a_ray_cluster_make_the_same_store(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="requirements-ray.txt is not installed")
+    rows = [dataclasses.replace(row_of(media, "talk"), clip=f"talk{number}") for number in range(3)]
+    write_manifest(tmp_path / "m.tsv", [*rows, row_of(media, "broken")])
+    for engine in ("local", "ray"):
+        store, chosen = tmp_path / engine, ("--engine", engine, "--shards", 3)
+        code = _run(
+            clips.main, "--manifest", tmp_path / "m.tsv", "--out", store, "--workers", 1,
+            "--lips", 96, "--stabiliser", "--min-frames", 12, *chosen,
+        )  # fmt: skip
+        assert code == 0
+        assert "3 clips from 4 rows" in capsys.readouterr().out
+        assert _run(extend_script.main, store, "coefficients", *chosen) == 0
+        assert "coefficients added to 3 clips, 0 passed over" in capsys.readouterr().out
+    one, other = (sorted((tmp_path / engine).rglob("*.*")) for engine in ("local", "ray"))
+    assert [file.name for file in one] == [file.name for file in other]
+    for a, b in zip(one, other, strict=True):
+        if a.suffix == ".safetensors":  # whose notes are in no order
+            assert_same(load_file(a), load_file(b), a.name)
+        elif a.is_file() and a.name != "report.json":  # it tells how long it took
+            assert a.read_bytes() == b.read_bytes(), a.name
+    fault = _run(
+        extend_script.main, tmp_path / "ray", "neutral", "--dnet", "gone", "--engine", "ray",
+        "--shards", 1,
+    )  # fmt: skip
+    assert fault == 2
+    told = capsys.readouterr().err.splitlines()  # Ray itself says before that it has begun
+    assert told[-1].startswith("error: gone does not exist")
