@@ -17,17 +17,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks.lower_half import join_halves
+from models.blocks.lower_half import edited_rows, join_halves
 from models.blocks.time_axis import flatten_frames, flatten_mel, restore_frames
 from models.checks import require, require_positive
 from models.lnet import LNet, LNetConfig
 from retalking.errors import ConfigError
+from third_party.doubling import double_bilinearly
 from third_party.stylegan2 import LEAKY_SLOPE, ResBlock, StyleConv, ToRGB
+from third_party.windows import Window
 
 Noise = Literal["zero", "random"] | Tensor | Sequence[Tensor]
 """What the style layers add: nothing, draws, draws from a seed per face, or a map per layer."""
 
 _PATCH = 4  # pixels of L-Net's face
+_ROOM_ABOVE = 16
+"""Rows above the painted half that are made nevertheless: resampling may look at them."""
 
 
 @dataclass(frozen=True)
@@ -145,27 +149,43 @@ class ENet(nn.Module):
         x = F.leaky_relu(self.final_conv(x), LEAKY_SLOPE)
         return self.final_linear(x.flatten(1))
 
-    def enlarge(self, low_res: Tensor, style: Tensor, noise: Noise | None = None) -> Tensor:
+    def enlarge(
+        self,
+        low_res: Tensor,
+        style: Tensor,
+        noise: Noise | None = None,
+        painted_only: bool = False,
+    ) -> Tensor:
         """Enlarge small faces under a style.
 
         Args:
             low_res: ``[B, 3, s, s]`` in [0, 1].
             style: ``[B, D]``.
             noise: see ``forward``.
+            painted_only: leave out rows above those that L-Net paints, but for a few.
 
         Returns:
-            ``[B, 3, S, S]``.
+            ``[B, 3, S, S]``, or fewer rows.
         """
-        border = self.config.padding_px
-        x = skip = F.pad(low_res, (border,) * 4, mode="reflect")
+        window, shrink = self._window(painted_only), self.config.scale
+        x = F.pad(low_res, (self.config.padding_px,) * 4, mode="reflect")
         maps = self._noise_maps(noise, x)
+        x = skip = window.enter(x, shrink)
         convs = list(zip(self.style_convs, maps, strict=True))
         for to_rgb, grow, refine in zip(self.to_rgbs, convs[::2], convs[1::2], strict=True):
-            for conv, noise_map in (grow, refine):
-                x = conv(x, style, noise_map)
-            skip = to_rgb(x, style, skip)
-        border *= self.config.scale
-        return skip[:, :, border : skip.shape[2] - border, border : skip.shape[3] - border]
+            shrink //= 2
+            x = window.trim(grow[0](x, style, grow[1]), shrink)
+            x = refine[0](x, style, refine[1])
+            skip = to_rgb(x, style) + window.trim(double_bilinearly(skip), shrink)
+        return window.leave(skip)
+
+    def _window(self, painted_only: bool) -> Window:
+        size_px, scale = self.config.size_px, self.config.scale
+        border = self.config.padding_px * scale
+        above = edited_rows(size_px).start - _ROOM_ABOVE if painted_only else 0
+        top, far = border + max(above // scale * scale, 0), border + size_px
+        num_doublings = len(self.config.upsample_channels) if painted_only else 0
+        return Window(top, border, far, far, far + border, num_doublings)
 
     def add_detail(self, large: Tensor, low_res: Tensor, face: Tensor, reference: Tensor) -> Tensor:
         """Add what a small face cannot hold, from pictures of the same pose.
@@ -227,6 +247,7 @@ class ENet(nn.Module):
         reference: Tensor,
         noise: Noise | None = None,
         small: Tensor | None = None,
+        painted_only: bool = False,
     ) -> ENetOutput:
         """Synthesise and enlarge faces; the released weights want BGR.
 
@@ -242,6 +263,8 @@ class ENet(nn.Module):
                 layer. The default is ``"random"`` in training mode, else ``"zero"``.
             small: what the L-Net inside sees, ``[B, 6, s, s]`` or ``[B, 6, T, s, s]``; made from
                 ``faces`` and ``reference`` if not given. In training it is degraded (paper C.3.3).
+            painted_only: whether rows above those that L-Net paints may be as in ``faces``. Only
+                without noise; of no effect with ``reference_detail`` or ``keeps_colour``.
 
         Raises:
             ConfigError: a face size or the noise does not fit.
@@ -254,7 +277,7 @@ class ENet(nn.Module):
         if faces.ndim == 5:
             frames = (flatten_mel(mel), flatten_frames(faces), flatten_frames(reference))
             seen = None if small is None else flatten_frames(small)
-            outputs = self(*frames, noise, seen)
+            outputs = self(*frames, noise, seen, painted_only)
             return ENetOutput(*(restore_frames(out, faces.shape[2]) for out in outputs))
         if small is None:
             # Upstream behaviour kept for parity: no antialiasing, so 12 of 16 pixels are not read.
@@ -265,7 +288,11 @@ class ENet(nn.Module):
                 align_corners=False,
             )
         low_res = self.low_res(mel, small)
-        large = self.enlarge(low_res, self.encode_style(reference), noise)
+        if self.config.reference_detail or self.config.keeps_colour:
+            painted_only = False
+        large = self.enlarge(low_res, self.encode_style(reference), noise, painted_only)
+        if painted_only:
+            large = torch.cat([faces[:, :3, : size_px - large.shape[2]], large], dim=2)
         if self.config.reference_detail:
             large = self.add_detail(large, low_res, faces[:, :3], reference)
         if self.config.keeps_colour:

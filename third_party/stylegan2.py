@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,14 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from retalking.errors import ConfigError
+from third_party.doubling import convolve_doubled_bilinearly, double_bilinearly
 
 LEAKY_SLOPE = 0.2
 _EPS = 1e-8
 
 
-def resize_bilinear(x: Tensor, factor: float) -> Tensor:
-    """Scale ``[B, C, H, W]`` by a factor; pixel centres aligned, no antialiasing."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+def _halve_bilinearly(x: Tensor) -> Tensor:
+    """Halve ``[B, C, H, W]``; pixel centres aligned."""
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
 
 
 def demodulation(weight: Tensor, style: Tensor) -> Tensor:
@@ -53,6 +55,7 @@ def modulated_conv2d(
     *,
     demodulate: bool = True,
     transposed: bool = False,
+    doubled: bool = False,
     gain: float = 1.0,
     bias: Tensor | None = None,
 ) -> Tensor:
@@ -69,13 +72,15 @@ def modulated_conv2d(
         style: ``[B, C]``.
         demodulate: divide by the expected deviation of each output channel.
         transposed: transposed convolution of stride 2 without padding.
+        doubled: double ``x`` bilinearly first; k is 3.
         gain: factor of the result.
         bias: ``[O]``, added to it.
 
     Returns:
-        ``[B, O, H, W]``, or ``[B, O, 2H - 2 + k, 2W - 2 + k]`` with ``transposed``.
+        ``[B, O, H, W]``, or ``[B, O, 2H - 2 + k, 2W - 2 + k]`` with ``transposed``, or
+        ``[B, O, 2H, 2W]`` with ``doubled``.
     """
-    padding = weight.shape[-1] // 2
+    convolve = convolve_doubled_bilinearly if doubled else partial(F.conv2d, padding="same")
     factor = style.new_full((1, 1, 1, 1), gain, dtype=torch.float32)
     if demodulate:
         factor = factor * demodulation(weight, style)
@@ -83,12 +88,12 @@ def modulated_conv2d(
     if each_alone and not torch.jit.is_tracing():  # a traced network takes any number of samples
         scales = style.float()[:, None, :, None, None] * factor[..., None]
         pairs = zip(x.split(1), (weight * scales).to(weight.dtype), strict=True)
-        return torch.cat([F.conv2d(one, each, bias, padding=padding) for one, each in pairs])
+        return torch.cat([convolve(one, each, bias) for one, each in pairs])
     scaled = x * style[:, :, None, None].to(x.dtype)
     if transposed:
         out = F.conv_transpose2d(scaled, weight.transpose(0, 1), stride=2)
     else:
-        out = F.conv2d(scaled, weight, padding=padding)
+        out = convolve(scaled, weight)
     out = out * factor.to(out.dtype)
     return out if bias is None else out + bias[:, None, None].to(out.dtype)
 
@@ -180,7 +185,12 @@ class ModulatedConv2d(CheckpointWeight):
         self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(fan_in))
 
     def forward(
-        self, x: Tensor, style: Tensor, bias: Tensor | None = None, gain: float = 1.0
+        self,
+        x: Tensor,
+        style: Tensor,
+        bias: Tensor | None = None,
+        gain: float = 1.0,
+        doubled: bool = False,
     ) -> Tensor:
         """Convolve ``x`` ``[B, C, H, W]`` under ``style`` ``[B, D]``; see ``modulated_conv2d``."""
         return modulated_conv2d(
@@ -188,6 +198,7 @@ class ModulatedConv2d(CheckpointWeight):
             self.weight,
             self.modulation(style),
             demodulate=self.demodulate,
+            doubled=doubled,
             gain=gain,
             bias=bias,
         )
@@ -221,9 +232,8 @@ class StyleConv(nn.Module):
         Returns:
             ``[B, O, H', W']``, where ``H' = 2H`` with ``upsample``.
         """
-        if self.upsample:
-            x = resize_bilinear(x, 2)
-        out = self.modulated_conv(x, style, self.bias.flatten(), math.sqrt(2))
+        bias = self.bias.flatten()
+        out = self.modulated_conv(x, style, bias, math.sqrt(2), doubled=self.upsample)
         if noise is not None:
             out = out + (self.weight * noise).to(out.dtype)
         return F.leaky_relu(out, LEAKY_SLOPE, inplace=True)
@@ -240,7 +250,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, style: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return ``[B, 3, H, W]``; ``skip`` is the picture ``[B, 3, H/2, W/2]`` so far."""
         out = self.modulated_conv(x, style, self.bias.flatten())
-        return out if skip is None else out + resize_bilinear(skip, 2)
+        return out if skip is None else out + double_bilinearly(skip)
 
 
 class ResBlock(nn.Module):
@@ -259,6 +269,11 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[B, O, H * scale, W * scale]`` of ``[B, C, H, W]``."""
-        out = resize_bilinear(F.leaky_relu(self.conv1(x), LEAKY_SLOPE), self.scale)
-        out = F.leaky_relu(self.conv2(out), LEAKY_SLOPE)
-        return out + self.skip(resize_bilinear(x, self.scale))
+        out = F.leaky_relu(self.conv1(x), LEAKY_SLOPE)
+        if self.scale == 2:
+            out = convolve_doubled_bilinearly(out, self.conv2.weight, self.conv2.bias)
+            shortcut = double_bilinearly(self.skip(x))  # no matter in which order, but cheaper
+        else:
+            out = self.conv2(_halve_bilinearly(out))
+            shortcut = self.skip(_halve_bilinearly(x))
+        return F.leaky_relu(out, LEAKY_SLOPE) + shortcut

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks.spectral_norm import SpectralNormConv2d
+from models.blocks.spectral_norm import SpectralNormConv2d, weight_of
+from third_party.doubling import convolve_doubled
 
 LEAKY_SLOPE = 0.1
 
@@ -110,7 +111,10 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, C, H, W]`` to ``[B, C', H', W']``."""
         if self.resample == "up":
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            conv, norm, activation = self.model
+            assert isinstance(conv, nn.Conv2d | SpectralNormConv2d)
+            made: Tensor = activation(norm(convolve_doubled(x, weight_of(conv), conv.bias)))
+            return made
         x = self.model(x)
         return F.avg_pool2d(x, 2) if self.resample == "down" else x
 

@@ -88,6 +88,11 @@ class SpectralNormConv2d(nn.Module):
         return plain.train(training)
 
 
+def weight_of(conv: nn.Conv2d | SpectralNormConv2d) -> Tensor:
+    """Return the weight ``[O, C, k, k]`` that a convolution of either kind uses next."""
+    return conv.weight if isinstance(conv, nn.Conv2d) else conv.normalised_weight()
+
+
 def fold_spectral_norm(network: Network) -> Network:
     """Replace every spectral-norm convolution inside ``network`` by an equal plain one.
 

@@ -16,17 +16,41 @@ from retalking.face.affine import (
 from retalking.face.crops import cut, warp
 from retalking.face.landmarks import LiteLandmarker
 from retalking.ibug68 import five_points_by_corners, lip_opening
-from retalking.networks.calls import RESTORED_PX, parse_faces, restore_faces, template_of
+from retalking.networks.calls import (
+    RESTORED_PX,
+    FaceRestorer,
+    parse_faces,
+    restore_faces,
+    template_of,
+    where_it_fits,
+)
 from retalking.networks.load import Parts
 from retalking.networks.options import MouthNetworksSection
-from retalking.rendering.masks import FACE_PARTS, MOUTH_PARTS, mouth_mask, part_mask
+from retalking.networks.runner import Run
+from retalking.rendering.masks import (
+    FACE_PARTS,
+    MOUTH_PARTS,
+    fade_out,
+    felt_px,
+    mouth_mask,
+    part_mask,
+)
 from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
 from retalking.rendering.paste_back import Layer, paste
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
 from retalking.types import Float64Array, FloatArray, UInt8Array
+from third_party.parsenet import ParseNet
+from third_party.windows import Window
 
 _TEETH_SHOW = (0.04, 0.1)  # ``lip_opening`` at which the restored mouth begins to show, and does
+
+
+RESTORED = Window(304, 128, 496, 384, RESTORED_PX, 4)
+"""What of an aligned face is restored: the mouth, wide open, and as far as its mask is felt."""
+_FADE = fade_out(RESTORED.bottom - RESTORED.top, RESTORED.right - RESTORED.left)
+PARSED = Window(256, 48, 512, 464, RESTORED_PX, 3)
+"""What of an aligned face is parsed: the lower half of the lip crop, and as far as it is felt."""
 
 
 class RestoredMouth(Generic[BegunType]):
@@ -79,12 +103,11 @@ class RestoredMouth(Generic[BegunType]):
             rows = np.flatnonzero(shares)
             with self._timings.measure("restorer", len(faces)):
                 if len(rows):
-                    some = self._parts.runner.for_frames(faces.numbers[rows])
-                    pictures[rows] = restore_faces(some, parts.restorer, pictures[rows])
+                    pictures[rows] = _restore_mouths(run.only(rows), parts.restorer, pictures[rows])
             masks = [mouth_mask(face, RESTORED_PX) for face in points]
         if parts.parser is not None:
             with self._timings.measure("parser", len(faces)):
-                labels = parse_faces(run, parts.parser, pictures, self._options.parser_px)
+                labels = self._parse(run, parts.parser, pictures, new, to_aligned)
             masks = [part_mask(parsed, MOUTH_PARTS) for parsed in labels]
             new = _mask_by_parts(new, labels, to_aligned)
         if parts.restorer is None:
@@ -96,6 +119,28 @@ class RestoredMouth(Generic[BegunType]):
             )
         ]
         return dataclasses.replace(new, overlays=overlays)
+
+    def _parse(
+        self,
+        run: Run,
+        parser: ParseNet,
+        pictures: UInt8Array,
+        new: NewFaces,
+        to_aligned: Float64Array,
+    ) -> UInt8Array:
+        """Label aligned pictures where their masks are made of it: uint8 ``[A, 512, 512]``."""
+        fits = [
+            bool(PARSED.holds(_reach(new, place, matrix)))
+            for place, matrix in enumerate(to_aligned)
+        ]
+        return where_it_fits(
+            run,
+            np.array(fits),
+            PARSED,
+            lambda some, rows, part: parse_faces(
+                some, parser, pictures[rows], self._options.parser_px, part
+            ),
+        )
 
     def _shares(self, pictures: UInt8Array, points: Float64Array) -> FloatArray:
         """How much of each restored mouth shows ``[A]``: all, or as far as the lips are apart."""
@@ -109,6 +154,40 @@ class RestoredMouth(Generic[BegunType]):
         closed, opened = _TEETH_SHOW
         shares = (np.array(openings, np.float32) - closed) / (opened - closed)
         return shares.clip(0, 1)
+
+
+def _restore_mouths(run: Run, restorer: FaceRestorer, pictures: UInt8Array) -> UInt8Array:
+    """Restore what is around the mouths of aligned faces ``[A, 512, 512, 3]``; it fades out."""
+    restored = restore_faces(run, restorer, pictures, RESTORED)
+    part = np.s_[:, RESTORED.top : RESTORED.bottom, RESTORED.left : RESTORED.right]
+    before, share = pictures[part].astype(np.float32), _FADE[..., None]
+    restored[part] = np.rint(before + share * (restored[part] - before)).astype(np.uint8)
+    return restored
+
+
+def _reach(new: NewFaces, place: int, to_aligned: Float64Array) -> Float64Array:
+    """Corners ``[N, 2]`` of what a frame's masks may depend on in its aligned face."""
+    corners = [
+        transform_points(
+            compose_affine(to_aligned, invert_affine(layer.to_crop)), _corners(layer, limit)
+        )
+        for layer, limit in (
+            (new.layers[place], new.limit),
+            *((layer, None) for layer in new.further[place]),
+        )
+    ]
+    felt = felt_px(RESTORED_PX)
+    return np.concatenate([points + shift for points in corners for shift in (-felt, felt)])
+
+
+def _corners(layer: Layer, limit: FloatArray | None) -> Float64Array:
+    """Corners ``[4, 2]`` of the part of a layer that may show."""
+    shown = (layer.mask if limit is None else limit) > 0
+    down, across = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
+    if not len(down):
+        return np.zeros((0, 2))
+    sides = ((across[0], across[-1]), (down[0], down[-1]))
+    return np.array([(x, y) for x in sides[0] for y in sides[1]], np.float64)
 
 
 def _paste_all(frame: UInt8Array, new: NewFaces, place: int) -> UInt8Array:

@@ -7,8 +7,10 @@ batch by batch: those of a chunk would take four times the memory, several times
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -21,11 +23,12 @@ from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.media.images import to_float, to_pixels
 from retalking.networks.lip_calls import enlarge_lips, paint_lips
 from retalking.networks.runner import Run
-from retalking.types import Float64Array, FloatArray, UInt8Array
+from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
 from third_party.gfpgan import GFPGAN
 from third_party.gpen import GPEN
-from third_party.parsenet import ParseNet
+from third_party.parsenet import FacePart, ParseNet
+from third_party.windows import Window
 
 RESTORED_PX = 512
 """Side of the faces that GFPGAN, GPEN and ParseNet read."""
@@ -81,7 +84,12 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
 
 
 def synthesise_lips(
-    run: Run, network: ENet | LNet, faces: UInt8Array, references: UInt8Array, mels: FloatArray
+    run: Run,
+    network: ENet | LNet,
+    faces: UInt8Array,
+    references: UInt8Array,
+    mels: FloatArray,
+    painted_only: bool = False,
 ) -> SpeakingFaces:
     """Inpaint the lower half of faces after the audio (L-Net, paper 3.2) and enlarge them (E-Net).
 
@@ -91,12 +99,13 @@ def synthesise_lips(
         faces: ``[T, 384, 384, 3]`` lip crops of the video; their lower half is not read.
         references: ``[T, 384, 384, 3]`` lip crops of the stabilised face.
         mels: float32 ``[T, 1, 80, 16]``.
+        painted_only: whether the upper half of the result may be that of ``faces``.
     """
 
     def synthesise(mel: Tensor, *pixels: Tensor) -> tuple[Tensor, Tensor]:
         face, reference = (to_float(part) for part in pixels)
         if not isinstance(network, LNet):
-            made = enlarge_lips(network, mel, face, reference)
+            made = enlarge_lips(network, mel, face, reference, painted_only=painted_only)
             return made.face, made.low_res
         small = (interpolate(rgb, (_LNET_PX, _LNET_PX), mode="area") for rgb in (face, reference))
         low_res = paint_lips(network, mel, *small)
@@ -141,26 +150,34 @@ def change_upper_face(
     return run(ganimation, torch.from_numpy(faces), forward=change, finish=_from_signed).numpy()
 
 
-def restore_faces(run: Run, restorer: FaceRestorer, faces: UInt8Array) -> UInt8Array:
+def restore_faces(
+    run: Run, restorer: FaceRestorer, faces: UInt8Array, window: Window | None = None
+) -> UInt8Array:
     """Add the detail of a generative prior to aligned faces (GFPGAN or GPEN; paper 3.4).
 
     Args:
         run: runs the network.
         restorer: the network.
         faces: ``[T, 512, 512, 3]``, aligned to the restorer's template.
+        window: the part that is wanted; the whole if not given.
 
     Returns:
-        ``[T, 512, 512, 3]``.
+        ``[T, 512, 512, 3]``; outside the window as given.
     """
 
     def restore(pixels: Tensor) -> Tensor:
-        return restorer(_to_signed(pixels))
+        return restorer(_to_signed(pixels), window=window)
 
-    return run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
+    made = run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
+    return made if window is None else _put_in(faces.copy(), made, window)
 
 
 def parse_faces(
-    run: Run, parser: ParseNet, faces: UInt8Array, side_px: int = RESTORED_PX
+    run: Run,
+    parser: ParseNet,
+    faces: UInt8Array,
+    side_px: int = RESTORED_PX,
+    window: Window | None = None,
 ) -> UInt8Array:
     """Label the parts of faces.
 
@@ -169,24 +186,63 @@ def parse_faces(
         parser: the network.
         faces: ``[T, 512, 512, 3]``.
         side_px: the faces are shrunk to this for the network, and its scores enlarged.
+        window: the part that is wanted; the whole if not given. Not looked at where it would not
+            begin and end with pixels of the network.
 
     Returns:
-        uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``.
+        uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``; background outside the window.
     """
+    if window is not None and faces.shape[1] % side_px:
+        window = None
+    seen = None if window is None else window.scaled(side_px)
 
     def label(pixels: Tensor) -> Tensor:
         pictures = _to_signed(pixels)
-        size = pictures.shape[2:]
-        if side_px == size[0]:
-            return parser(pictures).argmax(dim=1)
-        scores = parser(interpolate(pictures, (side_px, side_px), mode="area"))
-        large = interpolate(scores.float(), size, mode="bilinear", align_corners=False)
+        if side_px == pictures.shape[2]:
+            return parser(pictures, window=seen).argmax(dim=1)
+        scores = parser(interpolate(pictures, (side_px, side_px), mode="area"), window=seen)
+        part = pictures if window is None else window.of(pictures)
+        large = interpolate(scores.float(), part.shape[2:], mode="bilinear", align_corners=False)
         return large.argmax(dim=1)
 
     def to_bytes(labels: Tensor) -> Tensor:
         return labels.to(torch.uint8)
 
-    return run(parser, torch.from_numpy(faces), forward=label, finish=to_bytes).numpy()
+    made = run(parser, torch.from_numpy(faces), forward=label, finish=to_bytes).numpy()
+    if window is None:
+        return made
+    return _put_in(np.full(faces.shape[:3], FacePart.BACKGROUND, np.uint8), made, window)
+
+
+def where_it_fits(
+    run: Run,
+    fits: BoolArray,
+    window: Window,
+    apply: Callable[[Run, IntArray, Window | None], UInt8Array],
+) -> UInt8Array:
+    """Compute a part of the pictures that need no more, and all of the others.
+
+    Args:
+        run: runs a network.
+        fits: bool ``[T]``.
+        window: the part.
+        apply: given a run, the rows it is for, and the part or ``None``, returns their results.
+
+    Returns:
+        ``[T, ...]``.
+    """
+    parts = [(np.flatnonzero(some), part) for some, part in ((fits, window), (~fits, None))]
+    made = [(rows, apply(run.only(rows), rows, part)) for rows, part in parts if len(rows)]
+    result = np.empty((len(fits), *made[0][1].shape[1:]), np.uint8)
+    for rows, pictures in made:
+        result[rows] = pictures
+    return result
+
+
+def _put_in(pictures: UInt8Array, part: UInt8Array, window: Window) -> UInt8Array:
+    """Put a part ``[T, h, w, ...]`` into pictures ``[T, S, S, ...]``, in place."""
+    pictures[:, window.top : window.bottom, window.left : window.right] = part
+    return pictures
 
 
 def _to_signed(pixels: Tensor) -> Tensor:

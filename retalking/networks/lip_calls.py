@@ -49,6 +49,7 @@ def enlarge_lips(
     references: Tensor,
     noise: Noise | None = None,
     small: SmallFaces | None = None,
+    painted_only: bool = False,
 ) -> ENetOutput:
     """Let E-Net enlarge what the L-Net inside it paints.
 
@@ -59,13 +60,16 @@ def enlarge_lips(
         references: like ``faces``.
         noise: see ``ENet.forward``.
         small: what L-Net sees instead of ``faces`` and ``references`` shrunk.
+        painted_only: see ``ENet.forward``.
 
     Returns:
         RGB, in the range of ``ENetOutput``.
     """
     seen = None if small is None else _hide_and_join(*small)
     masked = swap_colours(hide_lower_half(faces))
-    large, low_res = enet(mels, masked, swap_colours(references), noise, seen)
+    large, low_res = enet(
+        mels, masked, swap_colours(references), noise, seen, painted_only=painted_only
+    )
     return ENetOutput(swap_colours(large), swap_colours(low_res))
 
 

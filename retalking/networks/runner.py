@@ -38,6 +38,9 @@ class Run(Protocol):
     ) -> tuple[Tensor, ...]:
         """See ``Runner.several``."""
 
+    def only(self, rows: IntArray) -> Run:
+        """Return the same for some of the frames, int64, increasing."""
+
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -123,6 +126,8 @@ class Runner:
     def for_frames(self, numbers: IntArray) -> Run:
         """Return this runner for the frames with these numbers, int64 ``[T]``, increasing."""
         return _RunOfFrames(self, numbers)
+
+    only = for_frames
 
     def size_for(self, network: Callable[..., Any]) -> int:
         """Frames per call of a network."""
@@ -249,6 +254,9 @@ class _RunOfFrames:
         return self.runner.several(
             network, *inputs, forward=forward, finish=finish, numbers=self.numbers
         )
+
+    def only(self, rows: IntArray) -> Run:
+        return _RunOfFrames(self.runner, self.numbers[rows])
 
 
 def make_runner(

@@ -31,6 +31,8 @@ MOUTH_PARTS = (FacePart.MOUTH, FacePart.UPPER_LIP, FacePart.LOWER_LIP)
 _CHIN_ROOM = 0.06  # share of the crop by which an opening mouth may lower the chin
 _INSET = 2 * round(0.025 * LIP_PX) + 1  # px
 _SLOPE = 0.03  # standard deviation of a mask's edge, share of its side
+_FELT = 2.66  # standard deviations beyond which a Gaussian has 1/256 of its sum
+_FADE_PX = 8
 _RIM = 0.03  # share of the crop's side along which everything fades to nothing
 
 
@@ -124,6 +126,21 @@ def inner_square(size_px: int) -> FloatArray:
     margin = round(3 * _SLOPE * size_px)
     mask[margin:-margin, margin:-margin] = 1
     return soften(mask)
+
+
+def fade_out(height_px: int, width_px: int) -> FloatArray:
+    """Weights ``[height, width]``: 1 but for a rim along the border, where they fall to zero."""
+    rims = [
+        np.clip(np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / _FADE_PX, 0, 1)
+        for side in (height_px, width_px)
+    ]
+    weights: FloatArray = np.outer(*rims).astype(np.float32)
+    return weights
+
+
+def felt_px(size_px: int) -> int:
+    """How far from an edge ``soften`` changes a mask by more than 1/256."""
+    return int(np.ceil(_FELT * _SLOPE * size_px))
 
 
 def soften(mask: FloatArray) -> FloatArray:

@@ -50,7 +50,7 @@ class MadeFaces:
     Attributes:
         references: uint8 ``[A, 384, 384, 3]``, what showed the way how the face looks.
         low_res: float32 ``[A, 3, 96, 96]`` in RGB and [0, 1].
-        rgb: uint8 ``[A, 384, 384, 3]``, the new face.
+        rgb: uint8 ``[A, 384, 384, 3]``, the new face; where nothing is painted, it may be the old.
     """
 
     references: UInt8Array

@@ -10,8 +10,8 @@ folding of spectral norm, and L-Net's Fourier transforms (at 2.5 N log2 N each a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from retalking.script import run_entry_point
 
@@ -48,6 +48,7 @@ class Workload:
         shapes: shape of each input; a batch of one.
         note: what the row is for.
         method: the method to call where it is not ``forward``.
+        options: what it is given beside the inputs.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Workload:
     shapes: tuple[tuple[int, ...], ...]
     note: str
     method: str = "forward"
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 WORKLOADS = (
@@ -91,7 +93,7 @@ def measure(workload: Workload) -> tuple[int, int]:
         # Folded, as inference runs it; else the norm's matrix products count in every frame.
         run = getattr(fold_spectral_norm(network), workload.method)
         with FlopCounterMode(display=False) as counter:
-            run(*(torch.empty(shape) for shape in workload.shapes))
+            run(*(torch.empty(shape) for shape in workload.shapes), **workload.options)
     return num_parameters, counter.get_total_flops()
 
 

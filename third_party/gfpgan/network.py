@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from third_party.doubling import double_bilinearly
 from third_party.stylegan2 import (
     LEAKY_SLOPE,
     PixelNorm,
@@ -22,6 +23,7 @@ from third_party.stylegan2 import (
     StyleGAN2Config,
     ToRGB,
 )
+from third_party.windows import Window
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class StyleGAN2Decoder(nn.Module):
             mapping += [nn.Linear(dim, dim), nn.LeakyReLU(LEAKY_SLOPE)]
         self.style_mlp = nn.Sequential(*mapping)
 
+        self.size_px = config.size_px
         widths = config.level_channels()
         self.constant_input = nn.ParameterDict({"weight": torch.randn(1, widths[0], 4, 4)})
         self.style_conv1 = StyleConv(widths[0], widths[0], dim)
@@ -79,6 +82,7 @@ class StyleGAN2Decoder(nn.Module):
         latents: Tensor,
         conditions: list[tuple[Tensor, Tensor]],
         generator: torch.Generator | None = None,
+        window: Window | None = None,
     ) -> Tensor:
         """Synthesise a picture.
 
@@ -86,10 +90,12 @@ class StyleGAN2Decoder(nn.Module):
             latents: ``[B, num_latents, D]``.
             conditions: scale and shift ``[B, C/2, 2^k, 2^k]`` for k = 3, 4, ...
             generator: source of fresh noise; ``None`` uses the stored noise maps.
+            window: the part that is computed; conditions are of it. The whole if not given.
 
         Returns:
-            ``[B, 3, size, size]``, about [-1, 1], not clamped.
+            ``[B, 3, size, size]``, or of the window, about [-1, 1], not clamped.
         """
+        window = window or Window.whole(self.size_px)
         noises = self._noises(latents.shape[0], generator)
         x = self.constant_input["weight"].expand(latents.shape[0], -1, -1, -1)
         x = self.style_conv1(x, latents[:, 0], next(noises))
@@ -99,12 +105,15 @@ class StyleGAN2Decoder(nn.Module):
         )
         for level, (conv_up, conv, to_rgb, (scale, shift)) in enumerate(levels):
             first = 2 * level + 1  # this latent serves the rgb layer below and conv_up here
-            x = conv_up(x, latents[:, first], next(noises))
-            kept, modulated = x.chunk(2, dim=1)
+            shrink = self.size_px // (8 << level)
+            x, picture = (window.enter(part, 2 * shrink) for part in (x, picture))
+            x = conv_up(x, latents[:, first], window.cut_doubled(next(noises), shrink))
+            kept, modulated = window.trim(x, shrink).chunk(2, dim=1)
             x = torch.cat([kept, modulated * scale + shift], dim=1)
-            x = conv(x, latents[:, first + 1], next(noises))
-            picture = to_rgb(x, latents[:, first + 2], picture)
-        return picture
+            x = conv(x, latents[:, first + 1], window.cut(next(noises), shrink))
+            picture = window.trim(double_bilinearly(picture), shrink)
+            picture = to_rgb(x, latents[:, first + 2]) + picture
+        return window.leave(picture)
 
 
 class GFPGAN(nn.Module):
@@ -128,17 +137,24 @@ class GFPGAN(nn.Module):
         self.condition_scale = nn.ModuleList(_condition(width) for width in widths[1:])
         self.condition_shift = nn.ModuleList(_condition(width) for width in widths[1:])
 
-    def forward(self, faces: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self,
+        faces: Tensor,
+        generator: torch.Generator | None = None,
+        window: Window | None = None,
+    ) -> Tensor:
         """Restore faces.
 
         Args:
             faces: RGB ``[B, 3, size, size]`` in [-1, 1].
             generator: source of fresh noise, as upstream's default draws it at every call;
                 ``None`` takes the stored noise, so equal input gives equal output.
+            window: the part that is wanted; the whole if not given.
 
         Returns:
-            RGB ``[B, 3, size, size]``, about [-1, 1], not clamped.
+            RGB ``[B, 3, size, size]``, or of the window, about [-1, 1], not clamped.
         """
+        window = window or Window.whole(self.config.size_px)
         x = F.leaky_relu(self.conv_body_first(faces), LEAKY_SLOPE)
         skips = []
         for block in self.conv_body_down:
@@ -149,12 +165,15 @@ class GFPGAN(nn.Module):
         latents = latents.view(-1, self.config.num_latents, self.config.style_dim)
 
         conditions = []
+        shrink = self.config.size_px // 4
         for block, to_scale, to_shift in zip(
             self.conv_body_up, self.condition_scale, self.condition_shift, strict=True
         ):
-            x = block(x + skips.pop())
+            x = block(window.enter(x + window.cut(skips.pop(), shrink), shrink))
+            shrink //= 2
+            x = window.trim(x, shrink)
             conditions.append((to_scale(x), to_shift(x)))
-        return self.stylegan_decoder(latents, conditions, generator)
+        return self.stylegan_decoder(latents, conditions, generator, window)
 
 
 def _condition(channels: int) -> nn.Sequential:

@@ -22,6 +22,7 @@ from third_party.gpen.layers import (
     Upsample,
 )
 from third_party.stylegan2 import PixelNorm, StyleGAN2Config
+from third_party.windows import Window
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,15 @@ class ToRGB(nn.Module):
         self.upsample = Upsample() if upsample else None
 
     def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Return ``[B, 3, H, W]``; ``picture`` ``[B, 3, H/2, W/2]`` is what stands so far."""
+        """Return ``[B, 3, H, W]``; ``picture`` ``[B, 3, H, W]`` is what stands so far."""
         out = self.conv(x, style) + self.bias
-        if self.upsample is None or picture is None:
-            return out
-        return out + self.upsample(picture)
+        return out if picture is None else out + picture
+
+    def enlarge(self, picture: Tensor) -> Tensor:
+        """Double the picture of the level below."""
+        assert self.upsample is not None
+        doubled: Tensor = self.upsample(picture)
+        return doubled
 
 
 class StyleGAN2Generator(nn.Module):
@@ -103,17 +108,21 @@ class StyleGAN2Generator(nn.Module):
             self.convs.append(StyledConv(2 * width, width, dim))
             self.to_rgbs.append(ToRGB(2 * width, dim))
 
-    def forward(self, z: Tensor, features: list[Tensor]) -> Tensor:
-        """Synthesise a picture from ``z`` ``[B, D]`` and features at 4, 8, ..., size px."""
+    def forward(self, z: Tensor, features: list[Tensor], window: Window) -> Tensor:
+        """Synthesise a picture or a part of ``z`` ``[B, D]`` and features at 4, ..., size px."""
         style = self.style(z)
         x = self.input["input"].expand(z.shape[0], -1, -1, -1)
         x = self.conv1(x, style, features[0])
         picture = self.to_rgb1(x, style)
         levels = zip(self.convs[::2], self.convs[1::2], self.to_rgbs, features[1:], strict=True)
-        for conv_up, conv, to_rgb, feature in levels:
-            x = conv(conv_up(x, style, feature), style, feature)
-            picture = to_rgb(x, style, picture)
-        return picture
+        for level, (conv_up, conv, to_rgb, feature) in enumerate(levels):
+            shrink = window.size_px // (8 << level)
+            x, picture = (window.enter(part, 2 * shrink) for part in (x, picture))
+            x = conv_up(x, style, window.cut_doubled(feature, shrink))
+            x = conv(window.trim(x, shrink), style, window.cut(feature, shrink))
+            assert isinstance(to_rgb, ToRGB)
+            picture = to_rgb(x, style, window.trim(to_rgb.enlarge(picture), shrink))
+        return window.leave(picture)
 
 
 class GPEN(nn.Module):
@@ -142,14 +151,16 @@ class GPEN(nn.Module):
             x = self.get_submodule(f"ecd{index}")(x)
             yield x
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, window: Window | None = None) -> Tensor:
         """Restore faces.
 
         Args:
             faces: RGB ``[B, 3, size, size]`` in [-1, 1].
+            window: the part that is wanted; the whole if not given.
 
         Returns:
-            RGB ``[B, 3, size, size]``, about [-1, 1], not clamped.
+            RGB ``[B, 3, size, size]``, or of the window, about [-1, 1], not clamped.
         """
+        window = window or Window.whole(self.config.size_px)
         features = list(self._encode(faces))[::-1]
-        return self.generator(self.final_linear(features[0].flatten(1)), features)
+        return self.generator(self.final_linear(features[0].flatten(1)), features, window)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from third_party.doubling import convolve_doubled
+from third_party.windows import Window
+
 LEAKY_SLOPE = 0.2
 
 
@@ -99,8 +102,10 @@ class ConvLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Double by nearest neighbour if asked, convolve (maybe halving), norm, leaky ReLU."""
         if self.upsample:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = self.norm(self.conv2d(x))
+            x = convolve_doubled(x, self.conv2d.weight, self.conv2d.bias, reflect=True)
+        else:
+            x = self.conv2d(x)
+        x = self.norm(x)
         return F.leaky_relu(x, LEAKY_SLOPE) if self.activate else x
 
 
@@ -145,18 +150,27 @@ class ParseNet(nn.Module):
         self.out_img_conv = ConvLayer(widths[0], 3)
         self.out_mask_conv = ConvLayer(widths[0], config.num_classes)
 
-    def extract_features(self, faces: Tensor) -> Tensor:
-        """Compute what both heads read, ``[B, base_channels, H, W]``."""
+    def extract_features(self, faces: Tensor, window: Window | None = None) -> Tensor:
+        """Compute what both heads read, ``[B, base_channels, H, W]``; a window has a margin."""
+        window = window or Window.whole(faces.shape[-1])
         x = self.encoder(faces)
-        return self.decoder(x + self.body(x))
+        x = x + self.body(x)
+        shrink = 1 << self.config.num_halvings
+        for block in self.decoder:
+            x = block(window.enter(x, shrink))
+            shrink //= 2
+            x = window.trim(x, shrink)
+        return x
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, window: Window | None = None) -> Tensor:
         """Segment faces.
 
         Args:
             faces: RGB ``[B, 3, 512, 512]`` in [-1, 1]; other sizes divisible by 16 run too.
+            window: the part that is wanted; the whole if not given.
 
         Returns:
-            Logits ``[B, 19, H, W]``, classes as in :class:`FacePart`.
+            Logits ``[B, 19, H, W]``, or of the window, classes as in :class:`FacePart`.
         """
-        return self.out_mask_conv(self.extract_features(faces))
+        logits = self.out_mask_conv(self.extract_features(faces, window))
+        return logits if window is None else window.leave(logits)

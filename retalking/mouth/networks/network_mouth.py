@@ -108,6 +108,7 @@ class NetworkMouth:
                 current,
                 references,
                 self._mel.windows(faces.audio_time_s),
+                painted_only=not options.without_rl1,
             )
         landmarks = transform_points(to_lips, self._scene.landmarks_px(source))
         layers = [
@@ -134,5 +135,6 @@ def _make_stabiliser(
         scene.anchors_px,
         template,
         scale_ratio,
+        scene.pads,
     )
     return Stabiliser(parts.dnet, parts.landmarker, video, parts.reference_enhancer)

@@ -14,18 +14,36 @@ from retalking.face.affine import (
     compose_affine,
     fit_similarity,
     invert_affine,
+    transform_points,
 )
 from retalking.face.crops import LIP_PX, Pads, cut, lip_anchors, lip_crops, warp
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import five_points_by_corners
-from retalking.networks.calls import RESTORED_PX, FaceRestorer, restore_faces, template_of
+from retalking.networks.calls import (
+    RESTORED_PX,
+    FaceRestorer,
+    restore_faces,
+    template_of,
+    where_it_fits,
+)
 from retalking.networks.runner import Run
 from retalking.rendering.masks import inner_square
 from retalking.types import Float64Array, UInt8Array
+from third_party.gfpgan import GFPGAN
+from third_party.gpen import GPEN
+from third_party.windows import Window
 
 _MAX_DRIFT = (
     0.25  # eye distances; D-Net moves eyes and nose by less, so the landmarks must be wrong
 )
+
+
+LOOKED_AT = {
+    GPEN: Window(128, 96, 512, 416, RESTORED_PX, 4),
+    GFPGAN: Window(112, 80, 512, 432, RESTORED_PX, 4),
+}
+"""Where the lip crop lies in a restored face, which is placed by the same points."""
+_ROOM_PX = 6  # by which smoothing may still move the lip crop
 
 
 @dataclass(frozen=True)
@@ -78,7 +96,11 @@ def locate_references(
 
 
 def restore_references(
-    run: Run, restorer: FaceRestorer, rgb: UInt8Array, landmarks_px: Float64Array
+    run: Run,
+    restorer: FaceRestorer,
+    rgb: UInt8Array,
+    landmarks_px: Float64Array,
+    to_lips: Float64Array,
 ) -> tuple[UInt8Array, Float64Array]:
     """Sharpen stabilised faces (paper 3.3: the training references of E-Net are GPEN's).
 
@@ -87,6 +109,8 @@ def restore_references(
         restorer: GPEN or GFPGAN.
         rgb: uint8 ``[A, 256, 256, 3]``.
         landmarks_px: ``[A, 68, 2]`` in the stabiliser crop.
+        to_lips: float64 ``[A, 2, 3]``, stabiliser crop to lip crop, before its drift is smoothed.
+            What lies beyond it is not restored.
 
     Returns:
         uint8 ``[A, 512, 512, 3]`` and float64 ``[A, 2, 3]``, stabiliser crop to restored face.
@@ -94,7 +118,18 @@ def restore_references(
     points = five_points_by_corners(landmarks_px)
     to_restored = fit_similarity(points, template_of(restorer))
     aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
-    return restore_faces(run, restorer, np.stack(aligned)), to_restored
+    pictures = np.stack(aligned)
+    window = LOOKED_AT[GPEN if isinstance(restorer, GPEN) else GFPGAN]
+    corners = np.array([(x, y) for x in (0, LIP_PX) for y in (0, LIP_PX)], np.float64)
+    reach = transform_points(compose_affine(to_restored, invert_affine(to_lips)), corners)
+    room = np.concatenate([reach - _ROOM_PX, reach + _ROOM_PX], axis=1)
+    restored = where_it_fits(
+        run,
+        window.holds(room),
+        window,
+        lambda some, rows, part: restore_faces(some, restorer, pictures[rows], part),
+    )
+    return restored, to_restored
 
 
 def cut_references(

@@ -6,14 +6,14 @@ Inference and the making of L-Net's training references go through here.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.dnet import DNet
 from retalking.coefficients.windows import coefficient_windows
 from retalking.face.affine import transform_points
-from retalking.face.crops import STABILISER_PX, enlarge_crops
+from retalking.face.crops import STABILISER_PX, Pads, enlarge_crops, lip_crops
 from retalking.face.landmarks import Landmarker
 from retalking.mouth.networks.reference_frames import enlargement
 from retalking.mouth.networks.references import References, locate_references, restore_references
@@ -41,6 +41,7 @@ class StabilisedVideo:
         anchors_px: float64 ``[F, 3, 2]``, eyes and nose in each frame, smoothed.
         template: expression ``[64]`` for every frame.
         scale_ratio: factor of the crop scale, see ``crop_scale_ratio``; 1 unless one-shot.
+        pads: room around the face in the lip crop.
     """
 
     track: FaceTrack
@@ -49,6 +50,7 @@ class StabilisedVideo:
     anchors_px: Float64Array
     template: FloatArray
     scale_ratio: float = 1.0
+    pads: Pads = field(default_factory=Pads)
 
 
 class Stabiliser:
@@ -108,5 +110,6 @@ class Stabiliser:
         if self._enhancer is None:
             return references
         with timings.measure("reference enhancer", len(frames)):
-            restored = restore_references(run, self._enhancer, rgb, landmarks)
+            seen = lip_crops(anchors + drift, video.pads)
+            restored = restore_references(run, self._enhancer, rgb, landmarks, seen)
         return dataclasses.replace(references, restored=restored)

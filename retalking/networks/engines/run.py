@@ -16,6 +16,7 @@ from models.enet import ENet, ENetOutput
 from retalking.errors import ConfigError
 from retalking.networks.engines.export import export_onnx, require
 from retalking.types import FloatArray
+from third_party.windows import Window
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 Compute = Callable[[Sequence[FloatArray]], list[FloatArray]]
@@ -74,10 +75,10 @@ def run_with(engine: EngineName, network: nn.Module, precision: torch.dtype) -> 
         compute = load_openvino(path, precision) if engine == "openvino" else load_onnx(path)
     make: Callable[..., Any] = _RESULTS.get(type(network), lambda only: only)
 
-    def forward(*inputs: Tensor | None) -> Any:
+    def forward(*inputs: Tensor | None, window: Window | None = None, **_: bool) -> Any:
         given = [part.float().cpu().numpy() for part in inputs if part is not None]
-        made = compute([np.ascontiguousarray(part) for part in given])
-        return make(*map(torch.from_numpy, made))
+        made = [torch.from_numpy(part) for part in compute(list(map(np.ascontiguousarray, given)))]
+        return make(*made) if window is None else window.of(*made)  # whole pictures, all of them
 
     network.to("meta")
     network.forward = forward

@@ -160,3 +160,18 @@ def test_spectral_norm_equals_pytorch() -> None:
         ours.train(training)
         theirs.train(training)
         torch.testing.assert_close(ours(image), theirs(image))
+
+
+def test_enet_makes_the_painted_half_alone_if_that_is_enough() -> None:
+    net = ENet(ENET).eval().double()
+    mel, faces, reference = (part.double() for part in enet_inputs())
+    with torch.no_grad():
+        whole = net(mel, faces, reference).face
+        part = net(mel, faces, reference, painted_only=True).face
+    made = slice(64 - 16, None)  # and 16 rows above
+    torch.testing.assert_close(part[:, :, made], whole[:, :, made], rtol=0, atol=1e-12)
+    assert torch.equal(part[:, :, :48], faces[:, :, :48])
+    detailed = ENet(dataclasses.replace(ENET, reference_detail=True)).eval().double()
+    with torch.no_grad():
+        all_made = [detailed(mel, faces, reference, painted_only=on).face for on in (False, True)]
+    assert torch.equal(*all_made)

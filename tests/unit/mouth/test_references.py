@@ -23,6 +23,7 @@ from retalking.networks.runner import Runner
 from tests.faces import frontal_landmarks
 from tests.media import moving_picture
 from third_party.gpen import GPEN
+from third_party.windows import Window
 
 EYES_PX = 50.0
 LANDMARKS = frontal_landmarks(EYES_PX, 5) + np.array([128, 105])
@@ -116,27 +117,41 @@ def test_references_are_cut_where_the_face_went() -> None:
 class Brighten(nn.Module):
     """A restorer that keeps the face and adds a level; remembers what it was given."""
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, window: Window | None) -> Tensor:
         assert faces.shape[1:] == (3, 512, 512)
         assert float(faces.min()) >= -1
-        return faces + 0.5
+        return (faces if window is None else window.of(faces)) + 0.5
 
 
-def test_restored_faces_are_aligned_to_the_template() -> None:
-    runner = Runner(torch.device("cpu"), torch.float32, 2)
+def restore(pads: Pads) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A face before and after, and where it went."""
     references = references_of(np.zeros((1, 3, 2)))
     restored, to_restored = restore_references(
-        runner,
+        Runner(torch.device("cpu"), torch.float32, 2),
         Brighten(),  # type: ignore[arg-type]
         references.rgb,
         LANDMARKS[None],
+        lip_crops(lip_anchors(LANDMARKS)[None], pads),
     )
     assert restored.shape == (1, 512, 512, 3)
+    aligned = cut(references.rgb[0], to_restored[0], 512)
+    return aligned.astype(int), restored[0].astype(int), to_restored
+
+
+def test_what_the_lip_crop_shows_is_restored_and_more_if_it_shows_more() -> None:
+    aligned, restored, _ = restore(Pads())
+    part = np.s_[112:512, 80:432]
+    bright = np.minimum(aligned + 64, 255)
+    np.testing.assert_allclose(restored[part], bright[part], atol=1.01)
+    np.testing.assert_array_equal(restored[:112], aligned[:112])
+    np.testing.assert_allclose(restore(Pads(top=40))[1], bright, atol=1.01)
+
+
+def test_restored_faces_are_aligned_to_the_template() -> None:
+    _, _, to_restored = restore(Pads())
     placed = transform_points(to_restored[0], five_points_by_corners(LANDMARKS))
     # Five points have more freedom than a similarity: the fit is a compromise about their mean.
     np.testing.assert_allclose(placed.mean(axis=0), FFHQ_POINTS_512.mean(axis=0), atol=1e-6)
-    aligned = cut(references.rgb[0], to_restored[0], 512).astype(int)
-    np.testing.assert_allclose(restored[0], np.minimum(aligned + 64, 255), atol=1.01)
 
 
 def test_the_template_is_that_of_the_restorer() -> None:

@@ -9,14 +9,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retalking.ibug68 import LOWER_INNER_LIP, UPPER_INNER_LIP, eye_distance
+from retalking.face.affine import FFHQ_POINTS_512, fit_similarity
+from retalking.face.crops import cut, lip_anchors, lip_crops
+from retalking.ibug68 import (
+    LOWER_INNER_LIP,
+    UPPER_INNER_LIP,
+    eye_distance,
+    five_points_by_corners,
+)
 from retalking.inference.profiles import load_profile
-from retalking.mouth.restored import RestoredMouth
+from retalking.mouth.restored import RestoredMouth, _mask_by_parts
 from retalking.networks.runner import Runner
+from retalking.rendering.masks import edited_band
 from retalking.rendering.mouth import ChunkFaces, NewFaces
 from retalking.rendering.paste_back import Layer
 from retalking.timings import Timings
 from tests.talking import talking_points, turns
+from third_party.parsenet import ParseNet, ParseNetConfig
+from third_party.windows import Window
 
 OPENINGS = np.array([0.0, 0.07, 0.2, 0.02])  # in eye distances; begins to show at 0.04
 
@@ -28,9 +38,9 @@ class Brighter(nn.Module):
         super().__init__()
         self.num_faces = 0
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, window: Window) -> Tensor:
         self.num_faces += len(faces)
-        return faces + 0.25
+        return window.of(faces) + 0.25
 
 
 class Eyes:
@@ -95,3 +105,39 @@ def test_closed_mouths_are_left_alone_and_open_ones_fade_in(
     shown = restore("teeth", restorer, monkeypatch, strength=0.8)
     assert restorer.num_faces == 2
     np.testing.assert_allclose(shown, 0.8 * full * np.array([0, 0.5, 1, 0]), atol=1e-3)
+
+
+@pytest.mark.parametrize("yaw_deg", [0, 40])
+def test_what_is_not_parsed_would_not_be_felt(
+    yaw_deg: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = ParseNetConfig(base_channels=4, max_channels=8, body_depth=1)
+        parser = ParseNet(config).eval()
+        for module in parser.modules():  # so that labels change from place to place
+            if isinstance(module, nn.Conv2d):
+                module.weight.data *= 4
+    points = talking_points(np.array([0.1, 0.4]), turns(2, yaw_deg))[..., :2].astype(np.float64)
+    to_lips = lip_crops(lip_anchors(points))
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
+    frames = list(rgb.repeat(20, axis=1).repeat(20, axis=2))
+    faces = [Layer(np.zeros((384, 384, 3), np.uint8), np.zeros((384, 384)), m) for m in to_lips]
+    new = NewFaces.of(faces, edited_band())
+    corners = fit_similarity(five_points_by_corners(points), FFHQ_POINTS_512)
+    pictures = np.stack([cut(f, m, 512) for f, m in zip(frames, corners, strict=True)])
+    parts = SimpleNamespace(restorer=None, parser=parser)
+    run = Runner(torch.device("cpu"), torch.float32, 1)
+    options = load_profile("lite", {})
+    mouth = RestoredMouth(Still(), parts, None, options, Timings())  # type: ignore[arg-type]
+    labels = mouth._parse(run, parser, pictures, new, corners)
+    monkeypatch.setattr("retalking.mouth.restored.PARSED", Window.whole(512))
+    everywhere = mouth._parse(run, parser, pictures, new, corners)
+    assert (labels != everywhere).any(axis=(1, 2)).all()  # what is outside is left out ...
+    assert len(np.unique(labels[:, 300:])) > 3
+    shown, wanted = (
+        np.stack([layer.mask for layer in _mask_by_parts(new, parsed, corners).layers])
+        for parsed in (labels, everywhere)
+    )
+    assert wanted.max() > 0.2
+    assert np.abs(shown - wanted).max() < 2 / 256  # ... but felt in no mask (two sides)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.blocks.lower_half import EDITED_FROM
 from retalking.face.crops import LIP_PX
@@ -18,10 +18,12 @@ from retalking.networks.calls import (
     parse_faces,
     restore_faces,
     synthesise_lips,
+    where_it_fits,
 )
-from retalking.networks.runner import Runner
+from retalking.networks.runner import Run, Runner
 from third_party.ganimation import EXPRESSIONS, GANimation, GANimationConfig, expression_aus
 from third_party.parsenet import ParseNet, ParseNetConfig
+from third_party.windows import Window
 
 HALF = round(EDITED_FROM * LIP_PX)
 
@@ -46,7 +48,7 @@ class Spy:
         self.answer = answer
         self.inputs: list[tuple[Tensor, ...]] = []
 
-    def __call__(self, *inputs: Tensor) -> Any:
+    def __call__(self, *inputs: Tensor, **_: object) -> Any:
         self.inputs.append(inputs)
         return self.answer(*inputs)
 
@@ -188,3 +190,39 @@ def test_the_real_parser_runs() -> None:
     labels = parse_faces(runner, parser, noise(1, 512))  # type: ignore[arg-type]
     assert labels.shape == (1, 512, 512)
     assert labels.max() < 19
+
+
+def test_a_window_is_computed_and_the_rest_stays(runner: Runner) -> None:
+    faces, window = noise(3, 512), Window(256, 128, 512, 384, 512, 3)
+    asked: list[Window] = []
+
+    class Part(nn.Module):
+        def forward(self, pictures: Tensor, window: Window) -> Tensor:
+            asked.append(window)
+            shown = window.of(pictures)
+            return shown if pictures.shape[2] == 512 else shown.repeat(1, 7, 1, 1)[:, :19]
+
+    inside = np.s_[:, 256:512, 128:384]
+    restored = restore_faces(runner, Part(), faces[..., ::-1].copy(), window)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(restored, faces[..., ::-1])
+    labels = parse_faces(runner, Part(), faces, 256, window)  # type: ignore[arg-type]
+    assert asked[-1] == Window(128, 64, 256, 192, 256, 3)
+    assert set(np.unique(labels[inside])) == {0, 1, 2}  # of equal scores the first
+    labels[inside] = 0
+    assert not labels.any()
+
+
+def test_who_does_not_fit_a_window_is_computed_whole(runner: Runner) -> None:
+    fits = np.array([True, False, True])
+    window = Window(256, 128, 512, 384, 512, 3)
+    seen: list[tuple[list[int], Window | None]] = []
+
+    def apply(run: Run, rows: np.ndarray, part: Window | None) -> np.ndarray:
+        seen.append((rows.tolist(), part))
+        zeros = torch.zeros(len(rows), 1)
+        assert run(lambda batch: batch, zeros).shape == zeros.shape
+        return rows[:, None].astype(np.uint8)
+
+    result = where_it_fits(runner.for_frames(np.array([4, 5, 9])), fits, window, apply)
+    np.testing.assert_array_equal(result, [[0], [1], [2]])
+    assert seen == [([0, 2], window), ([1], None)]

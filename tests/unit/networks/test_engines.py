@@ -24,6 +24,7 @@ from tests.small_networks import write_small_networks
 from third_party.gfpgan import GFPGAN, GFPGANConfig
 from third_party.gpen import GPEN, GPENConfig
 from third_party.parsenet import ParseNet, ParseNetConfig
+from third_party.windows import Window
 
 CPU = torch.device("cpu")
 INSTALLED = {"openvino": "openvino", "onnx": "onnxruntime"}
@@ -95,9 +96,11 @@ def test_restored_faces_are_the_same(engine: EngineName, kind: str) -> None:
             GPEN(GPENConfig(**size)) if kind == "gpen" else GFPGAN(GFPGANConfig(**size))  # type: ignore[arg-type]
         )
     placed(network)
-    want = restore_faces(runner(), network, pictures(64))
+    window = Window(16, 16, 64, 48, 64, 2)
+    want, part = (restore_faces(runner(), network, pictures(64), seen) for seen in (None, window))
     run_with(engine, network, torch.float32)
     assert grey_levels_apart(restore_faces(runner(), network, pictures(64)), want) < 0.5
+    assert grey_levels_apart(restore_faces(runner(), network, pictures(64), window), part) < 0.5
 
 
 def test_the_parser_is_exported_for_any_batch(engine: EngineName) -> None:

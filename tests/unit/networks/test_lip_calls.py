@@ -18,7 +18,7 @@ from retalking.networks.lip_calls import SmallFaces, enlarge_lips, paint_lips, v
 class Echo(nn.Module):
     """Answers with the reference and keeps what it was shown."""
 
-    def forward(self, *shown: Any) -> Any:
+    def forward(self, *shown: Any, **_: bool) -> Any:
         self.shown = shown
         if len(shown) == 2:
             return shown[1][:, 3:]

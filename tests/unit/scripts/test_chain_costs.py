@@ -15,16 +15,16 @@ from third_party.parsenet import ParseNet, ParseNetConfig
 
 def test_runs_times_costs_are_summed(capsys: pytest.CaptureFixture[str]) -> None:
     dnet = next(workload for workload in WORKLOADS if workload.name == "D-Net")
-    main([Link(dnet, "D-Net", (1, 2, 0, 0.5)), Link(None, "FAN", (2, 0, 1, 1))])
+    main([Link(dnet, "D-Net", (1, 2, 0, 0.5, 1), 100.0), Link(None, "FAN", (2, 0, 1, 1, 0))])
     rows = [
         [column.strip() for column in line.split("|")[1:-1]]
         for line in capsys.readouterr().out.splitlines()
         if line.startswith("|")
     ]
-    assert rows[2] == ["D-Net", "101.4", "101.4", "202.9", "", "50.7"]
-    assert rows[3] == ["FAN", "50.5", "101.0", "", "50.5", "50.5"]
-    assert rows[4] == ["sum", "", "202", "203", "50", "101"]
-    assert rows[5][2:] == ["1.00", "1.00", "0.25", "0.50"]
+    assert rows[2] == ["D-Net", "88.0", "100.0", "176.1", "", "44.0", "88.0"]
+    assert rows[3] == ["FAN", "50.5", "101.0", "", "50.5", "50.5", ""]
+    assert rows[4] == ["sum", "", "201", "176", "50", "95", "88"]
+    assert rows[5][2:] == ["1.00", "0.88", "0.25", "0.47", "0.44"]
 
 
 def test_the_chain_names_every_network_once() -> None:
