@@ -13,6 +13,9 @@ import numpy as np
 
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray
 
+_BLOCK_FRAMES = 4096
+"""Worked on at once, so that temporary values do not add up over an hour."""
+
 
 def smooth_track(
     values: FloatArray,
@@ -49,8 +52,19 @@ def smooth_track(
             length = run.stop - run.start
             fitting = min(window, length - 1 + length % 2)
             if detected[rows.start] and fitting > order + 1:
-                smooth[rows] = savitzky_golay(values[rows].astype(np.float64), fitting, order)
+                _filter(values[rows], smooth[rows], fitting, order)
     return smooth
+
+
+def _filter(values: FloatArray, smooth: FloatArray, window: int, order: int) -> None:
+    """Write ``savitzky_golay`` of ``[N, ...]`` into ``smooth``, block by block."""
+    count, radius = len(values), window // 2
+    starts = range(0, max(count - _BLOCK_FRAMES, 1), _BLOCK_FRAMES)
+    for start in starts:
+        stop = count if start == starts[-1] else start + _BLOCK_FRAMES
+        low, high = max(start - radius, 0), min(stop + radius, count)
+        block = savitzky_golay(values[low:high].astype(np.float64), window, order)
+        smooth[start:stop] = block[start - low : stop - low]
 
 
 def savitzky_golay(values: Float64Array, window: int, order: int) -> Float64Array:

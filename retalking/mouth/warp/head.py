@@ -18,18 +18,16 @@ class Head:
     """A head through a video; rows of frames without a face mean nothing.
 
     Attributes:
-        points_px: float32 ``[F, 68, 3]`` with depth.
         pose: similarity from normalised shapes to the frame.
         angles: float64 ``[F, 3]`` pitch, yaw, roll in radians.
     """
 
-    points_px: FloatArray
     pose: HeadPose
     angles: Float64Array
 
-    def shapes(self, rows: IntArray) -> Float64Array:
-        """Return the normalised shapes ``[R, 68, 3]`` of some frames."""
-        return pose_rows(self.pose, rows).normalise(self.points_px[rows])
+    def shapes(self, points_px: FloatArray, rows: IntArray) -> Float64Array:
+        """Return the normalised shapes ``[R, 68, 3]`` of some frames, with landmarks of all."""
+        return pose_rows(self.pose, rows).normalise(points_px[rows])
 
     def place(self, shapes: Float64Array, rows: IntArray) -> Float64Array:
         """Put normalised shapes ``[R, 68, 3]`` where the head is in frames ``[R]``: pixels."""
@@ -44,16 +42,20 @@ def pose_rows(pose: HeadPose, rows: IntArray) -> HeadPose:
     return HeadPose(pose.rotation[rows], pose.scale_px[rows], pose.center_px[rows])
 
 
-def follow_head(track: FaceTrack, basis: ExpressionBasis) -> Head:
-    """Smooth the landmarks of a track and fit the head's pose to those that speech leaves alone."""
+def follow_head(track: FaceTrack, basis: ExpressionBasis) -> tuple[Head, FloatArray]:
+    """Smooth the landmarks of a track and fit the head's pose to those that speech leaves alone.
+
+    Returns:
+        The head, and the landmarks with depth, float32 ``[F, 68, 3]``.
+    """
     depth = track.depth_px
     if depth is None:
         depth = _guess_depth(track.landmarks_px, basis)
-    points = np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
-    smooth = smooth_track(points, track.detected, track.shot_id, _POINT_WINDOW)
+    smooth = np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
+    smooth = smooth_track(smooth, track.detected, track.shot_id, _POINT_WINDOW)
     smooth[~track.detected] = basis.mean_shape  # a pose of no meaning, but one that can be fitted
     pose = fit_pose(smooth, basis.mean_shape)
-    return Head(smooth, pose, pose.angles_rad.astype(np.float64))
+    return Head(pose, pose.angles_rad.astype(np.float64)), smooth
 
 
 def _guess_depth(landmarks_px: FloatArray, basis: ExpressionBasis) -> FloatArray:

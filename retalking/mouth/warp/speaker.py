@@ -21,7 +21,7 @@ from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 _FROM_FRAME = slice(17, 48)  # brows, nose and eyes, which stay where they are
 _RESIDUAL_WINDOW, _RESIDUAL_ORDER = 9, 1  # of the filter over what the model does not explain
-_MOST_FITTED = 6000  # frames
+_MOST_FITTED = 6000  # frames that the model is fitted to, spread evenly
 _BLOCK_FRAMES = 1024  # worked on at once, so that temporary values do not add up over an hour
 
 
@@ -91,14 +91,14 @@ def study_speaker(
         pads: room around the face in the lip crop.
         known: range of the lips in other videos of the speaker.
     """
-    head = follow_head(track, basis)
+    head, landmarks = follow_head(track, basis)
     seen = np.flatnonzero(track.detected)
-    model = fit_face(*_some(head, seen), basis)
+    some = seen[:: -(-len(seen) // _MOST_FITTED)]
+    model = fit_face(head.shapes(landmarks, some), head.angles[some], basis)
     lips = np.zeros((len(track), NUM_MEASURES))
-    landmarks = head.points_px.copy()
     rest = np.zeros_like(landmarks)
     for rows in _blocks(seen):
-        shapes = head.shapes(rows)
+        shapes = head.shapes(landmarks, rows)
         lips[rows] = measure_lips(shapes)
         rest[rows] = shapes - model.shapes(lips[rows], head.angles[rows])
     rest = smooth_track(rest, track.detected, track.shot_id, _RESIDUAL_WINDOW, _RESIDUAL_ORDER)
@@ -108,12 +108,6 @@ def study_speaker(
     to_lips = lip_crops(smooth_anchors(track), pads)
     lip_range = measure_range(lips[seen], known)
     return Speaker(head, model, lip_range, lips, to_lips, landmarks)
-
-
-def _some(head: Head, frames: IntArray) -> tuple[Float64Array, Float64Array]:
-    """Shapes and angles of frames, spread evenly where they are more than a model needs."""
-    step = -(-len(frames) // _MOST_FITTED)
-    return head.shapes(frames[::step]), head.angles[frames[::step]]
 
 
 def _blocks(frames: IntArray) -> list[IntArray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
+from retalking.face import smoothing
 from retalking.face.smoothing import savitzky_golay, smooth_track
 from tests.rounding import DOUBLE
 
@@ -33,6 +34,17 @@ def test_noise_gets_smaller_by_the_filter_gain() -> None:
     smooth = smooth_track(noise, np.ones(2000, bool), np.zeros(2000, np.int64), window=7, order=2)
     # The centre weight of the 7-point quadratic filter, 7/21, is its noise power gain.
     assert smooth[3:-3].var() == pytest.approx(1 / 3, rel=0.02)
+
+
+@pytest.mark.parametrize("num_frames", [31, 32, 33, 64, 65, 100])
+def test_long_tracks_are_filtered_block_by_block(
+    monkeypatch: pytest.MonkeyPatch, num_frames: int
+) -> None:
+    values = np.random.default_rng(0).normal(size=(num_frames, 3)).astype(np.float32)
+    known = np.ones(num_frames, bool), np.zeros(num_frames, np.int64)
+    expected = smooth_track(values, *known, window=9)
+    monkeypatch.setattr(smoothing, "_BLOCK_FRAMES", 16)
+    np.testing.assert_allclose(smooth_track(values, *known, window=9), expected, atol=1e-6)
 
 
 def test_a_jump_at_a_cut_stays_sharp() -> None:

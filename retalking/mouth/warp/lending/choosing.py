@@ -100,11 +100,10 @@ class Offers:
         """
         pool = self._pools[int(self._analysis.track.shot_id[index[0]])]
         time_s, away_s = self._analysis.time_s, self._keep_away_s
-        costs = np.concatenate(
-            [
-                _price(pool, self._speaker, wanted[part], index[part], time_s, away_s)
-                for part in np.split(np.arange(len(index)), range(_ROWS, len(index), _ROWS))
-            ]
+        costs = (
+            row
+            for part in np.split(np.arange(len(index)), range(_ROWS, len(index), _ROWS))
+            for row in _price(pool, self._speaker, wanted[part], index[part], time_s, away_s)
         )
         chosen: IntArray = pool.frames[choose_lenders(costs, pool.frames, before=before)]
         return chosen

@@ -8,9 +8,11 @@ frames, ``K`` candidates.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retalking.types import Float64Array, FloatArray, IntArray
 
@@ -34,12 +36,12 @@ class LenderPlan:
 
 
 def choose_lenders(
-    costs: Float64Array, frames: IntArray, jump: float = JUMP, before: int | None = None
+    costs: Iterable[Float64Array], frames: IntArray, jump: float = JUMP, before: int | None = None
 ) -> IntArray:
     """Find the cheapest sequence of candidates.
 
     Args:
-        costs: ``[N, K]`` of each candidate at each output frame.
+        costs: for each of ``N`` output frames, ``[K]`` of each candidate.
         frames: int64 ``[K]``, frames of the source, increasing.
         jump: price of changing to a frame that is neither the same nor a neighbour.
         before: frame that lent to the output frame before these, if there was one.
@@ -50,11 +52,12 @@ def choose_lenders(
     count = len(frames)
     itself = np.arange(count)
     follows = np.flatnonzero(np.diff(frames) == 1) + 1  # candidates that follow the one before
-    best = costs[0].copy()
+    remaining = iter(costs)
+    best = next(remaining).copy()
     if before is not None:
         best += jump * (np.abs(frames - before) > 1)
-    came_from = np.empty((len(costs) - 1, count), dtype=np.int32)
-    for step, cost in enumerate(costs[1:]):
+    came_from: list[NDArray[np.uint16]] = []
+    for cost in remaining:
         cheapest = int(best.argmin())
         source, price = itself.copy(), best.copy()
         for target, origin in ((follows, follows - 1), (follows - 1, follows)):
@@ -62,11 +65,12 @@ def choose_lenders(
             price[target[better]], source[target[better]] = best[origin[better]], origin[better]
         jumps = best[cheapest] + jump < price
         price[jumps], source[jumps] = best[cheapest] + jump, cheapest
-        came_from[step], best = source, price + cost
-    chosen = np.empty(len(costs), dtype=np.int64)
+        came_from.append(source.astype(np.uint16))
+        best = price + cost
+    chosen = np.empty(len(came_from) + 1, dtype=np.int64)
     chosen[-1] = best.argmin()
-    for step in range(len(costs) - 2, -1, -1):
-        chosen[step] = came_from[step, chosen[step + 1]]
+    for step in range(len(came_from) - 1, -1, -1):
+        chosen[step] = came_from[step][chosen[step + 1]]
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_a_lender_goes_on_rather_than_jumps() -> None:
     costs[0, 0] = costs[1, 1] = costs[2, 2] = 0.0
     costs[:2, 3], costs[2, 3] = 0.2, -0.04  # not worth a jump
     assert choose_lenders(costs, FRAMES, 0.05).tolist() == [0, 1, 2]
+
+
+def test_an_hour_needs_two_bytes_for_a_candidate_and_a_frame() -> None:
+    count, candidates = 1500, 300
+    random = np.random.default_rng(0)
+    tracemalloc.start()
+    choose_lenders((random.random(candidates) for _ in range(count)), np.arange(candidates))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * count * candidates
 
 
 def test_former_mouths_fade_out_within_their_run() -> None:
