@@ -6,11 +6,13 @@ it the output says in plain metadata alone that it was edited.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,14 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR)
 
 
+def remove_sidecar(path: Path) -> None:
+    """Remove what this program said of an earlier file of that name; what others said stays."""
+    beside = sidecar(path)
+    with suppress(OSError):
+        if JOB_LABEL.encode() in beside.read_bytes():
+            beside.unlink()
+
+
 class Seal:
     """What an output says of itself, and its signature."""
 
@@ -87,6 +97,8 @@ class Seal:
     def apply(self, finished: Path, named: Path) -> None:
         """Sign a file that is complete but has not got its name, if there is what signs.
 
+        A manifest of ours beside it that belongs to an earlier file goes.
+
         Args:
             finished: the file, which is replaced by the signed one.
             named: what it will be called.
@@ -95,6 +107,7 @@ class Seal:
             ConfigError: the user's certificate cannot sign a C2PA manifest.
         """
         if self._credentials is None:
+            remove_sidecar(named)
             return
         import c2pa  # noqa: PLC0415 (an extra, which takes a while to load)
 
@@ -118,12 +131,14 @@ class Seal:
                     commit(target, sidecar(named))
                 else:
                     os.replace(target, finished)
+                    remove_sidecar(named)
         except c2pa.C2paError as error:
             if self._must_sign:
                 raise ConfigError(
                     f"{named}: the manifest cannot be signed: {error}; give another --certificate, "
                     "or --provenance off"
                 ) from error
+            remove_sidecar(named)
             logger.warning("%s: gets no signed manifest: %s", named, error)
 
     def _inputs(self) -> list[tuple[Path, str, str]]:
@@ -196,8 +211,13 @@ def find_signer(options: ProvenanceSection) -> Credentials | None:
             raise ConfigError(
                 f"--certificate: signing needs packages ({error}): {INSTALL}"
             ) from None
-        logger.info("no output is signed: %s (%s)", error, INSTALL)
+        _say_unsigned(str(error))
         return None
+
+
+@functools.cache  # a batch asks for every job
+def _say_unsigned(reason: str) -> None:
+    logger.warning("outputs are not signed: %s; %s, or --provenance off", reason, INSTALL)
 
 
 def offline(c2pa: Any) -> Any:

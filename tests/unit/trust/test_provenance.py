@@ -15,7 +15,8 @@ from retalking.inference.writing import labelled
 from retalking.media.output.extras import Extras
 from retalking.trust.manifest.certificates import find_credentials
 from retalking.trust.manifest.reading import read_manifest
-from retalking.trust.manifest.seal import JobFacts, Seal, find_signer, sidecar
+from retalking.trust.manifest import seal as seal_file
+from retalking.trust.manifest.seal import JOB_LABEL, JobFacts, Seal, find_signer, sidecar
 from retalking.trust.options import ProvenanceSection
 from tests.media import write_video
 
@@ -117,17 +118,36 @@ def test_without_the_packages_an_output_is_labelled_but_not_signed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(sys.modules, "c2pa", None)
+    seal_file._say_unsigned.cache_clear()
     path = film(tmp_path / "out.mp4")
     before = path.read_bytes()
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.WARNING):  # what is shown without --verbose
         seal = Seal(facts, find_signer(DEFAULT), must_sign=False)
+        find_signer(DEFAULT)
     seal.apply(path, path)
-    assert "requirements-trust.txt" in caplog.text
+    (line,) = caplog.messages
+    assert "requirements-trust.txt" in line
     assert path.read_bytes() == before
     assert read_manifest(path).state == "unread"
     wanted = DEFAULT.model_copy(update={"certificate": tmp_path / "c.pem"})
     with pytest.raises(ConfigError, match=r"requirements-trust\.txt"):
         find_signer(wanted)
+
+
+def test_a_manifest_of_an_earlier_file_goes_with_it(tmp_path: Path, facts: JobFacts) -> None:
+    path = signed(tmp_path, facts, "out.mkv")
+    assert sidecar(path).exists()
+    Seal(facts, None, must_sign=False).apply(path, path)
+    assert not sidecar(path).exists()
+    assert read_manifest(path).state == "absent"
+
+
+def test_only_our_own_manifests_go(tmp_path: Path, facts: JobFacts) -> None:
+    path = film(tmp_path / "out.mkv")
+    for content, stays in ((b"jumb, of another program", True), (JOB_LABEL.encode(), False)):
+        sidecar(path).write_bytes(content)
+        Seal(facts, None, must_sign=False).apply(path, path)
+        assert sidecar(path).exists() == stays
 
 
 def test_the_comment_comes_before_the_sources_own_and_only_once(facts: JobFacts) -> None:
