@@ -20,7 +20,7 @@ from retalking.types import Float64Array, FloatArray
 
 PROJECT = 0x5E1
 """Twelve bits by which marks of this project are told from those of others who use its code."""
-VERSION = 1
+VERSION = 2
 """Four bits, counted up when the mark changes."""
 USER_BITS = 16
 PUBLIC_KEY = b"retalking public watermark key"
@@ -40,6 +40,8 @@ def payload_of(user: int) -> int:
 
 class PayloadCode:
     """The signs of a number of chips."""
+
+    num_payloads = 2**USER_BITS
 
     def __init__(self, key: bytes, use: str, num_chips: int) -> None:
         """Derive the code.

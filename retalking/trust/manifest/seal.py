@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 EDITED = "compositeWithTrainedAlgorithmicMedia"
 JOB_LABEL = "org.retalking.job"
-PICTURE_BINDING, SOUND_BINDING = "org.retalking.picture.1", "org.retalking.sound.1"
+PICTURE_BINDING, SOUND_BINDING = "org.retalking.picture.2", "org.retalking.sound.2"
 EMBEDDED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}
 """File types that hold their manifest; all others have it in a file beside them."""
 ANY_FILE = "application/octet-stream"

@@ -9,13 +9,14 @@ import numpy as np
 
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
-from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
+from retalking.trust.picture.pattern import BLUE, GRID_PX, Pattern, mark_crops
 from retalking.types import Float64Array, FloatArray
 
-_RMS = 2.2
-"""Levels of 255 within the mask: a little over 42 dB."""
-_SPREAD_PX = 1.5  # of the small crop, over which detail is judged
-_PLAIN, _DETAIL, _MOST = 0.8, 20.0, 1.3  # gain of flat skin, levels of detail that add 1, the most
+_MOST, _LEAST = 2.9, 0.8
+"""Root mean square within the mask, in levels of Cb, which is about that of all colours."""
+_SMALL_FACE = 1.35  # pixels of the frame per pixel of the small crop: 130 px from hairline to chin
+_FALL = 1.2
+"""Larger faces have larger cells, which outlive compression with less."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,19 @@ class PictureMark:
         pattern: what is added.
         to_grid: float64 ``[F, 2, 3]``, frame to small lip crop, for each source frame.
         time_s: float64 ``[N]``, time of each output frame.
+        rms: root mean square of the change within the mask, in levels of Cb.
     """
 
     pattern: Pattern
     to_grid: Float64Array
     time_s: Float64Array
+    rms: float
 
     @classmethod
     def place(cls, pattern: Pattern, anchors_px: Float64Array, time_s: Float64Array) -> PictureMark:
         """Place a pattern by the anchors ``[F, 3, 2]`` of the source frames."""
-        return cls(pattern, mark_crops(anchors_px), time_s)
+        to_grid = mark_crops(anchors_px)
+        return cls(pattern, to_grid, time_s, _strength(to_grid))
 
     def apply(
         self,
@@ -45,10 +49,7 @@ class PictureMark:
         number: int,
         source: int,
     ) -> None:
-        """Mark a face, in place.
-
-        Lightness alone is changed, by the same power in every frame; more where the face has
-        detail that hides it.
+        """Mark a face, in place, by the same power in every frame.
 
         Args:
             patch: float32 ``[h, w, 3]`` in 0..255, the new face in pixels of the frame.
@@ -58,23 +59,21 @@ class PictureMark:
             source: the frame that it shows.
         """
         matrix = shift_source(self.to_grid[source], *corner_px)
-        grid = (GRID_PX, GRID_PX)
-        light = warp(lightness(patch), matrix, grid, cv2.BORDER_REPLICATE)
-        shown = warp(mask, matrix, grid)
-        change = _gain(light) * self.pattern.at(float(self.time_s[number]))
+        shown = warp(mask, matrix, (GRID_PX, GRID_PX))
+        change = self.pattern.at(float(self.time_s[number]))
         power = float((shown * change**2).sum()) / max(float(shown.sum()), 1e-6)
         if power == 0:
             return
-        change *= np.float32(_RMS / np.sqrt(power))
+        change *= np.float32(self.rms / np.sqrt(power))
         size = (patch.shape[1], patch.shape[0])
-        patch += cv2.warpAffine(change, invert_affine(matrix), size, flags=cv2.INTER_LINEAR)[
-            ..., None
-        ]
+        bluer = cv2.warpAffine(change, invert_affine(matrix), size, flags=cv2.INTER_LINEAR)
+        for channel, share in enumerate(BLUE):
+            if share:
+                patch[..., channel] += share * bluer
 
 
-def _gain(light: FloatArray) -> FloatArray:
-    mean = cv2.GaussianBlur(light, (0, 0), _SPREAD_PX)
-    square = cv2.GaussianBlur(light * light, (0, 0), _SPREAD_PX)
-    detail = np.sqrt(np.maximum(square - mean * mean, 0))
-    gain: FloatArray = np.minimum(_PLAIN + detail / _DETAIL, _MOST).astype(np.float32)
-    return gain
+def _strength(to_grid: Float64Array) -> float:
+    """Root mean square for a face of this size, the same through the video."""
+    sizes = 1 / np.sqrt(np.maximum(np.abs(np.linalg.det(to_grid[:, :, :2])), 1e-9))
+    strength = _MOST * (_SMALL_FACE / float(np.median(sizes))) ** _FALL
+    return float(np.clip(strength, _LEAST, _MOST))
