@@ -3,8 +3,9 @@
     python -m scripts.measure.robustness picture dubbed/*.mp4 --out picture.json
     python -m scripts.measure.robustness sound dubbed/*.mp4 --out sound.json
     python -m scripts.measure.robustness null real/*.mp4 --out null.json
+    python -m scripts.measure.robustness sound-null real/*.mp4 --out sound-null.json
 
-``picture`` and ``sound`` take outputs of this program with the payload 0 and the public key;
+``picture`` and ``sound`` take outputs of this program with the public key; their comment tells the payload;
 ``null`` takes videos without a mark and looks at windows of their faces with many keys.
 """
 
