@@ -5,8 +5,9 @@
     python -m scripts.measure.robustness null real/*.mp4 --out null.json
     python -m scripts.measure.robustness sound-null real/*.mp4 --out sound-null.json
 
-``picture`` and ``sound`` take outputs of this program with the public key; their comment tells the payload;
-``null`` takes videos without a mark and looks at windows of their faces with many keys.
+``picture`` and ``sound`` take outputs of this program that were marked with the public key; which
+payload, their comment tells. ``null`` and ``sound-null`` take videos without a mark and look at
+windows of them with keys of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,19 +25,20 @@ from retalking.script import run_entry_point
 
 import numpy as np
 
+from retalking.errors import MediaError
 from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.files import check_writable
+from retalking.media.container import open_input
 from retalking.media.sound import audio
-from retalking.trust.payload_code import PUBLIC_KEY
+from retalking.trust.payload_code import PUBLIC_KEY, payload_of
 from retalking.trust.sound.evidence import weigh_sound
 from retalking.trust.sound.pattern import sound_code
 from retalking.trust.verdict.verification import FALSE_POSITIVES_LOG10, judge_picture
 from retalking.types import AudioClip
-from scripts.measure.marks.null import null_scores, summarise
+from scripts.measure.marks.null import null_scores, sound_null_scores, summarise
 from scripts.measure.marks.picture_attacks import PICTURE_ATTACKS, names_of, read_clip
 from scripts.measure.marks.sound_attacks import SOUND_ATTACKS
 
-_USER = 0
 Row = dict[str, Any]
 
 
@@ -45,19 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("picture", "sound", "null"))
+    parser.add_argument("what", choices=("picture", "sound", "null", "sound-null"))
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, help="JSON to write")
     parser.add_argument("--attacks", nargs="*", help="words in the names of attacks; default: all")
     parser.add_argument("--every", type=int, default=1, help="look at every n-th frame")
-    parser.add_argument("--keys", type=int, default=1, help="for null: keys per window")
-    parser.add_argument("--window-s", type=float, default=2.5, help="for null")
+    parser.add_argument("--keys", type=int, default=1, help="for nulls: keys per window")
+    parser.add_argument("--window-s", type=float, default=2.5, help="for nulls")
     options = parser.parse_args(arguments)
     check_writable(options.out)
-    if options.what == "null":
+    if options.what.endswith("null"):
         scores = []
         for path in options.files:
-            scores += list(null_scores([path], options.window_s, options.keys, options.every))
+            if options.what == "null":
+                scores += list(null_scores([path], options.window_s, options.keys, options.every))
+            else:
+                scores += list(sound_null_scores(path, options.window_s, options.keys))
             if sum(map(len, scores)) > 40:
                 summary = summarise(scores, FALSE_POSITIVES_LOG10)
                 options.out.write_text(json.dumps(dataclasses.asdict(summary), indent=1))
@@ -73,9 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
+def user_of(path: Path) -> int:
+    """Return the user's bits of the payload that a file's comment tells.
+
+    Raises:
+        MediaError: it tells of none, or of another version's.
+    """
+    with open_input(path) as container:
+        comment = str(container.metadata.get("comment", ""))
+    told = re.search(r"watermark ([0-9A-F]{8})\b", comment)
+    payload = int(told[1], 16) if told else -1
+    if payload != payload_of(payload & 0xFFFF):
+        raise MediaError(f"{path}: its comment tells of no watermark of this version: {comment!r}")
+    return payload & 0xFFFF
+
+
 def attack_picture(path: Path, names: Sequence[str], every: int) -> list[Row]:
     """Return what the detector says of a video after each of some attacks."""
-    clip, rows = read_clip(path), []
+    clip, user, rows = read_clip(path), user_of(path), []
     for name in names:
         attack = PICTURE_ATTACKS[name]
         with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +109,7 @@ def attack_picture(path: Path, names: Sequence[str], every: int) -> list[Row]:
                 "attack": name,
                 "file": path.name,
                 "log10_p": 0.0 if best is None else round(best.log10_p, 2),
-                "right": bool(best and best.finding and best.finding.user == _USER),
+                "right": bool(best and best.finding and best.finding.user == user),
                 "face_px": 0 if best is None else round(best.face.height_px),
             }
         )
@@ -97,7 +118,7 @@ def attack_picture(path: Path, names: Sequence[str], every: int) -> list[Row]:
 
 def attack_sound(path: Path) -> list[Row]:
     """Return what the detector says of a sound after each attack."""
-    clip, code, rows = audio.load(path), sound_code(PUBLIC_KEY), []
+    clip, code, user, rows = audio.load(path), sound_code(PUBLIC_KEY), user_of(path), []
     for name, attack in SOUND_ATTACKS.items():
         samples = attack(clip.samples, clip.sample_rate_hz)
         found = weigh_sound(AudioClip(samples, clip.sample_rate_hz), code)
@@ -106,7 +127,7 @@ def attack_sound(path: Path) -> list[Row]:
                 "attack": name,
                 "file": path.name,
                 "log10_p": 0.0 if found is None else round(found.log10_p, 2),
-                "right": bool(found and found.user == _USER),
+                "right": bool(found and found.user == user),
             }
         )
     return rows

@@ -1,8 +1,8 @@
 """The pattern of the picture's mark: large cells of the lower face that turn a little bluer.
 
-Blue against yellow is what eyes see least of, and what a moving mouth changes least: luminance, edges
-and texture stay as they are. Each cell sways with a few frequencies at once, with phases of their
-own given by two chips each, so that all cells together never turn and nothing flickers. A face
+Blue against yellow is what eyes see least of, and what a moving mouth changes least; lightness,
+edges and texture stay as they are. Each cell sways with a few frequencies at once, with phases of
+its own given by two chips each, so that all cells together never turn and nothing flickers. A face
 itself hardly changes with exactly these frequencies. Where the time begins need not be known: the
 detector tries the beginnings.
 """

@@ -25,10 +25,10 @@ from retalking.types import AudioClip, Float64Array, FloatArray
 
 WINDOW_S = 6.0
 SHORTEST_S = 1.0
-_SPEEDS = (1.0, *(1 + step / 200 for step in (-1, 1, -2, 2, -3, 3, -4, 4)))
+SPEEDS = (1.0, *(1 + step / 200 for step in (-1, 1, -2, 2, -3, 3, -4, 4)))
 _STEPS = 4
 """Places within a slot at which it may begin."""
-_NUM_SEARCHES = len(_SPEEDS) * _STEPS * NUM_SLOTS
+_NUM_SEARCHES = len(SPEEDS) * _STEPS * NUM_SLOTS
 _ENOUGH_LOG10 = -9.0
 """Other speeds are not tried where one says this much."""
 _SURROUNDINGS = np.array([[-1.0, 2, -1], [2, 0, 2], [-1, 2, -1]]) / 4
@@ -66,8 +66,8 @@ def weigh_sound(clip: AudioClip, code: PayloadCode) -> SoundFinding | None:
     if clip.duration_s < SHORTEST_S or not np.abs(clip.samples).max() > 0:
         return None
     best: SoundFinding | None = None
-    for speed in _SPEEDS:
-        found = _at_speed(clip, speed, code)
+    for speed in SPEEDS:
+        found = weigh_at_speed(clip, speed, code)
         if best is None or found.log10_p < best.log10_p:
             best = found
         if best.log10_p < _ENOUGH_LOG10:
@@ -75,8 +75,11 @@ def weigh_sound(clip: AudioClip, code: PayloadCode) -> SoundFinding | None:
     return best
 
 
-def _at_speed(clip: AudioClip, speed: float, code: PayloadCode) -> SoundFinding:
-    """Look for the mark in sound that plays so many times as fast as it was marked."""
+def weigh_at_speed(clip: AudioClip, speed: float, code: PayloadCode) -> SoundFinding:
+    """Look for the mark in sound that plays so many times as fast as it was marked.
+
+    Its probability counts all of ``SPEEDS`` as tried.
+    """
     samples, rate = clip.samples, float(clip.sample_rate_hz)
     if speed != 1:
         samples = soxr.resample(samples, rate, rate * speed)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from retalking.media.sound import audio
 from retalking.trust.picture.evidence import weigh
 from retalking.trust.picture.faces import see_faces
 from retalking.trust.picture.pattern import picture_code
-from retalking.types import Float64Array
+from retalking.trust.sound.evidence import SPEEDS, weigh_at_speed
+from retalking.trust.sound.pattern import sound_code
+from retalking.types import AudioClip, Float64Array
 
 _LOOKED_AT_S = 6.0
 
@@ -56,6 +59,23 @@ def null_scores(
                 found = [weigh(face.cells[rows], face.weights, face.time_s[rows], c) for c in codes]
                 if all(finding is not None for finding in found):
                     yield np.array([finding.log10_p for finding in found if finding])
+
+
+def sound_null_scores(path: Path, window_s: float, num_keys: int) -> Iterator[Float64Array]:
+    """Yield ``log10_p`` ``[K]`` of stretches of a sound, one for each key.
+
+    They overlap by half. One speed is tried, not all: its share of the trials is counted.
+    """
+    clip = audio.load(path)
+    size = round(window_s * clip.sample_rate_hz)
+    for start in range(0, len(clip.samples) - size + 1, max(size // 2, 1)):
+        window = AudioClip(clip.samples[start : start + size], clip.sample_rate_hz)
+        if not np.abs(window.samples).max() > 0:
+            continue
+        codes = [sound_code(f"{path.name} {start} {n}".encode()) for n in range(num_keys)]
+        yield np.array([weigh_at_speed(window, 1.0, code).log10_p for code in codes]) - np.log10(
+            len(SPEEDS)
+        )
 
 
 def summarise(scores: Sequence[Float64Array], threshold: float) -> NullSummary:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from scripts.measure.marks.null import summarise
+from retalking.errors import MediaError
+from scripts.measure.marks.null import sound_null_scores, summarise
 from scripts.measure.marks.picture_attacks import PICTURE_ATTACKS, Clip, names_of, read_clip
 from scripts.measure.marks.sound_attacks import SOUND_ATTACKS
-from scripts.measure.robustness import tally
-from tests.media import moving_picture, speech_like
+from scripts.measure.robustness import tally, user_of
+from tests.media import moving_picture, speech_like, write_audio
 
 CLIP = Clip(tuple(moving_picture(number, 64, 48) for number in range(10)), Fraction(25))
 
@@ -68,6 +70,30 @@ def test_findings_are_counted_at_the_threshold() -> None:
     assert tally(rows) == {
         "a": {"files": 3, "found": 2, "right": 1, "weakest": -5.9, "median": -6.0}
     }
+
+
+def test_the_payload_is_told_by_the_comment(tmp_path: Path) -> None:
+    path = tmp_path / "dub.mp4"
+    for comment, user in (("AI (watermark 5E12BEEF). holiday", 0xBEEF), ("5E11BEEF", None)):
+        with av.open(str(path), "w") as container:
+            container.metadata["comment"] = comment
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            frame = av.VideoFrame.from_ndarray(CLIP.frames[0], format="rgb24")
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+        if user is None:
+            with pytest.raises(MediaError, match="no watermark of this version"):
+                user_of(path)
+        else:
+            assert user_of(path) == user
+
+
+def test_unmarked_sound_is_no_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "speech.wav"
+    write_audio(path, speech_like(2.2, 8000), 8000)
+    scores = np.concatenate(list(sound_null_scores(path, 1.2, 1)))
+    assert len(scores) == 2
+    assert scores.min() > -4  # one of 5,000 such pairs is lower
 
 
 def test_an_exact_promise_has_a_tail_of_slope_one() -> None:

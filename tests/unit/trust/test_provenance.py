@@ -13,9 +13,9 @@ import pytest
 from retalking.errors import ConfigError
 from retalking.inference.writing import labelled
 from retalking.media.output.extras import Extras
+from retalking.trust.manifest import seal as seal_file
 from retalking.trust.manifest.certificates import find_credentials
 from retalking.trust.manifest.reading import read_manifest
-from retalking.trust.manifest import seal as seal_file
 from retalking.trust.manifest.seal import JOB_LABEL, JobFacts, Seal, find_signer, sidecar
 from retalking.trust.options import ProvenanceSection
 from tests.media import write_video
