@@ -3,10 +3,14 @@
 swscale's direct conversions of 4:2:0 and 4:2:2 darken by 1.3 of 255 levels, and so does every
 generation of a video. Here each chroma sample is first repeated over the pixels it stands for, then
 converted with full precision. Averaging, as in encoding, undoes the repetition exactly.
+
+Most of a frame is not looked at in the first pass: ``DecodedPicture`` converts what is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -15,7 +19,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from retalking.types import UInt8Array
+from retalking.types import IntArray, UInt8Array
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _FULL_CHROMA = {8: "yuv444p", 9: "yuv444p9le", 10: "yuv444p10le", 12: "yuv444p12le"}
@@ -85,6 +89,75 @@ class RgbConverter:
             src_color_range=color_range,
             dst_color_range=color_range,
         )
+
+
+class DecodedPicture:
+    """An upright frame of three planes; what ``retalking.face`` calls a picture.
+
+    Attributes:
+        thinned: uint8 ``[h, w, 3]``, some pixels of some rows.
+    """
+
+    def __init__(
+        self,
+        frame: av.VideoFrame | None,
+        thinned: UInt8Array,
+        convert: RgbConverter,
+        rgb: UInt8Array | None = None,
+    ) -> None:
+        """Take a frame.
+
+        Args:
+            frame: as decoded, of a layout that can be converted in parts.
+            thinned: see above.
+            convert: used by the thread that asks for pixels.
+            rgb: all of it, where that is known already and the frame is not needed.
+        """
+        self.thinned = thinned
+        self._frame, self._convert, self._rgb = frame, convert, rgb
+
+    def whole(self) -> UInt8Array:
+        """Return all pixels ``[H, W, 3]``."""
+        if self._rgb is None:
+            assert self._frame is not None
+            self._rgb = self._convert(self._frame, self._frame.width, self._frame.height)
+        return self._rgb
+
+    def parts(self, boxes_px: Iterable[Part]) -> UInt8Array:
+        """Return ``[H, W, 3]`` of which nothing but these boxes is sure to be there.
+
+        Args:
+            boxes_px: x1, y1, x2, y2 each; they may reach beyond the frame.
+        """
+        if self._rgb is not None:
+            return self._rgb
+        assert self._frame is not None
+        height, width = self._frame.height, self._frame.width
+        rgb = np.empty((height, width, 3), np.uint8)
+        for box in boxes_px:
+            x1, y1 = max(box[0], 0), max(box[1], 0)
+            x2, y2 = min(box[2], width), min(box[3], height)
+            if x1 < x2 and y1 < y2:
+                rgb[y1:y2, x1:x2] = self._convert.part(self._frame, (x1, y1, x2, y2))
+        return rgb
+
+
+@dataclass(frozen=True)
+class DecodedChunk:
+    """Consecutive frames of a video.
+
+    Attributes:
+        start: index of the first frame.
+        pts: int64 ``[T]``, as in ``FrameChunk``.
+        pictures: the frames.
+    """
+
+    start: int
+    pts: IntArray
+    pictures: tuple[DecodedPicture, ...]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 def _repeat_chroma(frame: av.VideoFrame, part_px: Part, every: int = 1) -> av.VideoFrame | None:

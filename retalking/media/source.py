@@ -10,8 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from retalking.errors import ConfigError
-from retalking.media.colors import Part
-from retalking.media.pictures import DecodedChunk
+from retalking.media.colors import DecodedChunk, Part
 from retalking.media.video import VideoReader
 from retalking.types import FrameChunk, IntArray, UInt8Array, VideoInfo
 

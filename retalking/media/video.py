@@ -18,12 +18,11 @@ import av.error
 import numpy as np
 
 from retalking.errors import MediaError
-from retalking.media.colors import Part, RgbConverter
+from retalking.media.colors import DecodedChunk, DecodedPicture, Part, RgbConverter
 from retalking.media.container import decode_frames, open_input
 from retalking.media.images import load_image
 from retalking.media.memory import CHUNK_BYTES, REWIND_BYTES, pictures_within
 from retalking.media.orientation import Orientation
-from retalking.media.pictures import DecodedChunk, DecodedPicture
 from retalking.media.tracks import video_stream
 from retalking.media.video_info import STILL_IMAGE_RATE, probe
 from retalking.types import FrameChunk, IntArray, UInt8Array

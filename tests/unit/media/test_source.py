@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retalking.errors import ConfigError
-from retalking.media.pictures import DecodedChunk
+from retalking.media.colors import DecodedChunk
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.types import FrameChunk
