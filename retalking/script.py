@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -13,6 +14,14 @@ from retalking.exit_code import ENDING_SIGNALS, EXIT_ERROR, report_mistakes
 
 EXIT_BROKEN_PIPE = 141
 """What a shell reports for a program that ended because its reader was gone."""
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1, for ``argparse``."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {number}, expected at least 1")
+    return number
 
 
 def run_entry_point(main: Callable[[], int | None]) -> NoReturn:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from retalking.script import run_entry_point
+from retalking.script import positive, run_entry_point
 
 from retalking.exit_code import report_mistakes
 from retalking.media.images import save_image
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", type=Path, required=True, help="what inference.py was given")
     parser.add_argument("--dubbed", type=Path, required=True, help="what it made")
     parser.add_argument("--out", type=Path, required=True, help="picture to write")
-    parser.add_argument("--columns", type=_positive, default=NUM_COLUMNS, help="default: 8")
+    parser.add_argument("--columns", type=positive, default=NUM_COLUMNS, help="default: 8")
     parser.add_argument(
         "--length-policy", choices=get_args(LengthPolicy), default="audio", help="of the job"
     )
@@ -38,13 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     save_image(options.out, sheet)
     print(options.out)
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {number}, expected at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from retalking.script import run_entry_point
+from retalking.script import positive, run_entry_point
 
 from datasets.prepare.corpora import list_folder
 from datasets.prepare.manifest import read_manifest
@@ -39,7 +39,6 @@ from retalking.evaluation.command_line import (
     list_outputs,
     load_config,
     load_metrics,
-    positive,
     run,
     show,
 )

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retalking.script import run_entry_point
+from retalking.script import positive, run_entry_point
 
 from datasets.prepare.corpora import list_folder, list_hdtf, list_lrs2
 from datasets.prepare.manifest import ClipRow
@@ -39,7 +39,6 @@ from retalking.evaluation.command_line import (
     list_outputs,
     load_config,
     load_metrics,
-    positive,
     run,
     show,
 )

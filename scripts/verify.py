@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from retalking.script import run_entry_point
+from retalking.script import positive, run_entry_point
 
 from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.trust.options import read_key
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--watermark-key", type=Path, help="key of the marks, if it was not public")
     parser.add_argument("--json", action="store_true", help="for programs: one object per file")
     parser.add_argument("--report", type=Path, metavar="HTML", help="page with the evidence")
-    parser.add_argument("--every", type=_positive, default=1, help="look at every n-th frame")
+    parser.add_argument("--every", type=positive, default=1, help="look at every n-th frame")
     parser.add_argument("--max-seconds", type=float, help="of the video to look at")
     options = parser.parse_args(arguments)
     check_files(options.files)
@@ -44,13 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.report is not None:
         write_report(options.report, verdicts)
     return EXIT_OK
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, expected 1 or more")
-    return number
 
 
 if __name__ == "__main__":

@@ -103,14 +103,6 @@ def split_entries(entries: Sequence[str], flag: str) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in split]
 
 
-def positive(text: str) -> int:
-    """Read a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {number}, expected 1 or more")
-    return number
-
-
 def show(report: Report, folder: Path) -> int:
     """Print a report and return the exit code that tells whether anything was left out."""
     print(report.markdown(), end="")

@@ -16,12 +16,12 @@ from retalking.config import section_values
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face.detection import intersection_over_union
 from retalking.inference.config import InferenceConfig
-from retalking.inference.dub import Dub, plan_dub, review_dub
+from retalking.inference.dub import Dub, Speech, plan_dub, review_dub
 from retalking.inference.pipeline import Retalker
 from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
 from retalking.inference.writing import DubbingReport, seal_of, track_of, write_video
-from retalking.media.given import Given, as_file
+from retalking.media.given import Given, GivenFile, as_file
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.prefetch import read_ahead
@@ -99,19 +99,13 @@ def converse(
         watch = resources.enter_context(watching(progress, cancel))
         source = resources.enter_context(closing(open_source(face, retalker.config)))
         check_output(outfile, encoder, (source.info.path, *files, *([whole.path] if whole else [])))
-        speeches = [retalker.hear(path) for path in files]
-        lasts_s = max(speech.duration_s for speech in speeches)
-        if whole is not None:
-            limit_s = retalker.config.max_seconds
-            lasts_s = audio.load(whole.path, max_seconds=limit_s).duration_s
-        watch.expect(DUBBING, round(lasts_s * source.info.frame_rate))
+        speeches = _hear_all(files, whole, retalker)
+        num_frames = round(speeches[0].duration_s * source.info.frame_rate)
+        watch.expect(DUBBING, num_frames)
         if review:
-            watch.expect(REVIEWING, round(len(speeches) * lasts_s * source.info.frame_rate))
+            watch.expect(REVIEWING, len(speeches) * num_frames)
         scenes = _find_everyone(source, retalker, configs, speakers, timings, watch)
-        dubs = [
-            plan_dub(scene, dataclasses.replace(speech, duration_s=lasts_s), config)
-            for scene, speech, config in zip(scenes, speeches, configs, strict=True)
-        ]
+        dubs = [plan_dub(*each) for each in zip(scenes, speeches, configs, strict=True)]
         timeline = dubs[0].plan.timeline
         heard = _all_at_once(files, resources) if whole is None else whole.path
         track = track_of(retalker.config, heard, timeline.duration_s)
@@ -120,13 +114,23 @@ def converse(
         write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings, seal)
         for dub, config in zip(dubs, configs, strict=True):
             kept_frames(dub, retalker.parts, config).clear()
-        seen = (
+        reviews = tuple(
             review_dub(dub, outfile, retalker.parts, config, watch, timings)
             for dub, config in zip(dubs, configs, strict=True)
+            if review
         )
-        reviews = tuple(seen) if review else ()
     edited = int(np.count_nonzero(np.any([dub.plan.opacity > 0 for dub in dubs], axis=0)))
     return DubbingReport(outfile, len(timeline), edited, timeline.duration_s, timings, reviews)
+
+
+def _hear_all(files: Sequence[Path], mix: GivenFile | None, retalker: Retalker) -> list[Speech]:
+    """Listen to all speeches; each lasts as long as the output."""
+    speeches = [retalker.hear(path) for path in files]
+    lasts_s = max(speech.duration_s for speech in speeches)
+    if mix is not None:
+        limit_s = retalker.config.max_seconds
+        lasts_s = audio.load(mix.path, max_seconds=limit_s).duration_s
+    return [dataclasses.replace(speech, duration_s=lasts_s) for speech in speeches]
 
 
 def _all_at_once(files: Sequence[Path], resources: ExitStack) -> Path:

@@ -10,12 +10,12 @@ from retalking.face.crops import LIP_PX, cut
 from retalking.face.detection import CascadeDetector
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, cut_crop
 from retalking.face.landmarks import LiteLandmarker
-from retalking.media.contact_sheet import draw_contact_sheet, spread_times
 from retalking.media.sound import audio
 from retalking.media.video import VideoReader
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.scene import Scene
 from retalking.rendering.timeline import LengthPolicy, build_timeline
+from retalking.review.contact_sheet import draw_contact_sheet, spread_times
 from retalking.types import AudioClip, Float64Array, UInt8Array
 
 NUM_COLUMNS = 8

@@ -14,7 +14,6 @@ import torch
 from retalking.errors import ConfigError, WeightsError
 from retalking.face.landmarks import LiteLandmarker
 from retalking.files import check_writable, replacing
-from retalking.media.contact_sheet import draw_contact_sheet
 from retalking.media.sound import audio
 from retalking.metrics.lip_sync.judges import load_expert
 from retalking.metrics.lip_sync.sync import LipSync
@@ -23,6 +22,7 @@ from retalking.metrics.steadiness import Flicker, Seam
 from retalking.progress import Watch
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.scene import Scene
+from retalking.review.contact_sheet import draw_contact_sheet
 from retalking.review.fates import Fates
 from retalking.review.figures import measure
 from retalking.review.findings import Finding, judge

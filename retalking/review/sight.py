@@ -16,7 +16,6 @@ from retalking.face.affine import invert_affine, transform_points
 from retalking.face.crops import LIP_PX, cut
 from retalking.face.landmarks import Landmarker
 from retalking.ibug68 import BROWS, EYES, lip_opening, mouth_width
-from retalking.media.contact_sheet import spread_times
 from retalking.media.video import VideoReader
 from retalking.metrics.face_crops import laplacian_levels
 from retalking.metrics.meters import Meters
@@ -26,6 +25,7 @@ from retalking.mouth.warp.visibility import GLANCE_PX, glance_at
 from retalking.progress import REVIEWING, Watch
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.scene import Scene
+from retalking.review.contact_sheet import spread_times
 from retalking.review.hidden import find_hidden
 from retalking.types import (
     AudioClip,

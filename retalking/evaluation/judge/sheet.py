@@ -16,7 +16,7 @@ from retalking.evaluation.judge.mouths import (
     read_rgb,
 )
 from retalking.face.crops import cut, enlarge_crops
-from retalking.media.contact_sheet import draw_contact_sheet, spread_times
+from retalking.review.contact_sheet import draw_contact_sheet, spread_times
 from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _COLUMNS = 8

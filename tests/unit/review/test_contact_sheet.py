@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retalking.media.contact_sheet import draw_contact_sheet, draw_waveform, spread_times
 from retalking.media.images import save_image
 from retalking.review.compare import find_faces, read_frames_at
+from retalking.review.contact_sheet import draw_contact_sheet, draw_waveform, spread_times
 from retalking.types import AudioClip
 from tests import media
 
