@@ -26,6 +26,7 @@ from retalking.config import Schema
 from retalking.face.smoothing import savitzky_golay
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.mouth.warp.lip_measures import measure_lips
+from retalking.mouth.warp.turns import level_lips
 from retalking.speech.features import hear_track
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing
 from retalking.types import AudioClip, FloatArray
@@ -126,7 +127,8 @@ def _measure(clip: StoredClip, mean_shape: FloatArray) -> np.ndarray:
     ).astype(np.float64)
     if len(points) >= _SMOOTHED_FRAMES:
         points = savitzky_golay(points, _SMOOTHED_FRAMES, _SMOOTHED_ORDER)
-    return measure_lips(fit_pose(points, mean_shape).normalise(points))
+    pose = fit_pose(points, mean_shape)
+    return level_lips(measure_lips(pose.normalise(points)), pose.angles_rad.astype(np.float64))
 
 
 def read_clean(clip: StoredClip) -> FloatArray:

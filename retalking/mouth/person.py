@@ -15,7 +15,7 @@ from retalking.mouth.warp.lip_range import LipRange
 from retalking.networks.options import PERSON_FILE
 from retalking.sealed_arrays import read_arrays, write_arrays
 
-_RANGE, _BANK = "range.", "bank."
+_RANGE, _BANK = "lips.", "bank."  # "range." where the fifth lip measure was a guessed depth
 _RANGE_ARRAYS = ("mean", "deviation", "low", "high")
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from retalking.coefficients.basis import ExpressionBasis
-from retalking.mouth.warp.lip_measures import NUM_MEASURES, differentiate_measures, measure_lips
+from retalking.mouth.warp.lip_measures import NUM_MEASURES, differentiate_measures
+from retalking.mouth.warp.turns import TYPICAL_TURN, turn_terms
 from retalking.types import Float64Array
 
 _PRIOR_FRAMES = 30.0  # frames of typical speech that what people have in common counts for
 _MEASURE_NOISE = 0.02  # of a measure, in shape units: keeps measures that always go together apart
-_TYPICAL_TURN = 0.15  # radians
 _ROUNDS = 3  # of reweighting frames whose landmarks are off
 _OUTLIER = 2.5  # medians
 
@@ -53,12 +53,6 @@ class FaceModel:
         return turn_terms(angles, self.mean_angles)
 
 
-def turn_terms(angles: Float64Array, mean: Float64Array) -> Float64Array:
-    """Pitch and yaw about their mean, and their squares: ``[N, 4]``."""
-    turn = angles[:, :2] - mean
-    return np.concatenate([turn, turn**2], axis=1)
-
-
 def common_modes(shape: Float64Array, basis: ExpressionBasis) -> tuple[Float64Array, Float64Array]:
     """What people have in common: modes ``[5, 68, 3]`` and deviations ``[5]`` of lip measures.
 
@@ -73,29 +67,30 @@ def common_modes(shape: Float64Array, basis: ExpressionBasis) -> tuple[Float64Ar
     return modes.reshape(NUM_MEASURES, *shape.shape), np.sqrt(np.diag(covariance))
 
 
-def fit_face(shapes: Float64Array, angles: Float64Array, basis: ExpressionBasis) -> FaceModel:
+def fit_face(
+    shapes: Float64Array, lips: Float64Array, angles: Float64Array, basis: ExpressionBasis
+) -> FaceModel:
     """Fit the model of one speaker.
 
     Args:
         shapes: normalised, ``[F, 68, 3]``, at least one.
+        lips: ``[F, 5]`` of ``level_lips``.
         angles: ``[F, 3]`` pitch, yaw, roll in radians.
         basis: what people have in common.
     """
-    lips = measure_lips(shapes)
     mean_lips, mean_angles = lips.mean(axis=0), angles[:, :2].mean(axis=0)
     modes, deviations = common_modes(shapes.mean(axis=0), basis)
     terms = turn_terms(angles, mean_angles)
-    typical_turn = np.repeat([_TYPICAL_TURN, _TYPICAL_TURN**2], 2)
     inputs = np.concatenate([np.ones((len(lips), 1)), lips - mean_lips, terms], axis=1)
     size = shapes[0].size
     prior = np.concatenate(
         [
             np.zeros((1, size)),
             modes.reshape(NUM_MEASURES, size),
-            np.zeros((len(typical_turn), size)),
+            np.zeros((len(TYPICAL_TURN), size)),
         ]
     )
-    trust = _PRIOR_FRAMES * np.concatenate([[0.0], deviations**2, typical_turn**2])
+    trust = _PRIOR_FRAMES * np.concatenate([[0.0], deviations**2, TYPICAL_TURN**2])
     flat = shapes.reshape(len(shapes), size)
     weights = np.ones(len(shapes))
     for _ in range(_ROUNDS):

@@ -21,11 +21,11 @@ from retalking.types import Float64Array
 
 OPENING, WIDTH, JAW, LOWER_LIP, PUCKER = range(5)
 """Columns: gap of the inner lips, distance of the corners, chin below the nose's tip, lower lip
-below the nose, and how far the lips stand before the corners."""
+below the nose, and how much of both lips is seen, from edge to edge without the gap. Lips that are
+pushed forward turn their red outward; how far forward they stand is not seen from the front."""
 NUM_MEASURES = 5
 
 _UPPER_OUTER, _LOWER_OUTER = [50, 51, 52], [58, 57, 56]
-_LIP_MIDDLES = [51, 57, 62, 66]
 _WIDEST = 1.4  # gap of one pair of inner points over the mean of all, at most
 _UPPER_SHARE = 0.35  # of a correction that the upper lip makes
 
@@ -44,9 +44,8 @@ def measure_lips(shapes: Float64Array) -> Float64Array:
     width = _distance(shapes, *MOUTH_CORNERS)
     jaw = _distance(shapes, CHIN_TIP, NOSE_TIP)
     lower_lip = _distance(shapes, LOWER_LIP_RIM, NOSE_BASE_MIDDLE)
-    depth = shapes[..., 2]
-    pucker = depth[..., MOUTH_CORNERS].mean(axis=-1) - depth[..., _LIP_MIDDLES].mean(axis=-1)
-    return np.stack([opening, width, jaw, lower_lip, pucker], axis=-1)
+    red = (height[..., _LOWER_OUTER] - height[..., _UPPER_OUTER]).mean(axis=-1) - opening
+    return np.stack([opening, width, jaw, lower_lip, red], axis=-1)
 
 
 def meet_lips(shapes: Float64Array) -> Float64Array:

@@ -12,11 +12,12 @@ import numpy as np
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.face.crops import Pads, lip_crops, smooth_anchors
 from retalking.face.smoothing import smooth_track
-from retalking.mouth.warp.face_model import FaceModel, fit_face, turn_terms
+from retalking.mouth.warp.face_model import FaceModel, fit_face
 from retalking.mouth.warp.head import Head, follow_head
 from retalking.mouth.warp.lending.faces import LendingFaces
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, measure_lips, meet_lips
 from retalking.mouth.warp.lip_range import LipRange, measure_range
+from retalking.mouth.warp.turns import level_lips, turn_terms
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 _FROM_FRAME = slice(17, 48)  # brows, nose and eyes, which stay where they are
@@ -33,7 +34,7 @@ class Speaker:
         head: poses.
         model: of the face.
         range: of the lips.
-        lips: float64 ``[F, 5]``, measures as they are.
+        lips: float64 ``[F, 5]``, measures as they are, of ``level_lips``.
         to_lips: float64 ``[F, 2, 3]``, frames to lip crops.
         landmarks_px: float32 ``[F, 68, 3]`` with depth. What the model explains is taken from it,
             so that the trembling of landmarks does not become that of lips.
@@ -93,14 +94,15 @@ def study_speaker(
     """
     head, landmarks = follow_head(track, basis)
     seen = np.flatnonzero(track.detected)
-    some = seen[:: -(-len(seen) // _MOST_FITTED)]
-    model = fit_face(head.shapes(landmarks, some), head.angles[some], basis)
     lips = np.zeros((len(track), NUM_MEASURES))
+    for rows in _blocks(seen):
+        lips[rows] = measure_lips(head.shapes(landmarks, rows))
+    lips[seen] = level_lips(lips[seen], head.angles[seen])
+    some = seen[:: -(-len(seen) // _MOST_FITTED)]
+    model = fit_face(head.shapes(landmarks, some), lips[some], head.angles[some], basis)
     rest = np.zeros_like(landmarks)
     for rows in _blocks(seen):
-        shapes = head.shapes(landmarks, rows)
-        lips[rows] = measure_lips(shapes)
-        rest[rows] = shapes - model.shapes(lips[rows], head.angles[rows])
+        rest[rows] = head.shapes(landmarks, rows) - model.shapes(lips[rows], head.angles[rows])
     rest = smooth_track(rest, track.detected, track.shot_id, _RESIDUAL_WINDOW, _RESIDUAL_ORDER)
     for rows in _blocks(seen):
         shapes = model.shapes(lips[rows], head.angles[rows]) + rest[rows]

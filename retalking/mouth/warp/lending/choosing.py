@@ -27,7 +27,7 @@ from retalking.rendering.edit_plan import EditPlan
 from retalking.types import Float64Array, FloatArray, IntArray, VideoAnalysis
 
 _ANGLES = np.array([1.0, 1.0, 0.2])  # price of a radian of pitch, yaw and roll
-_LIPS = np.array([1.0, 0.8, 0.4, 0.4, 3.0])  # price of a unit of each measure
+_LIPS = np.array([1.0, 0.8, 0.4, 0.4, 0.3])  # price of a unit of each measure
 _CLOSE, _NEARLY_CLOSED = 0.16, 0.02
 _NOTHING_INSIDE = 1.0  # further price of lips that would have to be drawn apart, a unit
 _SIZE = 0.3  # price of a face e times as large or small

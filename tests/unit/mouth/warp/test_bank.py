@@ -17,6 +17,7 @@ from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lending.lenders import LentMouth, mouth_box
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import study_speaker
+from retalking.sealed_arrays import read_arrays, write_arrays
 from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
 from tests.unit.mouth.warp.test_warp_mouth import (
     DrawnSource,
@@ -121,3 +122,16 @@ def test_known_lips_move_as_far_as_elsewhere(person: Person) -> None:
     np.testing.assert_allclose(known.deviation, person.lips.deviation)
     assert (known.high - known.mean >= person.lips.high - person.lips.mean - 1e-9).all()
     assert np.abs(stranger.deviation - person.lips.deviation).max() > 0.01
+
+
+def test_a_person_of_other_lip_measures_is_learnt_again(person: Person, tmp_path: Path) -> None:
+    """Their numbers would fit, and purse lips that shall rest."""
+    person.save(tmp_path)
+    path = tmp_path / "person.arrays"
+    earlier = {
+        f"range.{name.removeprefix('lips.')}" if name.startswith("lips.") else name: array
+        for name, array in read_arrays(path).items()
+    }
+    write_arrays(path, earlier)
+    with pytest.raises(ConfigError, match=r"cannot be read.*run scripts/personalise.py again"):
+        Person.read(tmp_path)
