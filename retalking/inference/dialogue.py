@@ -107,8 +107,7 @@ def converse(
         scenes = _find_everyone(source, retalker, configs, speakers, timings, watch)
         dubs = [plan_dub(*each) for each in zip(scenes, speeches, configs, strict=True)]
         timeline = dubs[0].plan.timeline
-        heard = _all_at_once(files, resources) if whole is None else whole.path
-        track = track_of(retalker.config, heard, timeline.duration_s)
+        track = track_of(retalker.config, _heard(files, whole, resources), timeline.duration_s)
         chunks = _talk(dubs, configs, retalker, timings)
         seal = seal_of(retalker.config, retalker.parts, scenes[0], files)
         write_video(chunks, scenes[0], timeline, outfile, encoder, track, watch, timings, seal)
@@ -133,7 +132,9 @@ def _hear_all(files: Sequence[Path], mix: GivenFile | None, retalker: Retalker) 
     return [dataclasses.replace(speech, duration_s=lasts_s) for speech in speeches]
 
 
-def _all_at_once(files: Sequence[Path], resources: ExitStack) -> Path:
+def _heard(files: Sequence[Path], mix: GivenFile | None, resources: ExitStack) -> Path:
+    if mix is not None:
+        return mix.path
     folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
     mix_files(files, folder / "mix.wav")
     return folder / "mix.wav"
