@@ -55,7 +55,9 @@ class NegativeENet(nn.Module):
         super().__init__()
         self.mels: list[Tensor] = []
 
-    def forward(self, mel: Tensor, faces: Tensor, reference: Tensor, *_: None) -> ENetOutput:
+    def forward(
+        self, mel: Tensor, faces: Tensor, reference: Tensor, *_: None, painted_only: bool
+    ) -> ENetOutput:
         self.mels.append(mel.cpu())
         return ENetOutput(1 - reference, reference)
 

@@ -208,7 +208,7 @@ def test_jpeg_sees_the_colours_of_the_picture_not_those_of_the_network() -> None
     class Show(nn.Module):
         config = ENetConfig(32)
 
-        def forward(self, mels, faces, references, noise, small):  # type: ignore[no-untyped-def]
+        def forward(self, mels, faces, references, noise, small, painted_only):  # type: ignore[no-untyped-def]
             self.small = small
             return references, small[:, 3:]
 
