@@ -47,11 +47,23 @@ from retalking.networks.calls import (
     restore_faces,
     synthesise_lips,
 )
+from retalking.networks.engines.run import choose_engine
 from retalking.networks.load import Parts, load_parts
 from retalking.networks.runner import Run, Runner
+from retalking.progress import TRACKING
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array
 from scripts.measure.side_by_side import Row, compare_checkouts, compare_waiting
+
+_ENGINES = {
+    TRACKING: "torch, OpenCV",
+    "mouths to lend": "FFmpeg, OpenCV",
+    "decode": "FFmpeg",
+    "warp": "OpenCV",
+    "paste-back": "OpenCV",
+    "encode": "FFmpeg",
+}
+"""What computes a stage, where the option ``--engine`` does not choose it."""
 
 
 @report_mistakes()
@@ -82,6 +94,7 @@ def main() -> int:
     else:
         rows = measure_job(config, options.face, options.audio)
     print(format_table(rows))
+    print(", ".join(f"{name}: {value}" for name, value in describe_machine().items()))
     own.json.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=2))
     return 0
 
@@ -93,9 +106,11 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
         begin, begin_core = time.perf_counter(), time.process_time()
         report = retalker(face, audio, Path(folder) / "out.mkv", progress=True)
         seconds, core_s = time.perf_counter() - begin, time.process_time() - begin_core
+    engine = choose_engine(config.engine, retalker.parts.runner.device)
     rows: list[Row] = [
         {
             "stage": stage,
+            "engine": _ENGINES.get(stage, engine),
             "frames": frames,
             "ms per frame": round(1000 * spent / max(frames, 1), 1),
             "core ms per frame": round(1000 * report.timings.core_s[stage] / max(frames, 1), 1),
@@ -106,6 +121,7 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
     rows.append(
         {
             "stage": "whole job",
+            "engine": "",
             "frames": report.num_frames,
             "ms per frame": round(1000 * seconds / report.num_frames, 1),
             "core ms per frame": round(1000 * core_s / report.num_frames, 1),

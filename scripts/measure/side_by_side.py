@@ -18,6 +18,12 @@ from retalking.locations import REPOSITORY
 Row = dict[str, object]
 
 _WHOLE_JOB = "whole job"
+_COLUMNS = {
+    "ms {when}, {beside}": ("ms per frame", False),
+    "core ms {when}": ("core ms per frame", True),
+    "MB {when}": ("peak MB so far", True),
+}
+"""Titles of a comparison; of what each tells, and whether other work is left out of it."""
 _WAITING = {
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
     # What GNU's runtime does if OMP_WAIT_POLICY is not set; this variable outweighs that one.
@@ -47,8 +53,9 @@ def compare_checkouts(other: Path, options: Sequence[str], rounds: int) -> list[
         rounds: repetitions, of which the medians count.
 
     Returns:
-        One row per stage with the milliseconds a frame that passed, and rows of the whole job: the
-        same, those of a core (all threads, start of the program included), and the peak of memory.
+        One row per stage, and one of the whole job: what computes it, milliseconds a frame that
+        passed, those of a core, and the most memory until it ended. Of a stage the core is that of
+        its own thread; of the job, all threads count, and the start of the program.
 
     Raises:
         ConfigError: the folder holds no checkout, or a job failed.
@@ -57,30 +64,40 @@ def compare_checkouts(other: Path, options: Sequence[str], rounds: int) -> list[
         raise ConfigError(f"--against: {other}: no checkout with scripts/benchmark.py")
     checkouts = {"before": other.resolve(), "after": REPOSITORY}
     found: dict[str, dict[str, list[float]]] = {}
+    engines: dict[str, object] = {}
     for _ in range(rounds):
         for beside, num_programs in _company().items():
             for name, checkout in checkouts.items():
                 with _other_work(num_programs):
-                    for stage, value in _figures(checkout, options).items():
-                        found.setdefault(stage, {}).setdefault(f"{name}, {beside}", []).append(
-                            value
-                        )
-    columns = [f"{name}, {beside}" for beside in _company() for name in checkouts]
+                    job = _job_with_core(checkout, options)
+                for stage, row in job.items():
+                    engines[stage] = row.get("engine", engines.get(stage, "-"))
+                    for column, (key, quiet) in _COLUMNS.items():
+                        if key in row and not (quiet and num_programs):
+                            title = column.format(when=name, beside=beside)
+                            figures = found.setdefault(stage, {}).setdefault(title, [])
+                            figures.append(float(str(row[key])))
+    titles = [
+        column.format(when=name, beside=beside)
+        for column, (_, quiet) in _COLUMNS.items()
+        for beside in (["alone"] if quiet else _company())
+        for name in checkouts
+    ]
     return [
-        {"ms per frame": stage} | {name: _median(values.get(name)) for name in columns}
+        {"stage": stage, "engine": engines[stage]}
+        | {title: _median(values.get(title)) for title in titles}
         for stage, values in found.items()
     ]
 
 
-def _figures(checkout: Path, options: Sequence[str]) -> dict[str, float]:
+def _job_with_core(checkout: Path, options: Sequence[str]) -> dict[str, Row]:
+    """Rows of a job, of which the last counts the start of the program too."""
     before = _core_seconds_of_children()
     job = _run_job(checkout, options, {"PYTHONPATH": str(checkout)})
     core_s = _core_seconds_of_children() - before
-    figures = {stage: float(str(row["ms per frame"])) for stage, row in job.items()}
     whole = job[_WHOLE_JOB]
-    figures["whole job, core ms"] = 1000 * core_s / float(str(whole["frames"]))
-    figures["whole job, peak MB"] = float(str(whole["peak MB so far"]))
-    return figures
+    whole["core ms per frame"] = 1000 * core_s / float(str(whole["frames"]))
+    return job
 
 
 def _median(values: Sequence[float] | None) -> object:

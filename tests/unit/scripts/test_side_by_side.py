@@ -24,7 +24,8 @@ log.write_text(log.read_text() + "x" if log.exists() else "x")
 spent = {spent} + 10 * (len(log.read_text()) == 3)
 sum(range(2_000_000))
 own.json.write_text(json.dumps({{"rows": [
-    {{"stage": "warp", "frames": 4, "ms per frame": spent}},
+    {{"stage": "warp", "engine": "OpenCV", "frames": 4, "ms per frame": spent,
+      "core ms per frame": spent / 2, "peak MB so far": 600}},
     {{"stage": "whole job", "frames": 4, "ms per frame": 2 * spent, "peak MB so far": 700}},
 ]}}))
 """
@@ -40,15 +41,18 @@ def test_two_checkouts_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     old, new = checkout(tmp_path / "old", 8.0), checkout(tmp_path / "new", 5.0)
     monkeypatch.setattr(side_by_side, "REPOSITORY", new)
     rows = side_by_side.compare_checkouts(old, ["--face", "talk.mp4"], rounds=3)
-    table = {str(row["ms per frame"]): row for row in rows}
-    assert list(table) == ["warp", "whole job", "whole job, core ms", "whole job, peak MB"]
+    table = {str(row["stage"]): row for row in rows}
+    assert list(table) == ["warp", "whole job"]
     # One of the three jobs beside other work took longer; the median leaves it out.
     for beside in ("alone", "beside other work"):
-        assert table["warp"][f"before, {beside}"] == 8.0
-        assert table["warp"][f"after, {beside}"] == 5.0
-        assert table["whole job"][f"after, {beside}"] == 10.0
-        assert float(str(table["whole job, core ms"][f"after, {beside}"])) > 1
-        assert table["whole job, peak MB"][f"before, {beside}"] == 700
+        assert table["warp"][f"ms before, {beside}"] == 8.0
+        assert table["warp"][f"ms after, {beside}"] == 5.0
+        assert table["whole job"][f"ms after, {beside}"] == 10.0
+    assert table["warp"]["engine"] == "OpenCV"
+    assert (table["warp"]["core ms before"], table["warp"]["core ms after"]) == (4.0, 2.5)
+    assert table["warp"]["MB after"] == 600
+    assert float(str(table["whole job"]["core ms after"])) > 1
+    assert table["whole job"]["MB before"] == 700
     assert (old / "scripts" / "log").read_text() == "x" * 6
     assert json.dumps(rows)
 
