@@ -41,8 +41,8 @@ from retalking.locations import CHECKPOINTS
 from retalking.media.sound import audio
 from retalking.media.sound.mel import log_mel
 from retalking.media.video import VideoReader
+from retalking.networks.device import choose_device
 from retalking.networks.load import load_face_analysis
-from retalking.networks.runner import choose_device
 from retalking.types import (
     AudioClip,
     FaceTrack,

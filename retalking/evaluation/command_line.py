@@ -16,7 +16,7 @@ from retalking.evaluation.report import Report
 from retalking.exit_code import report_mistakes
 from retalking.inference.config import InferenceConfig
 from retalking.inference.profiles import load_profile
-from retalking.networks.runner import DeviceName, choose_device
+from retalking.networks.device import DeviceName, choose_device
 from retalking.terminal import log_to_terminal
 
 EXIT_COMPLETE, EXIT_LEFT_OUT = 0, 1

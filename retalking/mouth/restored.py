@@ -97,7 +97,7 @@ class RestoredMouth(Generic[BegunType]):
             ]
         )
         points = transform_points(to_aligned, landmarks)
-        shares = np.float32(self._options.restorer_strength) * self._shares(pictures, points)
+        shares = np.float32(self._options.restorer_strength) * self._shares(run, pictures, points)
         masks: list[FloatArray] = []
         if parts.restorer is not None:
             rows = np.flatnonzero(shares)
@@ -142,18 +142,16 @@ class RestoredMouth(Generic[BegunType]):
             ),
         )
 
-    def _shares(self, pictures: UInt8Array, points: Float64Array) -> FloatArray:
+    def _shares(self, run: Run, pictures: UInt8Array, points: Float64Array) -> FloatArray:
         """How much of each restored mouth shows ``[A]``: all, or as far as the lips are apart."""
-        if self._landmarker is None:
+        landmarker = self._landmarker
+        if landmarker is None:
             return np.ones(len(pictures), np.float32)
-        openings = [
-            # One at a time: in a batch of varying size the last bits could vary.
-            lip_opening(self._landmarker.follow(picture, near[None])[0][0])
-            for picture, near in zip(pictures, points.astype(np.float32), strict=True)
-        ]
+        found = run.over(
+            lambda *faces: landmarker.follow(*faces)[0], pictures, points.astype(np.float32)
+        )
         closed, opened = _TEETH_SHOW
-        shares = (np.array(openings, np.float32) - closed) / (opened - closed)
-        return shares.clip(0, 1)
+        return np.clip((lip_opening(found) - closed) / (opened - closed), 0, 1)
 
 
 def _restore_mouths(run: Run, restorer: FaceRestorer, pictures: UInt8Array) -> UInt8Array:

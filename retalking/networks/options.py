@@ -9,8 +9,8 @@ from pydantic import Field
 
 from retalking.config import Fraction01, Section, option
 from retalking.locations import CHECKPOINTS
+from retalking.networks.device import DeviceName, Precision
 from retalking.networks.engines.run import EngineName
-from retalking.networks.runner import DeviceName, Precision
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH
 
 MouthName = Literal["warp", "networks"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from retalking.errors import ConfigError, RetalkingError
-from retalking.types import IntArray
+from retalking.errors import RetalkingError
+from retalking.networks.device import DeviceName, Precision, choose_device, choose_precision
+from retalking.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
@@ -41,58 +43,13 @@ class Run(Protocol):
     def only(self, rows: IntArray) -> Run:
         """Return the same for some of the frames, int64, increasing."""
 
+    def over(self, function: Callable[..., FloatArray], *arrays: NDArray[np.generic]) -> FloatArray:
+        """See ``Runner.over``."""
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _AUTO_BATCH = {"cuda": 16, "mps": 8, "cpu": 4}
-_CPU_BF16 = ("amx_bf16", "avx512_bf16")
-"""Instruction sets of Intel, and of Intel and AMD, as PyTorch calls them."""
 _LARGE = 10_000_000
 """Parameters from which one frame keeps a CPU busy; batches of such networks leave its caches."""
-
-
-def choose_device(name: DeviceName) -> torch.device:
-    """Return the device; ``auto`` prefers CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ConfigError: the named device is not on this machine.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if present[kind])
-    if not present[name]:
-        usable = ", ".join(kind for kind, here in present.items() if here)
-        raise ConfigError(f"--device: got {name}, which this machine lacks; usable here: {usable}")
-    return torch.device(name)
-
-
-def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Return the number format of convolutions; ``auto`` is bf16 where native, else fp32.
-
-    Raises:
-        ConfigError: fp16 on the CPU, where it is slower than fp32 and overflows.
-    """
-    if name == "auto":
-        return torch.bfloat16 if _computes_in_bf16(device) else torch.float32
-    if name == "fp16" and device.type == "cpu":
-        raise ConfigError("--precision: got fp16 on the CPU, expected fp32 or bf16")
-    return _DTYPES[name]
-
-
-def _computes_in_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32: older GPUs and CPUs emulate it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older releases of PyTorch cannot tell; then fp32 it is.
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    able: dict[str, Any] = {} if ask is None else ask()
-    return device.type == "cpu" and any(able.get(name) for name in _CPU_BF16)
 
 
 @dataclass
@@ -184,9 +141,7 @@ class Runner:
         done = 0
         while done < len(order):
             size = self.size_for(network)
-            places = order[done:] % size
-            count = int(np.count_nonzero(order[done:] // size == order[done] // size))
-            rows = done + _rows_by_place(places[:count], size)
+            rows, places = _next_batch(order, done, size)
             try:
                 batch = [part[rows].to(self.device) for part in inputs]
                 computed = self._run(network, forward, batch)
@@ -201,10 +156,33 @@ class Runner:
                     torch.cuda.empty_cache()
                 logger.warning("out of memory: batches of %d frames from here", size // 2)
                 continue
-            kept = [result[places[:count]] for result in computed]
+            kept = [result[places] for result in computed]
             results.append(finish(*kept))
-            done += count
+            done += len(places)
         return tuple(torch.cat(parts) for parts in zip(*results, strict=True))
+
+    def over(
+        self,
+        function: Callable[..., FloatArray],
+        *arrays: NDArray[np.generic],
+        numbers: IntArray | None = None,
+    ) -> FloatArray:
+        """Apply what runs a large network by itself, frame by frame or in batches as above.
+
+        Args:
+            function: makes of batches of the arrays float32 ``[batch, ...]``.
+            arrays: ``[T, ...]`` each, at least one frame.
+            numbers: int64 ``[T]`` of the frames, increasing; 0, 1, 2 ... if not given.
+        """
+        order = np.arange(len(arrays[0])) if numbers is None else numbers
+        size = self.large_batch_size or self.batch_size
+        results: list[FloatArray] = []
+        done = 0
+        while done < len(order):
+            rows, places = _next_batch(order, done, size)
+            results.append(function(*(part[rows] for part in arrays))[places])
+            done += len(places)
+        return np.concatenate(results)
 
     def _limit(self, size: int) -> None:
         self.batch_size = min(self.batch_size, size)
@@ -258,6 +236,9 @@ class _RunOfFrames:
     def only(self, rows: IntArray) -> Run:
         return _RunOfFrames(self.runner, self.numbers[rows])
 
+    def over(self, function: Callable[..., FloatArray], *arrays: NDArray[np.generic]) -> FloatArray:
+        return self.runner.over(function, *arrays, numbers=self.numbers)
+
 
 def make_runner(
     device: DeviceName = "auto", precision: Precision = "auto", batch_size: int | None = None
@@ -277,8 +258,13 @@ def make_runner(
     return Runner(chosen, dtype, _AUTO_BATCH[chosen.type], 1 if chosen.type == "cpu" else None)
 
 
-def _rows_by_place(places: IntArray, size: int) -> IntArray:
-    """Row for each place of a batch: the frame that belongs there, else the first one."""
-    rows = np.zeros(size, dtype=np.int64)
-    rows[places] = np.arange(len(places))
-    return rows
+def _next_batch(order: IntArray, done: int, size: int) -> tuple[IntArray, IntArray]:
+    """Row for each place of a batch, and which places hold the next frames, in their order.
+
+    Places without a frame hold copies of the first one.
+    """
+    left = order[done:]
+    places = left[left // size == left[0] // size] % size
+    rows = np.full(size, done, dtype=np.int64)
+    rows[places] = done + np.arange(len(places))
+    return rows, places

@@ -16,7 +16,7 @@ import torch
 
 from retalking.config import load_config
 from retalking.exit_code import report_mistakes
-from retalking.networks.runner import DeviceName
+from retalking.networks.device import DeviceName
 from retalking.training.distributed import join_ranks, seed_everything
 from retalking.training.loop import Job, TrainingConfig
 

@@ -17,7 +17,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from retalking.errors import ConfigError
-from retalking.networks.runner import DeviceName, choose_device
+from retalking.networks.device import DeviceName, choose_device
 
 Item = TypeVar("Item")
 

@@ -56,7 +56,7 @@ class NegativeENet(nn.Module):
         self.mels: list[Tensor] = []
 
     def forward(
-        self, mel: Tensor, faces: Tensor, reference: Tensor, *_: None, painted_only: bool
+        self, mel: Tensor, faces: Tensor, reference: Tensor, *_: None, **__: bool
     ) -> ENetOutput:
         self.mels.append(mel.cpu())
         return ENetOutput(1 - reference, reference)

@@ -113,7 +113,12 @@ def test_surroundings_of_references_are_those_of_the_source(job: Job, still_part
 
     class Watch(NegativeENet):
         def forward(
-            self, mel: torch.Tensor, faces: torch.Tensor, reference: torch.Tensor, *_: None
+            self,
+            mel: torch.Tensor,
+            faces: torch.Tensor,
+            reference: torch.Tensor,
+            *_: None,
+            **__: bool,
         ) -> ENetOutput:
             references.append(reference.clone())
             return super().forward(mel, faces, reference)

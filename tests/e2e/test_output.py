@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Interrupting(type(still_parts.enet)):  # type: ignore[misc]
-        def forward(self, *inputs: torch.Tensor) -> object:
+        def forward(self, *inputs: torch.Tensor, **_: bool) -> object:
             raise KeyboardInterrupt
 
     interrupted = dataclasses.replace(still_parts, enet=Interrupting())

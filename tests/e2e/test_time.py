@@ -81,7 +81,7 @@ def test_an_interrupted_job_goes_on(job: Job, still_parts: Parts, tmp_path: Path
     num_frames = len(network.mels)
 
     class Interrupted(type(network)):  # type: ignore[misc]
-        def forward(self, *inputs: torch.Tensor) -> object:
+        def forward(self, *inputs: torch.Tensor, **_: bool) -> object:
             if len(self.mels) == 5:
                 raise KeyboardInterrupt
             return super().forward(*inputs)

@@ -28,8 +28,8 @@ from retalking.evaluation.lite.probe import LiteProbe
 from retalking.evaluation.lite.report import LiteReport
 from retalking.evaluation.lite.scene import LiteClip
 from retalking.inference.profiles import load_profile
+from retalking.networks.device import DeviceName, Precision
 from retalking.networks.load import Parts
-from retalking.networks.runner import DeviceName, Precision
 
 logger = logging.getLogger(__name__)
 

@@ -65,6 +65,7 @@ class References:
 
 
 def locate_references(
+    run: Run,
     landmarker: Landmarker,
     rgb: UInt8Array,
     source_landmarks_px: Float64Array,
@@ -73,6 +74,7 @@ def locate_references(
     """Find the landmarks of stabilised faces, and how far their anchors are from the source's.
 
     Args:
+        run: runs the landmarker.
         landmarker: finds landmarks.
         rgb: uint8 ``[A, 256, 256, 3]``.
         source_landmarks_px: ``[A, 68, 2]`` of the source in the stabiliser crop.
@@ -82,11 +84,9 @@ def locate_references(
         Landmarks float64 ``[A, 68, 2]`` and drift float64 ``[A, 3, 2]``. Where the drift is beyond
         belief, the source's landmarks and no drift.
     """
-    found = source_landmarks_px.copy()
-    for row, picture in enumerate(rgb):
-        # One at a time: in a batch of varying size the last bits could vary with the chunk size.
-        start = source_landmarks_px[row : row + 1].astype(np.float32)
-        found[row] = landmarker.follow(picture, start)[0][0, :, :2]
+    starts = source_landmarks_px.astype(np.float32)
+    followed = run.over(lambda *faces: landmarker.follow(*faces)[0][..., :2], rgb, starts)
+    found: Float64Array = followed.astype(np.float64)
     drift = lip_anchors(found) - source_anchors_px
     eyes = source_anchors_px[:, 1] - source_anchors_px[:, 0]
     limit = _MAX_DRIFT * np.linalg.norm(eyes, axis=-1)

@@ -105,7 +105,7 @@ class Stabiliser:
             points = video.track.landmarks_px[frames].astype(np.float64)
             anchors = transform_points(crops, video.anchors_px[frames])
             expected = transform_points(crops, points)
-            landmarks, drift = locate_references(self._landmarker, rgb, expected, anchors)
+            landmarks, drift = locate_references(run, self._landmarker, rgb, expected, anchors)
         references = References(rgb, anchors, drift)
         if self._enhancer is None:
             return references

@@ -9,14 +9,22 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from face_alignment import FaceAlignment, LandmarksType
 from face_alignment.detection.sfd import FaceDetector as SFDDetector
 from face_alignment.detection.sfd.net_s3fd import s3fd
 from face_alignment.models import FAN
 
+from models.weights import load_any
 from retalking.errors import WeightsError
-from retalking.face.face_alignment_package import FanLandmarker, NetworkDetector, weight_paths
+from retalking.face.face_alignment_package import (
+    FanLandmarker,
+    NetworkDetector,
+    find_peaks,
+    weight_paths,
+)
 from third_party.anchors import Detections
 from third_party.retinaface import DetectionConfig, RetinaFace, RetinaFaceConfig
+from third_party.s3fd import S3FD
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +69,43 @@ def test_one_picture_per_face_is_the_same_as_one_for_all(analyser: FanLandmarker
     assert followed.shape == (1, 68, 3)
 
 
+def test_faces_in_a_batch_are_where_the_package_finds_them_one_by_one(
+    analyser: FanLandmarker,
+) -> None:
+    random = np.random.default_rng(2)
+    pictures = random.integers(0, 256, (3, 150, 170, 3), dtype=np.uint8)
+    low, size = random.uniform(-9, 60, (3, 2)), random.uniform(50, 110, (3, 2))
+    boxes = np.concatenate([low, low + size], axis=1).astype(np.float32)
+    points, confidence = analyser.predict(pictures, boxes)
+    package = FaceAlignment(
+        LandmarksType.TWO_D,
+        device="cpu",
+        flip_input=False,
+        face_detector="folder",
+        compile=False,
+    )
+    for row, box in enumerate(boxes):
+        found, scores, _ = package.get_landmarks_from_image(
+            pictures[row], [np.append(box, 1)], return_landmark_score=True
+        )
+        # Whole pixels; one that lies on the edge of two may fall to either side.
+        assert np.abs(points[row, :, :2] - found[0]).max() <= 1
+        assert (points[row, :, :2] == found[0]).mean() > 0.97
+        assert confidence[row] == pytest.approx(np.mean(scores[0]).clip(0, 1), abs=1e-4)
+        alone, _ = analyser.predict(pictures[row], box[None])
+        assert (points[row] == alone[0]).mean() > 0.97
+    assert analyser.predict(pictures[0], boxes[:0])[0].shape == (0, 68, 3)
+
+
+def test_peaks_lean_towards_the_higher_neighbour_but_not_at_the_border() -> None:
+    maps = torch.zeros(1, 3, 64, 64)
+    maps[0, 0, 10, 20:22] = torch.tensor([2.0, 1.0])
+    maps[0, 1, 40, 30], maps[0, 1, 39, 30] = 3.0, 1.0
+    maps[0, 2, 0, 5], maps[0, 2, 0, 6] = 4.0, 1.0
+    expected = [[20.75, 10.5, 2], [30.5, 40.25, 3], [5.5, 0.5, 4]]
+    torch.testing.assert_close(find_peaks(maps), torch.tensor([expected]))
+
+
 def test_our_detector_takes_the_packages_file_and_finds_what_the_package_finds(
     tmp_path: Path,
 ) -> None:
@@ -80,6 +125,10 @@ def test_our_detector_takes_the_packages_file_and_finds_what_the_package_finds(
     expected = np.array(package.detect_from_image(picture[..., ::-1]))
     assert len(expected) > 3
     np.testing.assert_allclose(boxes, expected[:, :4], rtol=0, atol=0.01)  # fp32, other order
+    several = load_any(tmp_path / "s3fd.pth", S3FD, "S3FD").eval()
+    faces = several.detect(np.stack([picture[::-1], picture, picture]))
+    for found in faces[1:]:
+        np.testing.assert_allclose(found.boxes_px, boxes, rtol=0, atol=0.01)
 
 
 class OneFace(RetinaFace):

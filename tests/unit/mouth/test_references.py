@@ -37,7 +37,7 @@ class Pointer:
         self.starts: list[np.ndarray] = []
 
     def follow(self, rgb: np.ndarray, points_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        assert rgb.shape == (STABILISER_PX, STABILISER_PX, 3)
+        assert rgb.shape == (1, STABILISER_PX, STABILISER_PX, 3)
         assert points_px.shape == (1, 68, 2)
         flat = self.found[len(self.starts)]
         self.starts.append(points_px)
@@ -52,7 +52,8 @@ def locate(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     source = np.repeat(LANDMARKS[None], len(found), axis=0)
     rgb = np.zeros((len(found), STABILISER_PX, STABILISER_PX, 3), np.uint8)
     landmarker = Pointer(found)
-    landmarks, drift = locate_references(landmarker, rgb, source, lip_anchors(source))
+    run = Runner(torch.device("cpu"), torch.float32, 4, 1)
+    landmarks, drift = locate_references(run, landmarker, rgb, source, lip_anchors(source))
     np.testing.assert_array_equal(source, LANDMARKS[None].repeat(len(found), 0))
     assert all(np.allclose(start[0], LANDMARKS, atol=1e-4) for start in landmarker.starts)
     return landmarks, drift

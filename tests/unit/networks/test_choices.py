@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from retalking.errors import ConfigError
-from retalking.networks.runner import Runner, choose_device, choose_precision, make_runner
+from retalking.networks.device import choose_device, choose_precision
+from retalking.networks.runner import Runner, make_runner
 from tests.unit.networks.small_network import CPU, Greedy, Small
 
 

@@ -181,7 +181,7 @@ def test_enet_is_trained_through_its_call_so_that_compiling_it_has_an_effect() -
     )
     net, calls = ENet(config), []
     forward = net.forward
-    net.forward = lambda *inputs: calls.append(len(inputs)) or forward(*inputs)  # type: ignore
+    net.forward = lambda *inputs, **_: calls.append(len(inputs)) or forward(*inputs)  # type: ignore
     torch.manual_seed(0)
     sample = ENetSample(
         faces=torch.rand(2, 1, 3, 128, 128),
@@ -208,7 +208,7 @@ def test_jpeg_sees_the_colours_of_the_picture_not_those_of_the_network() -> None
     class Show(nn.Module):
         config = ENetConfig(32)
 
-        def forward(self, mels, faces, references, noise, small, painted_only):  # type: ignore[no-untyped-def]
+        def forward(self, mels, faces, references, noise, small, **_):  # type: ignore[no-untyped-def]
             self.small = small
             return references, small[:, 3:]
 

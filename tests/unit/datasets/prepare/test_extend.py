@@ -167,7 +167,7 @@ def test_neutral_lips_may_keep_the_frame_around_the_face(extended: Path) -> None
 
 def test_enhanced_lips_are_the_restorers_pictures_in_place(extended: Path) -> None:
     class Gpen(torch.nn.Module):
-        def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        def forward(self, faces: torch.Tensor, window: None) -> torch.Tensor:
             assert faces.shape[1:] == (3, 512, 512)
             return faces
 
