@@ -4,13 +4,16 @@
     python scripts/benchmark.py --against DIR --face talk.mp4 --audio speech.wav --profile lite
     python scripts/benchmark.py --busy --face talk.mp4 --audio speech.wav --profile lite
     python scripts/benchmark.py --batching --profile official --checkpoints DIR --face-analysis lite
+    python scripts/benchmark.py --against-upstream DIR --face talk.mp4 --audio speech.wav \\
+        --profile official
 
 The first form runs a whole job. The second runs it by turns with another checkout of this
 repository, alone and beside a busy program on every processor. The third runs it the same two ways
 with threads that wait passively, as ours do, and with threads that spin, as the OpenMP runtime's do
 by default. The fourth runs each network on random pictures, in batches and frame by frame as
-upstream does, alternating in one process. All print a table and write JSON. Unknown flags are those
-of inference.py.
+upstream does, alternating in one process. The fifth runs whole jobs by turns with a checkout of the
+released VideoReTalking, with the interpreter of --upstream-python. All print a table and write
+JSON. Unknown flags are those of inference.py.
 
 Milliseconds of a core are those of the thread that a stage runs on; of the whole job, those of all.
 """
@@ -22,6 +25,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -54,6 +58,7 @@ from retalking.progress import TRACKING
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array
 from scripts.measure.side_by_side import Row, compare_checkouts, compare_waiting
+from scripts.measure.upstream import compare_with_upstream
 
 _ENGINES = {
     TRACKING: "torch, OpenCV",
@@ -73,6 +78,8 @@ def main() -> int:
     parser.add_argument("--batching", action="store_true", help="networks only, batched or not")
     parser.add_argument("--busy", action="store_true", help="job beside other work on all cores")
     parser.add_argument("--against", type=Path, help="checkout to compare with")
+    parser.add_argument("--against-upstream", type=Path, help="checkout of VideoReTalking")
+    parser.add_argument("--upstream-python", type=Path, default=Path(sys.executable))
     parser.add_argument("--rounds", type=int, default=3, help="repetitions")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"))
     own, rest = parser.parse_known_args()
@@ -89,6 +96,15 @@ def main() -> int:
         rows = compare_batching(config, own.rounds)
     elif own.against:
         rows = compare_checkouts(own.against, rest, own.rounds)
+    elif own.against_upstream:
+        rows = compare_with_upstream(
+            own.against_upstream,
+            own.upstream_python,
+            options.face,
+            options.audio,
+            rest,
+            own.rounds,
+        )
     elif own.busy:
         rows = compare_waiting(rest)
     else:

@@ -85,26 +85,28 @@ def compare_checkouts(other: Path, options: Sequence[str], rounds: int) -> list[
     ]
     return [
         {"stage": stage, "engine": engines[stage]}
-        | {title: _median(values.get(title)) for title in titles}
+        | {title: median(values.get(title)) for title in titles}
         for stage, values in found.items()
     ]
 
 
 def _job_with_core(checkout: Path, options: Sequence[str]) -> dict[str, Row]:
     """Rows of a job, of which the last counts the start of the program too."""
-    before = _core_seconds_of_children()
+    before = core_seconds_of_children()
     job = _run_job(checkout, options, {"PYTHONPATH": str(checkout)})
-    core_s = _core_seconds_of_children() - before
+    core_s = core_seconds_of_children() - before
     whole = job[_WHOLE_JOB]
     whole["core ms per frame"] = 1000 * core_s / float(str(whole["frames"]))
     return job
 
 
-def _median(values: Sequence[float] | None) -> object:
+def median(values: Sequence[float] | None) -> object:
+    """Return the median of figures to print, or a dash if there are none."""
     return round(statistics.median(values), 1) if values else "-"
 
 
-def _core_seconds_of_children() -> float:
+def core_seconds_of_children() -> float:
+    """Return the processor time of all programs that this one started and that have ended."""
     import resource  # noqa: PLC0415 - Unix only
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
