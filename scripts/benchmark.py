@@ -51,6 +51,7 @@ from retalking.networks.calls import (
     restore_faces,
     synthesise_lips,
 )
+from retalking.networks.device import Traffic
 from retalking.networks.engines.run import choose_engine
 from retalking.networks.load import Parts, load_parts
 from retalking.networks.runner import Run, Runner
@@ -144,7 +145,20 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
             "peak MB so far": round(peak_memory_bytes() / 2**20),
         }
     )
+    print(describe_traffic(retalker.parts.runner.traffic, report.num_frames))
     return rows
+
+
+def describe_traffic(traffic: Traffic, num_frames: int) -> str:
+    """Say in a line how much the networks' inputs and results travel."""
+    parts = [
+        f"{words} {number / num_frames:.1f} copies, {num_bytes / num_frames / 2**20:.2f} MB"
+        for words, number, num_bytes in (
+            ("to the device", traffic.num_sent, traffic.bytes_sent),
+            ("from it", traffic.num_fetched, traffic.bytes_fetched),
+        )
+    ]
+    return f"per frame {', '.join(parts)}"
 
 
 def compare_batching(config: InferenceConfig, rounds: int) -> list[Row]:

@@ -1,10 +1,12 @@
-"""Where networks run, and in which number format."""
+"""Where networks run, in which number format, and what travels there."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from retalking.errors import ConfigError
 
@@ -56,3 +58,28 @@ def _computes_in_bf16(device: torch.device) -> bool:
     ask = getattr(torch.cpu, "get_capabilities", None)
     able: dict[str, Any] = {} if ask is None else ask()
     return device.type == "cpu" and any(able.get(name) for name in _CPU_BF16)
+
+
+@dataclass
+class Traffic:
+    """Copies between the host's memory and the device's; on a CPU, those that a GPU would need.
+
+    Attributes:
+        num_sent, bytes_sent: to the device.
+        num_fetched, bytes_fetched: from it.
+    """
+
+    num_sent: int = 0
+    bytes_sent: int = 0
+    num_fetched: int = 0
+    bytes_fetched: int = 0
+
+    def count_sent(self, part: Tensor) -> None:
+        """Count a copy to the device."""
+        self.num_sent += 1
+        self.bytes_sent += part.numel() * part.element_size()
+
+    def count_fetched(self, part: Tensor) -> None:
+        """Count a copy from the device."""
+        self.num_fetched += 1
+        self.bytes_fetched += part.numel() * part.element_size()

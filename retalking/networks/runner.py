@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retalking.errors import RetalkingError
-from retalking.networks.device import DeviceName, Precision, choose_device, choose_precision
+from retalking.networks.device import (
+    DeviceName,
+    Precision,
+    Traffic,
+    choose_device,
+    choose_precision,
+)
 from retalking.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -67,12 +73,14 @@ class Runner:
         batch_size: frames per call.
         large_batch_size: frames per call of networks with ten million parameters or more, at most
             ``batch_size``; the same if not given.
+        traffic: what went to the device and came back, all calls together.
     """
 
     device: torch.device
     precision: torch.dtype
     batch_size: int
     large_batch_size: int | None = None
+    traffic: Traffic = field(default_factory=Traffic)
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""
@@ -108,8 +116,8 @@ class Runner:
             inputs: ``[T, ...]`` each, on any device, at least one frame.
             forward: applies it to batches of the inputs and returns ``[batch, ...]``; the network's
                 own call if not given.
-            finish: makes of each batch's result, float32 on the CPU, what is kept; as bytes, the
-                pictures of a chunk take a quarter.
+            finish: makes of each batch's result, float32 on the device, what is kept; as bytes, the
+                pictures of a chunk take a quarter, on their way from the device too.
             numbers: int64 ``[T]`` of the frames, increasing; 0, 1, 2 ... if not given.
 
         Returns:
@@ -143,8 +151,9 @@ class Runner:
             size = self.size_for(network)
             rows, places = _next_batch(order, done, size)
             try:
-                batch = [part[rows].to(self.device) for part in inputs]
+                batch = [self._send(part[rows]) for part in inputs]
                 computed = self._run(network, forward, batch)
+                results.append(self._finish(computed, places, finish))
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise RetalkingError(
@@ -156,8 +165,6 @@ class Runner:
                     torch.cuda.empty_cache()
                 logger.warning("out of memory: batches of %d frames from here", size // 2)
                 continue
-            kept = [result[places] for result in computed]
-            results.append(finish(*kept))
             done += len(places)
         return tuple(torch.cat(parts) for parts in zip(*results, strict=True))
 
@@ -189,6 +196,24 @@ class Runner:
         if self.large_batch_size is not None:
             self.large_batch_size = min(self.large_batch_size, size)
 
+    def _send(self, part: Tensor) -> Tensor:
+        """Bring a part of the inputs to the device, which need not wait for it."""
+        self.traffic.count_sent(part)
+        if self.device.type == "cuda" and part.device.type == "cpu":
+            return part.pin_memory().to(self.device, non_blocking=True)
+        return part.to(self.device)
+
+    @torch.inference_mode()
+    def _finish(
+        self, computed: list[Tensor], places: IntArray, finish: Several
+    ) -> tuple[Tensor, ...]:
+        """Bring what is kept of results back from the device."""
+        rows = torch.from_numpy(places).to(self.device)
+        kept = finish(*(result[rows] for result in computed))
+        for part in kept:
+            self.traffic.count_fetched(part)
+        return tuple(part.cpu() for part in kept)
+
     def _run(
         self,
         network: Callable[..., Any],
@@ -200,7 +225,7 @@ class Runner:
             torch.inference_mode(),
             torch.autocast(self.device.type, self.precision, enabled=lower),
         ):
-            results = [result.float().cpu() for result in forward(*batch)]
+            results = [result.float() for result in forward(*batch)]
         if not all(torch.isfinite(result).all() for result in results):
             name = getattr(network, "__name__", type(network).__name__)
             raise RetalkingError(

@@ -194,3 +194,20 @@ def test_a_result_that_is_not_finite_is_refused_by_the_network_s_name(value: flo
         runner_of()(Small(), torch.ones(2, 3), forward=spoil)
     with pytest.raises(RetalkingError, match=r"^ReLU: the result is not finite"):
         runner_of()(nn.ReLU(), torch.full((2, 3), float("inf")))
+
+
+def test_pictures_come_back_as_bytes_once_per_batch() -> None:
+    runner = runner_of()
+    pictures = torch.randint(0, 256, (6, 24, 24, 3), dtype=torch.uint8)
+    strengths = torch.rand(6, 1, 1, 1)
+    kept = runner(
+        lambda rgb, strength: rgb * strength,
+        pictures,
+        strengths,
+        finish=lambda made: made.round().to(torch.uint8),
+    )
+    assert torch.equal(kept, (pictures * strengths).round().to(torch.uint8))
+    traffic = runner.traffic  # batches of 4, the second one filled up
+    assert (traffic.num_sent, traffic.num_fetched) == (4, 2)
+    assert traffic.bytes_sent == 8 * (24 * 24 * 3 + 4)
+    assert traffic.bytes_fetched == 6 * 24 * 24 * 3
