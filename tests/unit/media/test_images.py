@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from retalking.errors import MediaError
 from retalking.media import images
 from retalking.media.images import is_still_image, load_image, save_image, to_tensor, to_uint8
+from tests.media import write_video
 
 
 @pytest.fixture
@@ -106,6 +107,27 @@ def test_content_decides_what_is_an_image(tmp_path: Path, rgb: np.ndarray) -> No
     (tmp_path / "text.png").write_text("hello")
     assert not is_still_image(tmp_path / "text.png")
     assert not is_still_image(tmp_path / "absent.png")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi"])
+def test_films_are_told_by_their_first_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write_video(path, 2)
+    asked: list[Path] = []
+    monkeypatch.setattr(images, "_open", asked.append)
+    assert not is_still_image(path)
+    assert asked == []
+
+
+def test_avif_is_a_picture_among_the_files_that_mp4_is_one_of(
+    tmp_path: Path, rgb: np.ndarray
+) -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    Image.fromarray(rgb).save(tmp_path / "a.avif")
+    assert is_still_image(tmp_path / "a.avif")
 
 
 def test_unreadable_images_are_told(tmp_path: Path, rgb: np.ndarray) -> None:
