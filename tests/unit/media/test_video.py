@@ -167,7 +167,7 @@ def test_any_order_gives_the_same_pixels(tmp_path: Path, monkeypatch: pytest.Mon
         return decode(self, target)
 
     monkeypatch.setattr(VideoReader, "_decode", counted)
-    monkeypatch.setattr(video, "_REWIND_BYTES", 5 * 64 * 64 * 3 // 2)  # five frames
+    monkeypatch.setattr(video, "REWIND_BYTES", 5 * 64 * 64 * 3 // 2)  # five frames
     for order in (
         forward + backward + forward[:9],
         [59] * 3 + [0] * 2 + [30, 31, 32, 30, 29, 28],
@@ -184,7 +184,7 @@ def test_rewinding_holds_a_bounded_number_of_frames(
     path = tmp_path / "x.mp4"
     write_video(path, 40, codec_options={"g": "40"})
     _, pts = read_all(path)
-    monkeypatch.setattr(video, "_REWIND_BYTES", 8 * 64 * 64 * 3 // 2)
+    monkeypatch.setattr(video, "REWIND_BYTES", 8 * 64 * 64 * 3 // 2)
     starts: list[int] = []
     numbered_from = VideoReader._numbered_from
 
