@@ -27,6 +27,7 @@ from retalking.face.landmarks import NearSighted
 from retalking.face.picture import PictureChunk, thinning
 from retalking.face.tracking import FaceChoice, select_track, track_faces
 from retalking.media.images import to_tensor
+from retalking.media.memory import waiting_chunks
 from retalking.media.prefetch import read_ahead
 from retalking.media.source import Source
 from retalking.networks.load import Parts
@@ -88,7 +89,8 @@ def follow_faces(
     if isinstance(parts.landmarker, NearSighted):
         every = thinning(source.info.height_px, source.info.width_px)
         read = source.read_pictures(chunk_size, every)
-    with timings.measure(TRACKING, 0), closing(read_ahead(read)) as chunks:
+    ahead = read_ahead(read, waiting_chunks(source.info))
+    with timings.measure(TRACKING, 0), closing(ahead) as chunks:
         tracks = track_faces(
             _counting(chunks, watch),
             parts.detector,
@@ -192,7 +194,7 @@ def fit_face3d(
 
 
 def _decoded_ahead(source: Source, chunk_size: int) -> AbstractContextManager[Iterator[FrameChunk]]:
-    return closing(read_ahead(source.read_all(chunk_size)))
+    return closing(read_ahead(source.read_all(chunk_size), waiting_chunks(source.info)))
 
 
 def _advise_turn(source: Source, parts: Parts) -> str:

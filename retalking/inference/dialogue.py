@@ -22,6 +22,7 @@ from retalking.inference.scenes import look_at_people, open_source
 from retalking.inference.second_pass import kept_frames, make_renderer, timed
 from retalking.inference.writing import DubbingReport, seal_of, track_of, write_video
 from retalking.media.given import Given, GivenFile, as_file
+from retalking.media.memory import waiting_chunks
 from retalking.media.options import EncoderSection
 from retalking.media.output.encoding import EncoderOptions, check_output
 from retalking.media.prefetch import read_ahead
@@ -211,7 +212,8 @@ def _talk(
         make_renderer(dub, parts, config, timings, kept_frames(dub, parts, config))
         for dub, config in zip(dubs, configs, strict=True)
     ]
-    with closing(read_ahead(timed(dubs[0].read(size), timings))) as chunks:
+    read = timed(dubs[0].read(size), timings)
+    with closing(read_ahead(read, waiting_chunks(dubs[0].scene.source.info))) as chunks:
         copies = itertools.tee(chunks, len(dubs))
         made = [renderer.render(copy) for renderer, copy in zip(renderers, copies, strict=True)]
         for together in zip(*made, strict=True):

@@ -18,6 +18,7 @@ from retalking.face.tracking import FaceChoice
 from retalking.inference.config import InferenceConfig
 from retalking.media.given import Given, as_file
 from retalking.media.images import load_image
+from retalking.media.memory import return_large_arrays
 from retalking.media.source import Source
 from retalking.media.video import VideoReader
 from retalking.networks.load import Parts
@@ -42,8 +43,10 @@ def open_source(face: Given, config: InferenceConfig) -> Source:
         ConfigError: the region is not within the video.
     """
     file = as_file(face)
+    reader = VideoReader(file.path, nearest_frame_rate(config.fps))
+    return_large_arrays(reader.info)
     return Source(
-        VideoReader(file.path, nearest_frame_rate(config.fps)),
+        reader,
         crop=config.crop,
         max_frames=1 if config.static else None,
         max_seconds=config.max_seconds,

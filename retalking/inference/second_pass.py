@@ -11,6 +11,7 @@ from retalking.cache_folder import job_folder
 from retalking.inference.config import InferenceConfig
 from retalking.inference.dub import Dub, make_mouth
 from retalking.inference.scenes import cache_folder
+from retalking.media.memory import waiting_chunks
 from retalking.media.prefetch import read_ahead
 from retalking.networks.load import Parts
 from retalking.rendering.finished_frames import FinishedFrames
@@ -45,7 +46,8 @@ def render_dub(
     """
     renderer = make_renderer(dub, parts, config, timings, kept)
     read = dub.read(config.chunk_size) if only is None else dub.read_part(only, config.chunk_size)
-    with closing(read_ahead(timed(read, timings))) as chunks:
+    ahead = read_ahead(timed(read, timings), waiting_chunks(dub.scene.source.info))
+    with closing(ahead) as chunks:
         yield from renderer.render(chunks)
 
 
@@ -55,7 +57,9 @@ def outputs_of(
     """Yield the frames alone; closing it closes the chunks."""
     with closing(chunks):
         for chunk in chunks:
-            yield chunk.output
+            output = chunk.output
+            del chunk  # so that its source is not held while the next one is made
+            yield output
 
 
 def make_renderer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retalking.inference.config import InferenceConfig
+from retalking.media.memory import waiting_chunks
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.output.extras import Extras, read_extras
 from retalking.media.output.video_writer import VideoWriter
@@ -87,7 +88,9 @@ def write_video(
     extras = labelled(extras_of(scene, timeline) or Extras(), seal.comment)
     with (
         VideoWriter(outfile, info, encoder, track, timeline.end_pts, extras, seal.apply) as writer,
-        WriteBehind[FrameChunk](lambda chunk: _write(writer, chunk, timings)) as behind,
+        WriteBehind[FrameChunk](
+            lambda chunk: _write(writer, chunk, timings), waiting_chunks(info)
+        ) as behind,
         closing(chunks),
     ):
         watch.begin(DUBBING, len(timeline))

@@ -23,6 +23,7 @@ from retalking.types import IntArray, UInt8Array
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _FULL_CHROMA = {8: "yuv444p", 9: "yuv444p9le", 10: "yuv444p10le", 12: "yuv444p12le"}
+_BAND_PX = 4 * 2**20  # the most pixels that are converted at once
 _ANY_SIDE = 64  # a length that every subsampling divides
 
 Part = tuple[int, int, int, int]
@@ -41,11 +42,27 @@ class RgbConverter:
         Untagged video is read as BT.601 limited range, as FFmpeg and OpenCV read it. A picture of
         another size is scaled.
         """
-        stored = frame.format
+        stored, size = frame.format, (frame.width, frame.height)
         if not stored.is_rgb and stored.chroma_width(frame.width) < frame.width:
-            whole = (0, 0, frame.width, frame.height)
-            frame = _repeat_chroma(frame, whole) or self._spread_chroma(frame)
+            if size == (width_px, height_px) and width_px * height_px > _BAND_PX:
+                rgb = self._by_bands(frame)
+                if rgb is not None:
+                    return rgb
+            frame = _repeat_chroma(frame, (0, 0, *size)) or self._spread_chroma(frame)
         return self._to_rgb(frame, width_px, height_px)
+
+    def _by_bands(self, frame: av.VideoFrame) -> UInt8Array | None:
+        """Convert the rows of a large frame part by part, so that copies of it stay small."""
+        height, width = frame.height, frame.width
+        rgb = np.empty((height, width, 3), np.uint8)
+        step = -(-height // -(-height * width // _BAND_PX))
+        for top in range(0, height, step):
+            bottom = min(top + step, height)
+            band = _repeat_chroma(frame, (0, top, width, bottom))
+            if band is None:
+                return None
+            rgb[top:bottom] = self._to_rgb(band, width, bottom - top)
+        return rgb
 
     def part(self, frame: av.VideoFrame, part_px: Part) -> UInt8Array:
         """Convert a part of a frame: the pixels that it has in the whole, in less time.

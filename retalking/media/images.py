@@ -27,6 +27,7 @@ _IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
+HEIF_BRANDS = ("heic", "heix", "heim", "heis", "mif1", "avif")
 _MOST_PIXELS = 100 * 10**6
 _MOST_SHOWN_PIXELS = 35 * 10**6
 """About the largest picture that H.264 decoders show (level 6.2); larger ones are reduced."""
@@ -67,6 +68,8 @@ def load_image(path: Path) -> UInt8Array:
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
+        if _brand(path) in HEIF_BRANDS:
+            raise heif_error(path) from error
         raise MediaError(f"{path}: not an image that can be read") from error
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -130,6 +133,21 @@ def _open(path: Path) -> Iterator[Image.Image]:
             raise MediaError(
                 f"{path}: too many pixels, at most {limit} megapixels; make it smaller"
             ) from error
+
+
+def heif_error(path: Path) -> MediaError:
+    """Return what to say of a photograph of a phone, of which no library here joins the tiles."""
+    return MediaError(
+        f"{path}: a HEIC photograph, which is not read; convert it to JPEG or PNG, for example by "
+        "heif-convert"
+    )
+
+
+def _brand(path: Path) -> str:
+    """What an ISO media file calls itself."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[8:].decode("latin-1") if head[4:8] == b"ftyp" else ""
 
 
 def check_sides(width_px: int, height_px: int, path: Path) -> None:

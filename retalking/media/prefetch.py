@@ -19,42 +19,40 @@ def read_ahead(values: Iterable[Value], depth: int = 1) -> Generator[Value, None
     An exception of the source is raised here, in the place of the value it prevented. Closing the
     generator ends the thread.
     """
-    slots: queue.Queue[object] = queue.Queue(depth)
+    slots: queue.SimpleQueue[object] = queue.SimpleQueue()
+    room = threading.Semaphore(depth + 1)
     abandoned = threading.Event()
     failures: list[BaseException] = []
 
-    def put(value: object) -> None:
-        while not abandoned.is_set():
-            try:
-                return slots.put(value, timeout=0.1)
-            except queue.Full:
-                continue
-
     def draw() -> None:
         try:
-            for value in values:
-                put(value)
-                if abandoned.is_set():
+            source = iter(values)
+            while room.acquire() and not abandoned.is_set():
+                value = next(source, _END)
+                slots.put(value)
+                if value is _END:
                     return
+                del value  # not to be held until the next one is there
         except BaseException as error:
             failures.append(error)
-        finally:
-            put(_END)
+            slots.put(_END)
 
     thread = threading.Thread(target=draw, name="read-ahead", daemon=True)
     thread.start()
     try:
         while (value := slots.get()) is not _END:
+            room.release()
             yield value  # type: ignore[misc]
         if failures:
             raise failures[0]
     finally:
         abandoned.set()
+        room.release()
         thread.join()
 
 
 class WriteBehind(Generic[Value]):
-    """Hands values to a function on a thread of its own, at most one waiting.
+    """Hands values to a function on a thread of its own, at most ``depth`` waiting.
 
     Leaving the ``with`` block waits for what is pending. A failure of the function is raised at the
     next ``put`` or on leaving; values put after a failure are dropped.
@@ -62,7 +60,8 @@ class WriteBehind(Generic[Value]):
 
     def __init__(self, consume: Callable[[Value], None], depth: int = 1) -> None:
         self._consume = consume
-        self._slots: queue.Queue[object] = queue.Queue(depth)
+        self._slots: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._room = threading.Semaphore(depth + 1)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._drain, name="write-behind", daemon=True)
 
@@ -82,8 +81,10 @@ class WriteBehind(Generic[Value]):
             raise self._failure
 
     def put(self, value: Value) -> None:
-        """Queue a value; blocks while the queue is full."""
+        """Queue a value; blocks while others fill the room."""
+        self._room.acquire()
         if self._failure is not None:
+            self._room.release()
             raise self._failure
         self._slots.put(value)
 
@@ -94,3 +95,5 @@ class WriteBehind(Generic[Value]):
                     self._consume(value)  # type: ignore[arg-type]
                 except BaseException as error:
                     self._failure = error
+            del value  # not to be held until the next one comes
+            self._room.release()

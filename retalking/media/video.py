@@ -21,7 +21,12 @@ from retalking.errors import MediaError
 from retalking.media.colors import DecodedChunk, DecodedPicture, Part, RgbConverter
 from retalking.media.container import decode_frames, open_input
 from retalking.media.images import load_image
-from retalking.media.memory import CHUNK_BYTES, REWIND_BYTES, pictures_within
+from retalking.media.memory import (
+    CHUNK_BYTES,
+    REWIND_BYTES,
+    decoding_threads,
+    pictures_within,
+)
 from retalking.media.orientation import Orientation
 from retalking.media.tracks import video_stream
 from retalking.media.video_info import STILL_IMAGE_RATE, probe
@@ -145,9 +150,12 @@ class VideoReader:
         walk = self._walk(order, pts)
         for start in range(0, len(order), chunk_size):
             wanted = order[start : start + chunk_size]
-            rgb = self._room_for(len(wanted))
-            for row in range(len(wanted)):
-                rgb[row] = next(walk)
+            if len(wanted) == 1 and self._image is None:
+                rgb = np.ascontiguousarray(next(walk))[None]
+            else:
+                rgb = self._room_for(len(wanted))
+                for row in range(len(wanted)):
+                    rgb[row] = next(walk)
             yield FrameChunk(start, pts[wanted], rgb)
 
     def read_parts(
@@ -223,6 +231,7 @@ class VideoReader:
         container = self._resources.enter_context(open_input(self.info.path))
         stream = video_stream(container, self.info.path)
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = decoding_threads(self.info)
         if target is not None and stream.codec_context.pix_fmt != "pal8":
             # A palette is stored where it changes, not with every key frame; raw streams of some
             # codecs cannot be sought in. Both are decoded from the start again.

@@ -14,7 +14,13 @@ from av.video.reformatter import ColorRange
 from retalking.errors import MediaError
 from retalking.media.container import decode_frames, open_input
 from retalking.media.hdr import read_hdr
-from retalking.media.images import check_sides, is_still_image, load_image
+from retalking.media.images import (
+    HEIF_BRANDS,
+    check_sides,
+    heif_error,
+    is_still_image,
+    load_image,
+)
 from retalking.media.orientation import Orientation
 from retalking.media.tracks import video_stream
 from retalking.types import ColorTags, VideoInfo
@@ -24,7 +30,6 @@ _log = logging.getLogger(__name__)
 STILL_IMAGE_RATE = Fraction(25)
 _UNKNOWN_TIME_BASE = Fraction(1, 90000)
 _HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)
-_HEIF_BRANDS = ("heic", "heix", "heim", "heis", "mif1", "avif")
 _USUAL_RATES = (
     *(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)),
     *(Fraction(rate * 1000, 1001) for rate in (15, 24, 30, 48, 60, 120, 240)),
@@ -95,8 +100,8 @@ def probe(path: Path, still_image_rate: Fraction = STILL_IMAGE_RATE) -> VideoInf
 
 def _refuse_heif(container: av.container.InputContainer, path: Path) -> None:
     """A photograph of a phone: FFmpeg shows its tiles, or its thumbnail, as videos of one frame."""
-    if container.metadata.get("major_brand") in _HEIF_BRANDS and container.duration is None:
-        raise MediaError(f"{path}: a HEIC photograph, which is not read; convert it to JPEG or PNG")
+    if container.metadata.get("major_brand") in HEIF_BRANDS and container.duration is None:
+        raise heif_error(path)
 
 
 def nominal_rate(

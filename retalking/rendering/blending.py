@@ -71,8 +71,9 @@ def blend_region(
     effect = np.float32(opacity) * np.minimum(mask / _FULL_EFFECT, 1)
     # One colour at a time: of a face that fills 4096 x 4096 px, every copy takes 67 MB, not 200.
     shown = []
-    for old, new in zip(cv2.split(region), cv2.split(patch), strict=True):
-        source, content = old.astype(np.float32), new.astype(np.float32, copy=False)
+    for color in range(region.shape[2]):
+        source = _as_float(cv2.extractChannel(region, color))
+        content = _as_float(cv2.extractChannel(patch, color))
         cv2.copyTo(source, outside, content)
         blended = _blend_planes(content, source, weights)
         blended -= source

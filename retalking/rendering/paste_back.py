@@ -129,14 +129,15 @@ def _place(layer: Layer, box_px: tuple[int, int, int, int]) -> tuple[FloatArray,
     to_box, size_px = shift_source(layer.to_crop, x1, y1), (x2 - x1, y2 - y1)
     # The mask ends at the picture's border, its colours do not: a small face would get a dark rim.
     left, top = np.rint(to_box[:, 2]).astype(int).tolist()
-    colors = layer.rgb.astype(np.float32)
     height, width = layer.mask.shape
     meets = -size_px[0] < left < width and -size_px[1] < top < height
     if meets and np.array_equal(to_box, [[1, 0, left], [0, 1, top]]):  # nothing to resample
-        shifted = _shift(colors, (left, top), size_px, cv2.BORDER_REPLICATE)
-        return shifted, _shift(layer.mask, (left, top), size_px, cv2.BORDER_CONSTANT)
+        shifted = _shift(layer.rgb, (left, top), size_px, cv2.BORDER_REPLICATE)
+        return shifted.astype(np.float32), _shift(
+            layer.mask, (left, top), size_px, cv2.BORDER_CONSTANT
+        )
     matrix = invert_affine(to_box)
-    rgb = warp(colors, matrix, size_px, cv2.BORDER_REPLICATE)
+    rgb = warp(layer.rgb.astype(np.float32), matrix, size_px, cv2.BORDER_REPLICATE)
     return rgb, warp(layer.mask, matrix, size_px)
 
 

@@ -15,6 +15,7 @@ from typing import Generic
 
 import numpy as np
 
+from retalking.media.memory import waiting_chunks
 from retalking.media.prefetch import WriteBehind
 from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.edit_plan import EditPlan
@@ -91,6 +92,7 @@ class Renderer(Generic[BegunType]):
             mark: what is done to every new face.
         """
         self._mark = mark
+        self._waiting = waiting_chunks(scene.analysis.info)
         self._plan = plan
         self._mouth = mouth
         self._timings = timings
@@ -149,7 +151,9 @@ class Renderer(Generic[BegunType]):
         kept = self._kept
         if kept is None:
             return nullcontext()
-        return WriteBehind[_Kept](lambda pair: kept.save(pair[0].start, pair[0].rgb, pair[1]))
+        return WriteBehind[_Kept](
+            lambda pair: kept.save(pair[0].start, pair[0].rgb, pair[1]), self._waiting
+        )
 
     def _finish(
         self,

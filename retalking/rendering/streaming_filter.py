@@ -42,14 +42,14 @@ def smooth_stream(
     def ready(last: bool) -> Iterator[tuple[Payload, Float64Array]]:
         nonlocal values, runs, first
         while pending and values is not None:
-            payload, length = pending[0]
+            length = pending[0][1]
             if not last and values.size and first + length + SEEN_AROUND > len(values):
                 return
-            yield payload, _smooth(values, runs, first, length)
-            pending.popleft()
+            smoothed = _smooth(values, runs, first, length)
             first += length
             stale = max(first - SEEN_AROUND, 0)
             values, runs, first = values[stale:], runs[stale:], first - stale
+            yield pending.popleft()[0], smoothed
 
     for payload, chunk_values, chunk_runs in chunks:
         pending.append((payload, len(chunk_values)))

@@ -15,6 +15,7 @@ from models.lnet import LNet, LNetConfig
 from retalking.errors import ConfigError
 from retalking.face.affine import transform_points
 from retalking.media.images import save_image
+from retalking.mouth import coverings
 from retalking.networks.load import Parts
 from tests.e2e.conftest import (
     FRAMES,
@@ -103,6 +104,14 @@ def test_a_warped_quiet_frame_needs_no_d_net(job: Job, still_parts: Parts, clip:
     assert still_parts.dnet.windows == []
     assert (source != dubbed).any(axis=(1, 2, 3)).all()
     assert np.array_equal(job(reference_source="warped", chunk_size=3), dubbed)
+
+
+def test_masks_are_warned_of_where_networks_make_the_mouth(
+    job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(coverings, "is_covered", lambda *_: True)
+    job()
+    assert "show a mask, a beard or deep shadow" in caplog.text
 
 
 def test_surroundings_of_references_are_those_of_the_source(job: Job, still_parts: Parts) -> None:

@@ -166,8 +166,9 @@ class EncoderOptions:
 
 def _bound_x264(ahead: int) -> dict[str, str]:
     """Options that hold few frames; threads that share a frame need none of their own."""
-    bounded = {"rc-lookahead": str(ahead), "thread_type": "slice"}
-    return bounded | ({"bf": "1", "refs": "1"} if ahead < _USUAL_B_FRAMES else {})
+    if ahead < _USUAL_B_FRAMES:
+        return {"rc-lookahead": "1", "bf": "1", "refs": "1", "thread_type": "slice"}
+    return {"rc-lookahead": str(ahead), "thread_type": "slice"}
 
 
 def _bound_x265(ahead: int) -> list[str]:

@@ -72,7 +72,7 @@ class VideoWriter:
         inputs = (info.path,) if audio is None else (info.path, audio.path)
         check_output(path, self._options, inputs)
         self._kind = FILE_TYPES[path.suffix.lower()]
-        self._waiting: tuple[UInt8Array, int] | None = None
+        self._waiting: tuple[av.VideoFrame, int] | None = None
         self._convert = VideoReformatter()  # keeps what swscale prepares, which takes long
         self._last_duration = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._durations: dict[int, int] = {}
@@ -143,9 +143,7 @@ class VideoWriter:
                 # A frame's duration is known when the next one comes.
                 if self._waiting is not None:
                     self._encode(*self._waiting, until=stamp)
-                self._waiting = (picture, stamp)
-            if self._waiting is not None:
-                self._waiting = (self._waiting[0].copy(), self._waiting[1])
+                self._waiting = (self._to_frame(picture), stamp)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -178,7 +176,23 @@ class VideoWriter:
             stream.metadata["title"] = ROOM
         self._stream = stream
 
-    def _encode(self, picture: UInt8Array, stamp: int, until: int) -> None:
+    def _to_frame(self, picture: UInt8Array) -> av.VideoFrame:
+        """Convert a picture ``[H, W, 3]`` to the stored format."""
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        if not self._tags.space:
+            return self._convert.reformat(rgb, format=self._pixel_format)
+        known = self._tags.space if self._tags.space != _UNTAGGED_SPACE else Colorspace.DEFAULT
+        return self._convert.reformat(
+            rgb,
+            format=self._pixel_format,
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU601 if known == 6 else known,
+            dst_color_range=self._tags.range or ColorRange.MPEG,
+            # Averages 2x2 pixels, which undoes exactly the repetition of chroma in decoding.
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+        )
+
+    def _encode(self, frame: av.VideoFrame, stamp: int, until: int) -> None:
         if until <= stamp:
             raise ValueError(f"timestamps: {until} follows {stamp}, expected them to increase")
         ticks, end = (round(t * self._info.time_base / self._tick) for t in (stamp, until))
@@ -186,20 +200,6 @@ class VideoWriter:
             raise ConfigError(
                 f"{self.path}: {self.path.suffix} cannot hold this variable frame rate; use .mkv"
             )
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        if self._tags.space:
-            known = self._tags.space if self._tags.space != _UNTAGGED_SPACE else Colorspace.DEFAULT
-            frame = self._convert.reformat(
-                rgb,
-                format=self._pixel_format,
-                src_color_range=ColorRange.JPEG,
-                dst_colorspace=Colorspace.ITU601 if known == 6 else known,
-                dst_color_range=self._tags.range or ColorRange.MPEG,
-                # Averages 2x2 pixels, which undoes exactly the repetition of chroma in decoding.
-                interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
-            )
-        else:
-            frame = self._convert.reformat(rgb, format=self._pixel_format)
         frame.pts, frame.time_base, frame.duration = ticks, self._tick, end - ticks
         self._durations[ticks] = self._last_duration = end - ticks
         self._end_tick = end
@@ -225,9 +225,9 @@ class VideoWriter:
     def _finish(self) -> None:
         if self._waiting is None:
             raise MediaError(f"{self.path}: no frame was given to write")
-        picture, stamp = self._waiting
+        frame, stamp = self._waiting
         lasting = max(1, round(self._last_duration * self._tick / self._info.time_base))
-        self._encode(picture, stamp, until=max(self._end_pts or stamp + lasting, stamp + 1))
+        self._encode(frame, stamp, until=max(self._end_pts or stamp + lasting, stamp + 1))
         packets = self._stream.encode(None)
         if self._first_dts is None and len(packets) <= 2:
             for packet in packets:  # of so few frames libx265 leaves the decoding time to chance

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from retalking.media import colors
 from retalking.media.colors import RgbConverter
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -74,7 +75,9 @@ def test_flat_colours_keep_their_mean(pixel_format: str, bits: int, full: bool) 
     ["yuv420p", "yuv411p", "yuv440p", "yuv444p", "nv12", "yuv422p10le", "gbrp", "gray"],
 )
 @pytest.mark.parametrize("size", [(64, 48), (37, 23)])
-def test_a_part_has_the_pixels_of_the_whole(pixel_format: str, size: tuple[int, int]) -> None:
+def test_a_part_has_the_pixels_of_the_whole(
+    pixel_format: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng, (width, height) = np.random.default_rng(0), size
     frame = av.VideoFrame(width, height, pixel_format)
     for plane in frame.planes:
@@ -88,6 +91,8 @@ def test_a_part_has_the_pixels_of_the_whole(pixel_format: str, size: tuple[int, 
     for x1, y1, x2, y2 in ((0, 0, 5, 5), (7, 3, 30, 20), (11, 6, width, height)):
         part = convert.part(frame, (x1, y1, x2, y2))
         np.testing.assert_array_equal(part, whole[y1:y2, x1:x2])
+    monkeypatch.setattr(colors, "_BAND_PX", 300)  # as of large pictures
+    np.testing.assert_array_equal(convert(frame, width, height), whole)
 
 
 def test_chroma_of_odd_sizes_covers_its_pixels() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from PIL import Image
 
 from retalking.errors import MediaError
 from retalking.media import video
+from retalking.media.images import load_image
+from retalking.media.memory import waiting_chunks
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.video import VideoReader
 from retalking.media.video_info import probe
@@ -134,7 +137,10 @@ def test_a_thumbnail_is_not_the_video(tmp_path: Path, chosen: int | None) -> Non
 def test_a_photograph_of_a_phone_is_refused(tmp_path: Path, brand: bytes) -> None:
     path = tmp_path / "photo.heic"
     path.write_bytes(heif_of_one_tile(tmp_path, brand))
-    with pytest.raises(MediaError, match="HEIC photograph, which is not read; convert it to JPEG"):
+    said = "photo.heic: a HEIC photograph, which is not read; convert it to JPEG"
+    with pytest.raises(MediaError, match=said):
+        load_image(path)
+    with pytest.raises(MediaError, match=said):
         probe(path)
 
 
@@ -171,6 +177,15 @@ def test_encoders_look_less_far_ahead_in_large_pictures() -> None:
     assert "rc-lookahead" not in fast
     assert "rc-lookahead" in EncoderOptions("libx265").for_encoder("mp4", 7680, 4320)["x265-params"]
     assert int(EncoderOptions("libvpx-vp9").for_encoder("webm", 4096, 4096)["lag-in-frames"]) < 5
+
+
+@pytest.mark.parametrize(("side", "waiting"), [(2160, 1), (4096, 0)])
+def test_few_of_the_largest_pictures_are_on_their_way(
+    tmp_path: Path, side: int, waiting: int
+) -> None:
+    write_video(tmp_path / "clip.mp4", 1)
+    info = replace(probe(tmp_path / "clip.mp4"), width_px=side, height_px=side)
+    assert waiting_chunks(info) == waiting
 
 
 def heif_of_one_tile(folder: Path, brand: bytes) -> bytes:

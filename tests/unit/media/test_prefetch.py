@@ -22,7 +22,7 @@ def wait_until(condition: threading.Event) -> None:
     assert condition.wait(5)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("depth", [0, 1, 3])
 @pytest.mark.parametrize("count", [0, 1, 20])
 def test_values_come_in_order(depth: int, count: int) -> None:
     assert list(read_ahead(range(count), depth)) == list(range(count))
@@ -50,7 +50,7 @@ def test_a_failure_arrives_after_the_values_before_it() -> None:
     assert next(values, "end") == "end"
 
 
-@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("depth", [0, 1, 2])
 def test_no_more_than_the_depth_waits(depth: int) -> None:
     drawn: list[int] = []
 
@@ -114,7 +114,8 @@ def test_everything_put_is_written_in_order_before_the_block_ends() -> None:
     assert written == list(range(20))
 
 
-def test_writing_happens_on_another_thread_and_blocks_when_it_lags() -> None:
+@pytest.mark.parametrize("depth", [0, 1])
+def test_writing_happens_on_another_thread_and_blocks_when_it_lags(depth: int) -> None:
     go, put = threading.Event(), []
     names: list[str] = []
 
@@ -127,11 +128,11 @@ def test_writing_happens_on_another_thread_and_blocks_when_it_lags() -> None:
             writer.put(value)
             put.append(value)
 
-    with WriteBehind(write, depth=1) as writer:
+    with WriteBehind(write, depth) as writer:
         producer = threading.Thread(target=produce, args=(writer,))
         producer.start()
         time.sleep(0.1)
-        assert len(put) == 2  # one being written, one waiting
+        assert len(put) <= 1 + depth  # one being written, the others waiting
         go.set()
         producer.join(5)
     assert put == [0, 1, 2, 3]

@@ -49,6 +49,19 @@ def test_a_parabola_passes_unchanged_at_any_length(frames: int) -> None:
     )
 
 
+def test_where_nothing_is_smoothed_nothing_waits() -> None:
+    drawn: list[int] = []
+
+    def draw() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for start, values, runs in chunked(np.empty((6, 0)), np.zeros(6, np.int64), 1):
+            drawn.append(start)
+            yield start, values, runs
+
+    for start, values in smooth_stream(draw()):
+        assert values.shape == (1, 0)
+        assert drawn[-1] == start
+
+
 def test_runs_never_mix() -> None:
     rng = np.random.default_rng(2)
     values, runs = rng.normal(size=(30, 2)), np.repeat([0, 1, 2, 3], [11, 1, 6, 12])
