@@ -103,8 +103,8 @@ def test_ctrl_c_leaves_nothing(
     monkeypatch.setattr(pipeline, "load_parts", lambda config: interrupted)
     folder = tmp_path / "results"
     folder.mkdir()
-    threads = threading.active_count()
     assert run(clip, speech, folder / "out.mp4", tmp_path) == 130
     assert "interrupted" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
-    assert threading.active_count() == threads
+    # Ours alone: the bar's monitor, begun by whichever test is first to show one, may stay.
+    assert not {"read-ahead", "write-behind"} & {thread.name for thread in threading.enumerate()}
