@@ -259,10 +259,10 @@ def _explain(
     key = tuple(str(part) for part in fault["loc"])
     known = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in origins), ())
     where = origins.get(known, str(path))
-    name = ".".join(key) or "the whole file"
+    name = shorten(".".join(key) or "the whole file")
     if fault["type"] == "extra_forbidden":
-        close = _closest(schema, key)
-        return f"{where}: {name}: unknown key; {close}"
+        helps = f"; {_closest(schema, key)}" if len(name) < 100 else ""  # no typing error
+        return f"{where}: {name}: unknown key{helps}"
     if fault["type"] == "missing":
         return f"{where}: {name}: missing; add it to {path} or pass --set {name}=VALUE"
     return f"{where}: {name}: got {shorten(repr(fault['input']))}; {fault['msg']}"

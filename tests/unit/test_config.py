@@ -188,6 +188,12 @@ def test_hostile_values_are_one_short_line(path: Path, value: str, problem: str)
         assert len(fault) < 600
 
 
+def test_keys_as_long_as_a_page_are_one_short_line(path: Path) -> None:
+    for fault in (_fault(path, f"/{'x' * 5000}=1"), _fault_of_text(path, f"{'y' * 1000}: 1\n")):
+        assert "unknown key" in fault
+        assert len(fault) < 600
+
+
 def test_aliases_of_aliases_do_not_exhaust_the_memory(path: Path) -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     for level in range(1, 12):

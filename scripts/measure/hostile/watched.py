@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 _POLL_S = 0.05
-_WAITS = 6
+_WAITS = 30
 """How many times the limit a case may wait, for other programs too, without working itself."""
 _START_S, _END_S = 300.0, 10.0
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
