@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from retalking.errors import ConfigError
 from retalking.locations import REPOSITORY
 from retalking.media.video import VideoReader
-from scripts.measure.side_by_side import Row, core_seconds_of_children, median
+from scripts.measure.side_by_side import Row, core_seconds_of_children
 
 
 def compare_with_upstream(
@@ -61,19 +62,21 @@ def compare_with_upstream(
                 spent[name].append(_run(name, job, start_in))
                 frames[name] = _count_frames(result)
     rows: list[Row] = []
+    per_frame: dict[str, float] = {}
     for name, figures in spent.items():
-        seconds, core_s = (median(values) for values in zip(*figures, strict=True))
+        seconds, core_s = (statistics.median(values) for values in zip(*figures, strict=True))
+        per_frame[name] = seconds / frames[name]
         rows.append(
             {
                 "program": name,
                 "frames": frames[name],
-                "s": seconds,
-                "ms per frame": round(1000 * float(str(seconds)) / frames[name], 1),
-                "core ms per frame": round(1000 * float(str(core_s)) / frames[name], 1),
+                "s": round(seconds, 2),
+                "ms per frame": round(1000 * per_frame[name], 1),
+                "core ms per frame": round(1000 * core_s / frames[name], 1),
+                "speed": round(per_frame["upstream"] / per_frame[name], 2),
             }
         )
-    slowest = float(str(rows[0]["ms per frame"]))
-    return [row | {"speed": round(slowest / float(str(row["ms per frame"])), 2)} for row in rows]
+    return rows
 
 
 def _run(name: str, command: Sequence[str], folder: Path) -> tuple[float, float]:
