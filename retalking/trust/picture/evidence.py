@@ -2,9 +2,10 @@
 
 The detector sees each face in the coordinates in which the mark was added, asks of every cell how
 much it sways with each of the mark's frequencies, and of all cells together which payload they fit.
-What a moving mouth does to cells together, and how restless each is, is learnt from the frequencies
-around, and taken out (a matched filter for noise of known covariance). Nothing of that knows the
-key, so without the mark a score follows chance. ``T`` counts frames, ``K`` frequencies.
+What a moving mouth does to cells together, and to their other colours as well, and how restless
+each is, is learnt from the frequencies around, and taken out (a matched filter for noise of known
+covariance). Nothing of that knows the key, so without the mark a score follows chance. ``T`` counts
+frames, ``K`` frequencies.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from retalking.trust.picture.pattern import (
     FREQUENCIES_HZ,
     GRID_PX,
     NUM_CELLS,
+    NUM_COLORS,
     NUM_COLUMNS,
     NUM_ROWS,
     REPEATS_S,
-    blueness,
+    colors,
 )
 from retalking.types import Float64Array, FloatArray, UInt8Array
 
@@ -42,9 +44,10 @@ NUM_SEARCHES = 2 * _BEGINNINGS
 _BLUR = 0.3  # of a cell: what is averaged into its value
 _SURROUNDINGS = 2.0  # of a cell: standard deviation of what is taken from it
 _SLOW_HZ, _FAST_HZ = 0.45, 6.0  # between them is the noise that counts
-_INDEPENDENT = 0.5  # share of the noise that cells are taken to have for themselves
+_FOREIGN = 0.3  # share of their own noise by which the other colours are trusted less
+_INDEPENDENT = 0.7  # share of the noise that cells are taken to have for themselves
 _LEAST_NOISE = 1e-3  # levels of 255
-_MOST = 3.0  # of the root mean square: no cell says more
+_MOST = 2.0  # of the root mean square: no cell says more
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Finding:
 
 
 def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
-    """Return how blue the cells of a face are: float32 ``[72]`` in levels of 255.
+    """Return the colours of a face's cells: float32 ``[3, 72]`` in levels of 255.
+
+    They are those of ``colors``, less what is around a cell.
 
     Args:
         frame: uint8 ``[H, W, 3]``.
@@ -77,8 +82,8 @@ def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
     """
     grid = (GRID_PX, GRID_PX)
     small = warp(frame.astype(np.float32), to_grid, grid, cv2.BORDER_REPLICATE)
-    blue = blueness(small)
-    detail = blue - cv2.GaussianBlur(blue, (0, 0), CELL_PX * _SURROUNDINGS)
+    seen = colors(small)
+    detail = seen - cv2.GaussianBlur(seen, (0, 0), CELL_PX * _SURROUNDINGS)
     averaged = cv2.GaussianBlur(detail, (0, 0), CELL_PX * _BLUR)
     middle = (CELL_PX - 1) / 2
     cells = cv2.warpAffine(
@@ -87,7 +92,7 @@ def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
         (NUM_COLUMNS, NUM_COLUMNS),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
-    values: FloatArray = cells[NUM_COLUMNS - NUM_ROWS :].astype(np.float32).ravel()
+    values: FloatArray = cells[NUM_COLUMNS - NUM_ROWS :].reshape(NUM_CELLS, NUM_COLORS).T.copy()
     return values
 
 
@@ -109,7 +114,7 @@ def weigh(
     """Weigh the evidence of a face.
 
     Args:
-        cells: float32 ``[T, 72]`` of ``look_at_cells``.
+        cells: float32 ``[T, 3, 72]`` of ``look_at_cells``.
         weights: float32 ``[72]`` of ``face_weights``.
         time_s: float64 ``[T]``, increasing.
         code: of ``picture_code``.
@@ -147,21 +152,42 @@ def _swaying(values: FloatArray, time_s: Float64Array) -> Float64Array:
 
     angle = 2 * np.pi * time_s[:, None] * np.array(FREQUENCIES_HZ)
     sought = np.stack([np.cos(angle), np.sin(angle)], axis=2).reshape(len(time_s), -1)
-    series = values.astype(np.float64)
+    series = values.reshape(len(values), -1).astype(np.float64)
     sought, series = (part - slow @ (slow.T @ part) for part in (sought, series))
     found, *_ = np.linalg.lstsq(sought, series, rcond=None)
     rest = band.T @ (series - sought @ found)
-    noise = np.sqrt(np.square(rest).sum(axis=0) / len(time_s)) + _LEAST_NOISE
-    rest /= noise
-    together = rest.T @ rest / len(rest)
-    together *= (1 - _INDEPENDENT) * NUM_CELLS / max(float(np.trace(together)), 1e-12)
-    together += _INDEPENDENT * np.eye(NUM_CELLS)
+    parts = (part.reshape(-1, NUM_COLORS, NUM_CELLS) for part in (found, rest))
+    found, rest = _without_other_colors(*_in_units_of_noise(*parts))
+    found, rest = _in_units_of_noise(found, rest)
+    together = (1 - _INDEPENDENT) * rest.T @ rest + _INDEPENDENT * np.eye(NUM_CELLS)
     # Not divided by the noise once more, as a mark of equal strength would want it: codecs leave
     # more of the mark where a face has detail.
-    swaying = np.linalg.solve(together, (found / noise).T).T
+    swaying = np.linalg.solve(together, found.T).T
     limit = _MOST * np.sqrt(np.square(swaying).mean()) + 1e-12
     whitened: Float64Array = np.clip(swaying, -limit, limit).reshape(CHIPS)
     return whitened
+
+
+def _in_units_of_noise(
+    found: Float64Array, rest: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """What was found at the mark's frequencies and beside them, over the power of the latter."""
+    noise = np.sqrt(np.square(rest).sum(axis=0)) + _LEAST_NOISE
+    return found / noise, rest / noise
+
+
+def _without_other_colors(
+    found: Float64Array, rest: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Take from each cell's Cb what Cr and lightness tell: ``[..., 3, 72]`` to ``[..., 72]``."""
+    others = rest[:, 1:]
+    alike = np.einsum("bic,bjc->cij", others, others) + _FOREIGN * np.eye(NUM_COLORS - 1)
+    shared = np.einsum("bic,bc->ci", others, rest[:, 0])
+    shares = np.linalg.solve(alike, shared[..., None])[..., 0]
+    found, rest = (
+        part[:, 0] - np.einsum("kic,ci->kc", part[:, 1:], shares) for part in (found, rest)
+    )
+    return found, rest
 
 
 def _decode(swaying: list[Float64Array], code: PayloadCode, mirrored: bool) -> Finding:

@@ -15,7 +15,7 @@ from retalking.types import Float64Array, FloatArray
 _MOST, _LEAST = 2.6, 0.8
 """Root mean square within the mask, in levels of Cb, which is about that of all colours."""
 _SMALL_FACE = 1.48  # pixels of the frame per pixel of the small crop: 140 px from hairline to chin
-_FALL = 1.2
+_FALL = 1.5
 """Larger faces have larger cells, which outlive compression with less."""
 
 

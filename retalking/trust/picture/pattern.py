@@ -31,7 +31,11 @@ CELL_PX = GRID_PX // NUM_COLUMNS
 BLUE = np.array([0.0, -0.344136, 1.772], dtype=np.float32)
 """What one level of Cb (ITU-T T.871) adds to red, green and blue; lightness stays."""
 
-_TO_BLUENESS = np.array([[-0.168736, -0.331264, 0.5]], dtype=np.float32)
+NUM_COLORS = 3
+_TO_COLORS = np.array(
+    [[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312], [0.299, 0.587, 0.114]],
+    dtype=np.float32,
+)
 _SHRINK = LIP_PX // GRID_PX
 
 
@@ -50,9 +54,16 @@ def picture_code(key: bytes) -> PayloadCode:
     return PayloadCode(key, "picture", int(np.prod(CHIPS)))
 
 
-def blueness(rgb: FloatArray) -> FloatArray:
-    """Return what the mark changes of a picture ``[h, w, 3]``: Cb about 0, float32 ``[h, w]``."""
-    return cv2.transform(rgb, _TO_BLUENESS).astype(np.float32, copy=False)
+def colors(rgb: FloatArray) -> FloatArray:
+    """Return Cb, which the mark changes, Cr and lightness, which it does not.
+
+    Args:
+        rgb: float32 ``[h, w, 3]`` in 0..255.
+
+    Returns:
+        float32 ``[h, w, 3]``, the first two about 0.
+    """
+    return cv2.transform(rgb, _TO_COLORS).astype(np.float32, copy=False)
 
 
 class Pattern:

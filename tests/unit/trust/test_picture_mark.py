@@ -17,6 +17,7 @@ from retalking.trust.picture.pattern import (
     CHIPS,
     FREQUENCIES_HZ,
     NUM_CELLS,
+    NUM_COLORS,
     Pattern,
     mark_crops,
     picture_code,
@@ -151,17 +152,20 @@ def test_small_faces_get_more_than_large_ones() -> None:
 
 
 def test_a_face_seen_for_too_short_a_time_says_nothing() -> None:
-    cells, weights = np.zeros((20, NUM_CELLS), np.float32), np.ones(NUM_CELLS, np.float32)
+    cells, weights = (
+        np.zeros((20, NUM_COLORS, NUM_CELLS), np.float32),
+        np.ones(NUM_CELLS, np.float32),
+    )
     assert weigh(cells, weights, np.arange(20) / RATE, CODE) is None
 
 
 def test_a_mark_in_a_part_of_a_long_video_is_found() -> None:
     rng = np.random.default_rng(0)
     time_s = np.arange(1000) / RATE
-    cells = rng.normal(0, 2, (1000, NUM_CELLS)).astype(np.float32)
+    cells = rng.normal(0, 2, (1000, NUM_COLORS, NUM_CELLS)).astype(np.float32)
     signs = CODE.signs(9).reshape(CHIPS)
     angle = 2 * np.pi * time_s[500:750, None] * np.array(FREQUENCIES_HZ)
-    cells[500:750] += np.cos(angle) @ signs[:, 0] + np.sin(angle) @ signs[:, 1]
+    cells[500:750, 0] += np.cos(angle) @ signs[:, 0] + np.sin(angle) @ signs[:, 1]
     found = weigh(cells, np.ones(NUM_CELLS, dtype=np.float32), time_s, CODE)
     assert found is not None
     assert found.user == 9
