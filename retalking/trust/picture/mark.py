@@ -65,11 +65,11 @@ class PictureMark:
         if power == 0:
             return
         change *= np.float32(self.rms / np.sqrt(power))
-        size = (patch.shape[1], patch.shape[0])
-        bluer = cv2.warpAffine(change, invert_affine(matrix), size, flags=cv2.INTER_LINEAR)
-        for channel, share in enumerate(BLUE):
-            if share:
-                patch[..., channel] += share * bluer
+        bluer = np.multiply(change[..., None], BLUE)
+        top = int(mask.any(axis=1).argmax())  # most masks leave the upper half alone
+        below = patch[top:]
+        to_below = invert_affine(shift_source(matrix, 0, top))
+        below += cv2.warpAffine(bluer, to_below, below.shape[1::-1], flags=cv2.INTER_LINEAR)
 
 
 def _strength(to_grid: Float64Array) -> float:
