@@ -46,10 +46,11 @@ from third_party.windows import Window
 _TEETH_SHOW = (0.04, 0.1)  # ``lip_opening`` at which the restored mouth begins to show, and does
 
 
-RESTORED = Window(304, 128, 496, 384, RESTORED_PX, 4)
-"""What of an aligned face is restored: the mouth, wide open, and as far as its mask is felt."""
+RESTORED = Window(288, 144, 480, 368, RESTORED_PX, 4)
+"""What of an aligned face is restored: the mouth, as far as its mask is felt, in 345 frames of 115
+clips."""
 _FADE = fade_out(RESTORED.bottom - RESTORED.top, RESTORED.right - RESTORED.left)
-PARSED = Window(256, 48, 512, 464, RESTORED_PX, 3)
+PARSED = Window(272, 40, 512, 480, RESTORED_PX, 3)
 """What of an aligned face is parsed: the lower half of the lip crop, and as far as it is felt."""
 
 
