@@ -41,8 +41,6 @@ def payload_of(user: int) -> int:
 class PayloadCode:
     """The signs of a number of chips."""
 
-    num_payloads = 2**USER_BITS
-
     def __init__(self, key: bytes, use: str, num_chips: int) -> None:
         """Derive the code.
 

@@ -9,14 +9,16 @@ import numpy as np
 
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
-from retalking.trust.picture.pattern import BLUE, GRID_PX, Pattern, mark_crops
+from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
 from retalking.types import Float64Array, FloatArray
 
-_MOST, _LEAST = 2.6, 0.8
-"""Root mean square within the mask, in levels of Cb, which is about that of all colours."""
-_SMALL_FACE = 1.48  # pixels of the frame per pixel of the small crop: 140 px from hairline to chin
-_FALL = 1.5
+_MOST, _LEAST = 2.2, 0.8
+"""Root mean square within the mask, in levels of 255; the most is a little over 42 dB."""
+_SMALL_FACE = 1.37  # pixels of the frame per pixel of the small crop: 130 px from hairline to chin
 """Larger faces have larger cells, which outlive compression with less."""
+_SPREAD_PX = 1.5  # of the small crop, over which detail is judged
+_PLAIN, _DETAIL, _MOST_GAIN = 0.8, 20.0, 1.3
+"""Gain of flat skin, levels of detail that add 1, the largest gain."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class PictureMark:
         pattern: what is added.
         to_grid: float64 ``[F, 2, 3]``, frame to small lip crop, for each source frame.
         time_s: float64 ``[N]``, time of each output frame.
-        rms: root mean square of the change within the mask, in levels of Cb.
+        rms: root mean square of the change within the mask, in levels of 255.
     """
 
     pattern: Pattern
@@ -49,7 +51,10 @@ class PictureMark:
         number: int,
         source: int,
     ) -> None:
-        """Mark a face, in place, by the same power in every frame.
+        """Mark a face, in place.
+
+        Lightness alone is changed, by the same power in every frame; more where the face has
+        detail that hides it.
 
         Args:
             patch: float32 ``[h, w, 3]`` in 0..255, the new face in pixels of the frame.
@@ -59,21 +64,31 @@ class PictureMark:
             source: the frame that it shows.
         """
         matrix = shift_source(self.to_grid[source], *corner_px)
-        shown = warp(mask, matrix, (GRID_PX, GRID_PX))
-        change = self.pattern.at(float(self.time_s[number]))
+        grid = (GRID_PX, GRID_PX)
+        light = warp(lightness(patch), matrix, grid, cv2.BORDER_REPLICATE)
+        shown = warp(mask, matrix, grid)
+        change = _gain(light) * self.pattern.at(float(self.time_s[number]))
         power = float((shown * change**2).sum()) / max(float(shown.sum()), 1e-6)
         if power == 0:
             return
         change *= np.float32(self.rms / np.sqrt(power))
-        bluer = np.multiply(change[..., None], BLUE)
         top = int(mask.any(axis=1).argmax())  # most masks leave the upper half alone
         below = patch[top:]
         to_below = invert_affine(shift_source(matrix, 0, top))
-        below += cv2.warpAffine(bluer, to_below, below.shape[1::-1], flags=cv2.INTER_LINEAR)
+        size = below.shape[1::-1]
+        below += cv2.warpAffine(change, to_below, size, flags=cv2.INTER_LINEAR)[..., None]
+
+
+def _gain(light: FloatArray) -> FloatArray:
+    mean = cv2.GaussianBlur(light, (0, 0), _SPREAD_PX)
+    square = cv2.GaussianBlur(light * light, (0, 0), _SPREAD_PX)
+    detail = np.sqrt(np.maximum(square - mean * mean, 0))
+    gain: FloatArray = np.minimum(_PLAIN + detail / _DETAIL, _MOST_GAIN).astype(np.float32)
+    return gain
 
 
 def _strength(to_grid: Float64Array) -> float:
     """Root mean square for a face of this size, the same through the video."""
     sizes = 1 / np.sqrt(np.maximum(np.abs(np.linalg.det(to_grid[:, :, :2])), 1e-9))
-    strength = _MOST * (_SMALL_FACE / float(np.median(sizes))) ** _FALL
+    strength = _MOST * _SMALL_FACE / float(np.median(sizes))
     return float(np.clip(strength, _LEAST, _MOST))

@@ -1,10 +1,9 @@
-"""The pattern of the picture's mark: large cells of the lower face that turn a little bluer.
+"""The pattern of the picture's mark: cells of the lower face that slowly brighten and darken.
 
-Blue against yellow is what eyes see least of, and what a moving mouth changes least; lightness,
-edges and texture stay as they are. Each cell sways with a few frequencies at once, with phases of
-its own given by two chips each, so that all cells together never turn and nothing flickers. A face
-itself hardly changes with exactly these frequencies. Where the time begins need not be known: the
-detector tries the beginnings.
+A face itself hardly changes from second to second, so what turns with the known period is the mark
+and not the face. Each cell turns with a phase of its own, given by two chips; all cells together
+never brighten at once, and nothing flickers. Where the time begins need not be known: another
+beginning turns all phases by the same angle.
 """
 
 from __future__ import annotations
@@ -18,24 +17,11 @@ from retalking.types import Float64Array, FloatArray
 
 GRID_PX = 96
 """Side of the small lip crop in which mark and detector work."""
-FREQUENCIES_HZ = (0.75, 1.25, 1.75, 2.25)
-REPEATS_S = 2.0
-"""After this time the frequencies stand to one another as before."""
-NUM_COLUMNS = 12
-NUM_ROWS = 6
+FREQUENCY_HZ = 1.5
+NUM_COLUMNS = 32
+NUM_ROWS = 16
 """Cells of the lower half of the lip crop; most mouths leave the upper one alone."""
-NUM_CELLS = NUM_ROWS * NUM_COLUMNS
-CHIPS = (len(FREQUENCIES_HZ), 2, NUM_CELLS)
-"""A cosine and a sine of each frequency in each cell."""
-CELL_PX = GRID_PX // NUM_COLUMNS
-BLUE = np.array([0.0, -0.344136, 1.772], dtype=np.float32)
-"""What one level of Cb (ITU-T T.871) adds to red, green and blue; lightness stays."""
 
-NUM_COLORS = 3
-_TO_COLORS = np.array(
-    [[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312], [0.299, 0.587, 0.114]],
-    dtype=np.float32,
-)
 _SHRINK = LIP_PX // GRID_PX
 
 
@@ -50,20 +36,13 @@ def mark_crops(anchors_px: Float64Array) -> Float64Array:
 
 
 def picture_code(key: bytes) -> PayloadCode:
-    """Return the code of the picture's chips, laid out as ``CHIPS`` says."""
-    return PayloadCode(key, "picture", int(np.prod(CHIPS)))
+    """Return the code of the picture's chips: cosines of all cells, then sines."""
+    return PayloadCode(key, "picture", 2 * NUM_ROWS * NUM_COLUMNS)
 
 
-def colors(rgb: FloatArray) -> FloatArray:
-    """Return Cb, which the mark changes, Cr and lightness, which it does not.
-
-    Args:
-        rgb: float32 ``[h, w, 3]`` in 0..255.
-
-    Returns:
-        float32 ``[h, w, 3]``, the first two about 0.
-    """
-    return cv2.transform(rgb, _TO_COLORS).astype(np.float32, copy=False)
+def lightness(rgb: FloatArray) -> FloatArray:
+    """Return what the mark changes of a picture ``[h, w, 3]``: float32 ``[h, w]``."""
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32, copy=False)
 
 
 class Pattern:
@@ -76,17 +55,15 @@ class Pattern:
             code: of ``picture_code``.
             user: 16 bits.
         """
-        parts = code.signs(user).reshape(-1, NUM_ROWS, NUM_COLUMNS)
-        drawn = np.stack([_draw(part) for part in parts])
-        self._waves = drawn.reshape(2 * len(FREQUENCIES_HZ), -1)
+        parts = code.signs(user).reshape(2, NUM_ROWS, NUM_COLUMNS)
+        self._cosine, self._sine = (_draw(part) for part in parts)
 
     def at(self, time_s: float) -> FloatArray:
         """Return the pattern of a moment: float32 ``[96, 96]``, of about unit power."""
-        angles = 2 * np.pi * time_s * np.array(FREQUENCIES_HZ)
-        shares = np.stack([np.cos(angles), np.sin(angles)], axis=1).ravel()
-        shares /= np.sqrt(len(FREQUENCIES_HZ))
-        turned: FloatArray = shares.astype(np.float32) @ self._waves
-        return turned.reshape(GRID_PX, GRID_PX)
+        angle = 2 * np.pi * FREQUENCY_HZ * time_s
+        turned: FloatArray = self._cosine * np.float32(np.cos(angle))
+        turned += self._sine * np.float32(np.sin(angle))
+        return turned
 
 
 def _draw(signs: FloatArray) -> FloatArray:

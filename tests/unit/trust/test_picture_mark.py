@@ -13,15 +13,7 @@ from retalking.rendering.paste_back import Layer, MarkedFrame, composite
 from retalking.trust.payload_code import PUBLIC_KEY
 from retalking.trust.picture.evidence import Finding, face_weights, look_at_cells, weigh
 from retalking.trust.picture.mark import PictureMark
-from retalking.trust.picture.pattern import (
-    CHIPS,
-    FREQUENCIES_HZ,
-    NUM_CELLS,
-    NUM_COLORS,
-    Pattern,
-    mark_crops,
-    picture_code,
-)
+from retalking.trust.picture.pattern import Pattern, mark_crops, picture_code
 from tests.faces import frontal_landmarks
 
 RATE, COUNT, USER = 25, 75, 4711
@@ -130,16 +122,9 @@ def test_the_mark_is_found_in_part_of_the_frames_from_any_time_on(marked: np.nda
 
 def test_every_frame_is_changed_by_the_same_power(plain: np.ndarray, marked: np.ndarray) -> None:
     power = np.square(marked.astype(float) - plain).mean(axis=(1, 2, 3))
-    # No frame flickers; what large cells lose at the blended rim differs by some percent.
-    assert power.max() < 1.3 * power.min()
+    assert power.max() < 1.1 * power.min()  # no frame flickers
     mean = (marked.astype(float) - plain).mean(axis=(1, 2, 3))
     assert np.abs(mean).max() < 0.05
-
-
-def test_lightness_stays(plain: np.ndarray, marked: np.ndarray) -> None:
-    change = marked.astype(float) - plain
-    assert np.abs(change @ (0.299, 0.587, 0.114)).max() < 0.9  # three channels are rounded
-    assert np.abs(change[..., 2]).max() > 4
 
 
 def test_small_faces_get_more_than_large_ones() -> None:
@@ -148,25 +133,22 @@ def test_small_faces_get_more_than_large_ones() -> None:
         PictureMark.place(Pattern(CODE, USER), anchors * scale, np.zeros(1)).rms
         for scale in (0.5, 1, 4)
     )
-    assert small > usual > large > 0.5
+    assert 2.2 >= small >= usual > large > 0.5
 
 
 def test_a_face_seen_for_too_short_a_time_says_nothing() -> None:
-    cells, weights = (
-        np.zeros((20, NUM_COLORS, NUM_CELLS), np.float32),
-        np.ones(NUM_CELLS, np.float32),
-    )
-    assert weigh(cells, weights, np.arange(20) / RATE, CODE) is None
+    cells = np.zeros((20, 5, 512), dtype=np.float32)
+    assert weigh(cells, np.ones(512, dtype=np.float32), np.arange(20) / RATE, CODE) is None
 
 
 def test_a_mark_in_a_part_of_a_long_video_is_found() -> None:
     rng = np.random.default_rng(0)
     time_s = np.arange(1000) / RATE
-    cells = rng.normal(0, 2, (1000, NUM_COLORS, NUM_CELLS)).astype(np.float32)
-    signs = CODE.signs(9).reshape(CHIPS)
-    angle = 2 * np.pi * time_s[500:750, None] * np.array(FREQUENCIES_HZ)
-    cells[500:750, 0] += np.cos(angle) @ signs[:, 0] + np.sin(angle) @ signs[:, 1]
-    found = weigh(cells, np.ones(NUM_CELLS, dtype=np.float32), time_s, CODE)
+    cells = rng.normal(0, 2, (1000, 5, 512)).astype(np.float32)
+    signs = CODE.signs(9).reshape(2, -1)
+    angle = 2 * np.pi * 1.5 * time_s[500:750, None]
+    cells[500:750, 0] += np.cos(angle) * signs[0] + np.sin(angle) * signs[1]
+    found = weigh(cells, np.ones(512, dtype=np.float32), time_s, CODE)
     assert found is not None
     assert found.user == 9
     assert found.log10_p < -12

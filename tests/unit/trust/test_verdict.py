@@ -12,7 +12,6 @@ from retalking.exit_code import EXIT_OK
 from retalking.trust.manifest.reading import Manifest
 from retalking.trust.picture.evidence import Finding
 from retalking.trust.picture.faces import SeenFace
-from retalking.trust.picture.pattern import NUM_CELLS, NUM_COLORS
 from retalking.trust.sound.evidence import SoundFinding
 from retalking.trust.verdict import verification
 from retalking.trust.verdict.report import write_report
@@ -29,8 +28,8 @@ LOUD, FAINT = SoundFinding(7, -20.0, (-19.0,)), SoundFinding(9, -3.0, (-3.0,))
 
 def face(log10_p: float) -> FaceVerdict:
     seen = SeenFace(
-        np.zeros((50, NUM_COLORS, NUM_CELLS), np.float32),
-        np.ones(NUM_CELLS, np.float32),
+        np.zeros((50, 5, 512), np.float32),
+        np.ones(512, np.float32),
         np.arange(50) / 25,
         123.0,
         np.full((112, 112, 3), 90, np.uint8),
