@@ -251,16 +251,17 @@ def show_jobs(gr: Any, desk: Desk, ids: Any, job_id: str | None, before: Any) ->
     standing = chosen or (standings[0] if standings else None)
     listed = [(label_job(each), each.job.id) for each in standings]
     html = NOTHING if standing is None else show_job(standing, desk.store)
-    now = [listed, None if standing is None else standing.job.id, html]
+    ends = standing is None or standing.job.state in ENDED
+    now = [listed, None if standing is None else standing.job.id, html, ends]
     if now == before:  # what plays goes on playing
         return skipped
-    ends = standing is None or standing.job.state in ENDED
     is_new = before is None or now[1] not in {each for _, each in before[0]}
     select = {"value": now[1]} if chosen is None or is_new else {}
     return (
         gr.update(choices=listed, visible=bool(listed), **select),
         html if before is None or before[2] != html else gr.skip(),
-        gr.update(visible=not ends),
+        # A button that is drawn again meanwhile would lose a click.
+        gr.update(visible=not ends) if before is None or before[3] != ends else gr.skip(),
         now,
     )
 

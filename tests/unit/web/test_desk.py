@@ -153,15 +153,16 @@ def ask(desk: Desk, ids: list[str], chosen: str | None, before: Any = None) -> t
 
 def test_a_late_answer_neither_hides_a_new_job_nor_undoes_a_choice(desk: Desk) -> None:
     first = send(desk)
-    *_, shown = ask(desk, [first], None)
-    second = send(desk)
-    listed, _, cancel, shown = ask(desk, [first, second], second, shown)
-    assert listed["value"] == second  # the job that was just sent is looked at
+    *_, cancel, shown = ask(desk, [first], None)
     assert cancel["visible"]
+    second = send(desk)
+    listed, _, _, shown = ask(desk, [first, second], second, shown)
+    assert listed["value"] == second  # the job that was just sent is looked at
     # A poll that left the browser before the second was sent is answered after it.
     assert ask(desk, [first], first, shown) == (None, None, None, None)
     # A poll that changes what is listed leaves alone what is chosen in the browser meanwhile.
     desk.queue.cancel(first)
-    listed, *_ = ask(desk, [first, second], second, shown)
+    listed, _, cancel, _ = ask(desk, [first, second], second, shown)
     assert "value" not in listed
+    assert cancel is None  # nor is the button drawn again, which would lose a click
     assert any("cancelled" in label for label, _ in listed["choices"])
