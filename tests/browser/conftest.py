@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from retalking.locations import REPOSITORY
@@ -34,12 +35,13 @@ class Served:
 
 @pytest.fixture(scope="session")
 def speeches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The sample's speech, 1.5 s of it and all of it."""
+    """1.5 s of the sample's speech; and all of it twice, time enough to cancel a job."""
     folder = tmp_path_factory.mktemp("speeches")
     clip = audio.load(SAMPLE / "speech.wav", 48_000)
     short = AudioClip(clip.samples[: 3 * 24_000], clip.sample_rate_hz)
     write_clip(folder / "short.wav", short)
-    return {"short": folder / "short.wav", "long": SAMPLE / "speech.wav"}
+    write_clip(folder / "long.wav", AudioClip(np.tile(clip.samples, 2), clip.sample_rate_hz))
+    return {"short": folder / "short.wav", "long": folder / "long.wav"}
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,11 @@ def choose(page: Any, face: Path, speech: Path) -> None:
 def cancel(page: Any) -> None:
     """Click as a person does: again, if the page was just drawing the button."""
     cancelled = page.locator("#view >> text=Cancelled.")
-    for _ in range(10):
+    for _ in range(30):
         if page.locator("#cancel").is_visible():
             page.click("#cancel")
         with contextlib.suppress(Exception):
-            cancelled.wait_for(timeout=6000)
+            cancelled.wait_for(timeout=2000)
             return
     cancelled.wait_for()
 
