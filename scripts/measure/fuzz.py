@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -100,6 +101,8 @@ def _work(
 
 
 def _prepare(seeds: Path, seed: int, folder: Path) -> Callable[[int], tuple[str, str]]:
+    # Odd command lines name folders, which else are made where the caller is.
+    os.chdir(folder)
     return functools.partial(run_case, Ground.prepare(seeds, folder), seed)
 
 
