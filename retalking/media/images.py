@@ -22,7 +22,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM", "JPEG200
 """What counts as an image; Pillow also recognises videos and documents, which are not meant."""
 _ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
 """Where several frames mean motion. Elsewhere they are pages, of which the first is taken."""
-_IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
+_IMAGE_BRANDS = ("avif", "avis", "mif1", "msf1")
 """What Pillow opens of the files that MP4 is one of."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -68,7 +68,7 @@ def load_image(path: Path) -> UInt8Array:
     except FileNotFoundError as error:
         raise MediaError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        if _brand(path) in HEIF_BRANDS:
+        if _brand(_head(path)) in HEIF_BRANDS:
             raise heif_error(path) from error
         raise MediaError(f"{path}: not an image that can be read") from error
     except OSError as error:
@@ -112,10 +112,9 @@ def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 def _is_film(path: Path) -> bool:
     """Whether a file begins as MP4, Matroska or AVI; Pillow takes 0.1 s to say that it is none."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in _IMAGE_BRANDS
+    head = _head(path)
+    if brand := _brand(head):
+        return brand not in _IMAGE_BRANDS
     return head.startswith(b"\x1a\x45\xdf\xa3") or (head[:4], head[8:]) == (b"RIFF", b"AVI ")
 
 
@@ -143,10 +142,14 @@ def heif_error(path: Path) -> MediaError:
     )
 
 
-def _brand(path: Path) -> str:
-    """What an ISO media file calls itself."""
+def _head(path: Path) -> bytes:
+    """The first bytes, by which kinds of files are told apart."""
     with path.open("rb") as file:
-        head = file.read(12)
+        return file.read(12)
+
+
+def _brand(head: bytes) -> str:
+    """What an ISO media file calls itself; nothing of other files."""
     return head[8:].decode("latin-1") if head[4:8] == b"ftyp" else ""
 
 
