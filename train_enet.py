@@ -17,18 +17,23 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from datasets.enet import ENetDataset, ENetDataSettings, ENetSample, enlarge, film_talker
+from datasets.enet import (
+    ENetDataset,
+    ENetDataSettings,
+    ENetSample,
+    enlarge,
+    enlarge_degraded,
+    film_talker,
+)
 from datasets.held_out import (
-    HeldOutFilm,
+    HeldOutTalk,
     compare_pictures,
     open_lpips,
     read_held_out,
     without_changes,
 )
 from datasets.lnet import match_speech
-from datasets.spoken_clips import choose_clips, read_face
-from datasets.store.format import LIPS
-from datasets.store.reader import ClipFilter, Store
+from datasets.spoken_clips import LipAgreement, read_talkers
 from losses.adversarial import Game, discriminator_loss, generator_loss, join_game, r1_penalty
 from losses.identity import align_faces, identity_loss
 from losses.perceptual import perceptual
@@ -38,15 +43,17 @@ from losses.teachers import PerceptualKind, load_arcface, load_features, load_sy
 from losses.weighted_sum import mean_terms, weighted_sum
 from models import initialisation, weights
 from models.blocks.lower_half import lower_half
-from models.discriminator import DiscriminatorConfig, PatchDiscriminator
+from models.discriminator import DiscriminatorConfig, PatchDiscriminator, critic_path, open_critic
 from models.enet import ENet, ENetConfig
 from models.lnet import LNet
+from models.syncnet import SyncExpert
 from retalking.config import Schema
 from retalking.errors import ConfigError
 from retalking.face.crops import Pads, lip_stretch
+from retalking.face.landmarks import LiteLandmarker
 from retalking.metrics.face_crops import sharpness
 from retalking.metrics.image_quality import psnr
-from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
+from retalking.networks.lip_calls import shrink_for_expert, view_of_expert
 from retalking.training.batches import read_batches
 from retalking.training.cli import launch
 from retalking.training.distributed import Ranks
@@ -107,7 +114,7 @@ class ENetTraining(TrainingConfig):
     perceptual: PerceptualKind
     perceptual_weights: Path | None
     arcface: Path | None
-    validation: HeldOutFilm
+    validation: HeldOutTalk
 
 
 def build(config: ENetTraining) -> ENet:
@@ -127,29 +134,11 @@ def build(config: ENetTraining) -> ENet:
     return net
 
 
-def build_critic(config: ENetTraining) -> PatchDiscriminator:
-    """Make the discriminator, with the weights that it begins with.
-
-    Raises:
-        ConfigError: those are of other widths.
-        WeightsError: a file is absent or does not fit.
-    """
-    file = config.discriminator_init
-    if file is None and config.init is not None and critic_path(config.init).is_file():
-        file = critic_path(config.init)
-    return initialisation.build(PatchDiscriminator, config.discriminator, file, "discriminator")
-
-
 def judge(critic: PatchDiscriminator, faces: Tensor, batch: ENetSample) -> Tensor:
     """Let the discriminator look at faces ``[N, 3, S, S]``, and at their references if it does."""
     if critic.config.in_channels == 6:
         faces = torch.cat([faces, batch.references.flatten(0, 1)], dim=1)
     return critic(faces)
-
-
-def critic_path(generator: Path) -> Path:
-    """Return the file of the discriminator that was saved with weights of E-Net."""
-    return generator.with_name(generator.name.replace("weights-", "critic-", 1))
 
 
 def train(config: ENetTraining, job: Job) -> int:
@@ -158,7 +147,8 @@ def train(config: ENetTraining, job: Job) -> int:
     teacher = load_features(config.perceptual, config.perceptual_weights, 4, device)
     arcface, stretch = load_arcface(config.arcface, device), lip_stretch(Pads())
     expert = load_sync_expert(config.sync_expert, device, config.data.num_frames)
-    net, critic = build(config), build_critic(config)
+    net = build(config)
+    critic = open_critic(config.discriminator, config.discriminator_init, config.init)
     for network in (net, critic):
         prepare(network, config.compute, job.ranks)
     ema = Ema(net, config.ema_decay)
@@ -167,7 +157,7 @@ def train(config: ENetTraining, job: Job) -> int:
     critic_updater = Updater(critic.parameters(), optimizer, config.compute, job.ranks)
     matched = match_speech(config.data, config.audio_encoder)
     dataset = ENetDataset(config.data, config.loop.seed, matched)
-    validate = Validator(config, ema.network, job.ranks)
+    validate = Validator(config, ema.network, job.ranks, expert)
 
     def step(batch: ENetSample, index: int) -> dict[str, Tensor]:
         net.train()
@@ -189,8 +179,7 @@ def train(config: ENetTraining, job: Job) -> int:
                     aligned = (align_faces(rgb * 2 - 1, points, stretch) for rgb in both)
                     terms["identity"] = identity_loss(arcface, *aligned)
                 if expert is not None:
-                    small = F.interpolate(output, (EXPERT_PX, EXPERT_PX), mode="area")
-                    seen = lower_half(small).unflatten(0, micro.faces.shape[:2])
+                    seen = lower_half(shrink_for_expert(output)).unflatten(0, micro.faces.shape[:2])
                     heard, lips = expert(micro.expert_mel, view_of_expert(seen))
                     terms["sync"] = sync_loss(lips, heard)
                 total, log = weighted_sum(terms, {name: getattr(loss, name) for name in terms})
@@ -255,20 +244,22 @@ def train(config: ENetTraining, job: Job) -> int:
 
 
 class Validator:
-    """Validation: likeness of pictures, beside bicubic enlargement."""
+    """Validation: likeness of pictures, and whether the enlarged lips still follow the speech."""
 
-    def __init__(self, config: ENetTraining, net: ENet, ranks: Ranks) -> None:
+    def __init__(self, config: ENetTraining, net: ENet, ranks: Ranks, expert: SyncExpert | None):
         """Read what is judged."""
         settings, data = config.validation, config.data
         self._net, self._ranks = net, ranks
+        self._quality = torch.tensor([sum(data.jpeg_quality) / 2], device=ranks.device)
         self._lpips = open_lpips(settings.lpips_weights, ranks.device)
         still = without_changes(data, settings.splits)
-        as_used = still.model_copy(update={"mel_lead_frames": 0})
-        dataset = ENetDataset(as_used, seed=0)
+        dataset = ENetDataset(still.model_copy(update={"mel_lead_frames": 0}), seed=0)
         self._batches: list[ENetSample] = read_held_out(dataset, settings.num_samples, ranks)
-        suitable = ClipFilter(settings.splits, (f"{LIPS}_{data.size_px}",), 1, speech=True)
-        (clip,) = choose_clips(Store(data.store), suitable, 1)
-        self._talker = read_face(clip, data.size_px, settings.film_frames)
+        where = data.store, settings.splits, data.size_px
+        (self._talker,) = read_talkers(*where, 1, settings.film_frames)
+        faces = read_talkers(*where, settings.num_clips, settings.clip_frames, settings.clip_frames)
+        landmarker = LiteLandmarker.from_file(device=ranks.device)
+        self._agreement = LipAgreement(faces, landmarker, ranks, expert)
 
     @torch.no_grad()
     def __call__(self) -> Validation:
@@ -278,22 +269,25 @@ class Validator:
             target = batch.faces[0]
             output, low_res = enlarge(self._net, batch)
             output = output.clamp(0, 1)
-            size = target.shape[-2:]
-            plain = F.interpolate(low_res, size, mode="bicubic").clamp(0, 1)
+            plain = F.interpolate(low_res, target.shape[-2:], mode="bicubic").clamp(0, 1)
             scores = compare_pictures(output, target, self._lpips)
             scores["bicubic_psnr_db"] = float(psnr(plain, target))
             scores["sharpness"] = float((sharpness(output) / sharpness(target)).mean())
             found.append(scores)
             rows.append(torch.stack([plain[0], output[0], target[0]]))
-        scores = average_samples(found, self._ranks)
+        scores = average_samples(found, self._ranks) | self._agreement.score(self._speak)
         if not self._ranks.is_main:
             return Validation(scores)
-        frames = film_talker(self._net, self._talker, self._batches[0])
+        frames = film_talker(self._net, self._talker, self._quality)
         return Validation(
             scores,
             {"bicubic_made_truth": torch.stack(rows[:8])},
             {"bicubic_made_truth": Film(frames, self._talker.sound)},
         )
+
+    def _speak(self, mels: Tensor, faces: Tensor, references: Tensor) -> Tensor:
+        quality = self._quality.expand(len(mels))
+        return enlarge_degraded(self._net, mels, faces, references, quality)[0]
 
 
 if __name__ == "__main__":

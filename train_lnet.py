@@ -17,10 +17,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.held_out import HeldOutPictures, open_lpips, read_held_out, without_changes
+from datasets.held_out import HeldOutClips, open_lpips, read_held_out, without_changes
 from datasets.lnet import LNetDataset, LNetDataSettings, LNetSample, match_speech
-from datasets.spoken_clips import LipAgreement, choose_clips, read_face
-from datasets.store.reader import ClipFilter, Store
+from datasets.spoken_clips import LipAgreement, read_talkers
 from losses.mouth import opening_loss, weigh_mouth
 from losses.perceptual import perceptual
 from losses.reconstruction import gradient_l1, l1, weighted_l1
@@ -64,14 +63,6 @@ class LNetLoss(Schema):
     them; not in the paper."""
 
 
-class LNetValidation(HeldOutPictures):
-    """What is judged: samples by picture metrics, and whole clips."""
-
-    num_clips: int = Field(ge=1)
-    """For the agreement of lips and speech; each of another person."""
-    clip_frames: int = Field(ge=10)
-
-
 class LNetTraining(TrainingConfig):
     """Everything about a run."""
 
@@ -91,7 +82,7 @@ class LNetTraining(TrainingConfig):
     sync_expert: Path | None
     lip_reader: Path | None
     """Weights of our landmark network, for the opening term."""
-    validation: LNetValidation
+    validation: HeldOutClips
 
 
 def build(config: LNetTraining) -> LNet:
@@ -190,11 +181,10 @@ class Validator:
         as_used = still.model_copy(update={"mel_lead_frames": 0})
         dataset = LNetDataset(as_used, seed=0)
         self._batches: list[LNetSample] = read_held_out(dataset, settings.num_samples, job.ranks)
-        suitable = ClipFilter(
-            settings.splits, (f"lips_{data.size_px}",), settings.clip_frames, speech=True
+        frames = settings.clip_frames
+        faces = read_talkers(
+            data.store, settings.splits, data.size_px, settings.num_clips, frames, least=frames
         )
-        clips = choose_clips(Store(data.store), suitable, settings.num_clips)
-        faces = [read_face(clip, data.size_px, settings.clip_frames) for clip in clips]
         self._talker = faces[0]
         landmarker = LiteLandmarker.from_file(device=job.ranks.device)
         self._agreement = LipAgreement(faces, landmarker, job.ranks, expert)

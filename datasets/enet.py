@@ -113,38 +113,54 @@ def enlarge(net: ENet, batch: ENetSample) -> tuple[Tensor, Tensor]:
     Returns:
         RGB faces ``[N, 3, S, S]`` and L-Net's ``[N, 3, s, s]``, both float32.
     """
-    faces, references = batch.faces.flatten(0, 1), batch.references.flatten(0, 1)
     quality = batch.jpeg_quality.repeat_interleave(batch.faces.shape[1])
+    noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
+    rgb = batch.faces.flatten(0, 1), batch.references.flatten(0, 1)
+    return enlarge_degraded(net, batch.mels.flatten(0, 1), *rgb, quality, noise)
+
+
+def enlarge_degraded(
+    net: ENet,
+    mels: Tensor,
+    faces: Tensor,
+    references: Tensor,
+    jpeg_quality: Tensor,
+    noise: Noise = "zero",
+) -> tuple[Tensor, Tensor]:
+    """Do the same with frames that belong to no sample.
+
+    Args:
+        net: see there.
+        mels: ``[N, 1, 80, 16]``.
+        faces: ``[N, 3, S, S]`` RGB in [0, 1].
+        references: like ``faces``.
+        jpeg_quality: ``[N]``, of the degraded faces.
+        noise: see ``ENet.forward``.
+    """
     with torch.no_grad(), torch.autocast(faces.device.type, enabled=False):
         size_px = net.config.low_res_size_px
-        small = SmallFaces(*(degrade(rgb, quality, size_px) for rgb in (faces, references)))
-    noise: Noise = batch.noise_seeds.flatten() if net.training else "zero"
-    mels = batch.mels.flatten(0, 1)
+        small = SmallFaces(*(degrade(rgb, jpeg_quality, size_px) for rgb in (faces, references)))
     large, low_res = enlarge_lips(net, mels, faces, references, noise, small)
     return large.float(), low_res.float()
 
 
-def film_talker(net: ENet, talker: TalkingFace, like: ENetSample) -> Tensor:
+def film_talker(net: ENet, talker: TalkingFace, jpeg_quality: Tensor) -> Tensor:
     """Enlarge a clip frame by frame, beside its small and its true faces.
 
     Args:
         net: in evaluation mode.
         talker: the clip.
-        like: a sample on the network's device, whose JPEG quality is used.
+        jpeg_quality: ``[1]``, of the degraded faces, on the network's device.
 
     Returns:
         ``[F, 3, S, 3 S]`` in [0, 1].
     """
-    device = like.faces.device
+    device = jpeg_quality.device
     faces, references = (to_tensor(rgb, device) for rgb in (talker.faces, talker.references))
     mels = torch.from_numpy(talker.speech.mels).to(device)
     rows = []
-    for frame in range(len(faces)):
-        one = slice(frame, frame + 1)
-        sample = like._replace(
-            faces=faces[None, one], references=references[None, one], mels=mels[None, one]
-        )
-        output, low_res = enlarge(net, sample)
+    for one in zip(mels.split(1), faces.split(1), references.split(1), strict=True):
+        output, low_res = enlarge_degraded(net, *one, jpeg_quality)
         plain = F.interpolate(low_res, output.shape[-2:], mode="bicubic")
-        rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), faces[one]], dim=3))
+        rows.append(torch.cat([plain.clamp(0, 1), output.clamp(0, 1), one[1]], dim=3))
     return torch.cat(rows)

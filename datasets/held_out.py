@@ -36,11 +36,23 @@ class HeldOutPictures(HeldOutSettings):
     """AlexNet for LPIPS, torchvision's ``alexnet-owt-7be5be79.pth``; null leaves LPIPS out."""
 
 
+class HeldOutClips(HeldOutPictures):
+    """What is judged of pictures, and of whole clips."""
+
+    num_clips: int = Field(ge=1)
+    """For the agreement of lips and speech; each of another person."""
+    clip_frames: int = Field(ge=10)
+
+
 class HeldOutFilm(HeldOutPictures):
     """What is judged of pictures, and shown of a clip."""
 
     film_frames: int = Field(ge=1)
     """Most frames of the film in the run folder."""
+
+
+class HeldOutTalk(HeldOutFilm, HeldOutClips):
+    """All of these."""
 
 
 def without_changes(settings: Settings, splits: tuple[str, ...]) -> Settings:

@@ -6,15 +6,16 @@ of another part of the clip; what counts is how much worse it does then. ``F`` c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datasets.sampling import nearest_in_pose
-from datasets.store.format import TRACKS
+from datasets.store.format import LIPS, TRACKS
 from datasets.store.reader import ClipFilter, Store, StoredClip
 from datasets.store.sound import read_sound
 from models.syncnet import SyncExpert
@@ -91,7 +92,7 @@ def read_speech(clip: StoredClip, max_frames: int) -> Speech:
 
 def read_face(clip: StoredClip, size_px: int, max_frames: int) -> TalkingFace:
     """Read the frames in the middle of a clip with closed-mouth references of like pose."""
-    part, openings = f"lips_{size_px}", clip.array(TRACKS, "opening")
+    part, openings = f"{LIPS}_{size_px}", clip.array(TRACKS, "opening")
     frames = _middle(len(openings), max_frames)
     pose = clip.array(TRACKS, "pose")
     closed = np.argsort(openings, kind="stable")[: max(len(openings) // 4, 1)]
@@ -106,6 +107,27 @@ def read_face(clip: StoredClip, size_px: int, max_frames: int) -> TalkingFace:
         landmarks_px=points.mean(axis=0),
         sound=read_sound(clip, frames),
     )
+
+
+def read_talkers(
+    folder: Path, splits: Sequence[str], size_px: int, num_clips: int, frames: int, least: int = 1
+) -> list[TalkingFace]:
+    """Read clips in which different people speak.
+
+    Args:
+        folder: of a store.
+        splits: of the people.
+        size_px: of the lip crops.
+        num_clips: most of them, at least one is found.
+        frames: most of each.
+        least: frames of which a clip has as many and more.
+
+    Raises:
+        ConfigError: no clip fits, or no store.
+    """
+    suitable = ClipFilter(tuple(splits), (f"{LIPS}_{size_px}",), least, speech=True)
+    clips = choose_clips(Store(folder), suitable, num_clips)
+    return [read_face(clip, size_px, frames) for clip in clips]
 
 
 def _middle(total: int, most: int) -> slice:

@@ -7,10 +7,12 @@ convolutional network that judges overlapping patches. Train it on the logits (e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
 
+from models import initialisation
 from models.blocks.spectral_norm import SpectralNormConv2d
 from models.checks import require_choice, require_positive
 
@@ -61,3 +63,27 @@ class PatchDiscriminator(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Map faces ``[B, C, S, S]`` in [0, 1] to logits ``[B, 1, S', S']``, positive = real."""
         return self.layers(faces)
+
+
+def critic_path(generator: Path) -> Path:
+    """Return the file of the discriminator that was saved with weights of a generator."""
+    return generator.with_name(generator.name.replace("weights-", "critic-", 1))
+
+
+def open_critic(
+    config: DiscriminatorConfig, file: Path | None, generator: Path | None
+) -> PatchDiscriminator:
+    """Make a discriminator, with the weights that it begins with.
+
+    Args:
+        config: its widths.
+        file: weights; ``None`` takes those beside ``generator``, if there are any.
+        generator: weights that the generator begins with.
+
+    Raises:
+        ConfigError: the weights are of other widths.
+        WeightsError: a file is absent or does not fit.
+    """
+    if file is None and generator is not None and critic_path(generator).is_file():
+        file = critic_path(generator)
+    return initialisation.build(PatchDiscriminator, config, file, "discriminator")

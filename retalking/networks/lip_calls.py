@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.blocks.lower_half import hide_lower_half
@@ -71,6 +72,13 @@ def enlarge_lips(
         mels, masked, swap_colours(references), noise, seen, painted_only=painted_only
     )
     return ENetOutput(swap_colours(large), swap_colours(low_res))
+
+
+def shrink_for_expert(faces: Tensor) -> Tensor:
+    """Bring faces ``[N, 3, S, S]`` to the size of which the expert sees the lower halves."""
+    if faces.shape[-1] == EXPERT_PX:
+        return faces
+    return F.interpolate(faces, (EXPERT_PX, EXPERT_PX), mode="area")
 
 
 def view_of_expert(lower_halves: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from retalking.media.images import to_tensor
 from retalking.media.sound.mel import log_mel
 from retalking.metrics.lip_sync.mfcc import mfcc
 from retalking.metrics.lip_sync.sync import FRAME_RATE, WINDOW_FRAMES
-from retalking.networks.lip_calls import EXPERT_PX, view_of_expert
+from retalking.networks.lip_calls import EXPERT_PX, shrink_for_expert, view_of_expert
 from retalking.types import AudioClip, FaceTrack, Float64Array, FloatArray, IntArray, UInt8Array
 from retalking.weights import catalogue
 
@@ -93,7 +93,7 @@ class SyncNetJudge:
 
 
 class ExpertJudge:
-    """Wav2Lip's kind of expert, official or ours, on this project's lip crop at 96 px.
+    """Wav2Lip's kind of expert, official or ours, on this project's lip crop, seen at 96 px.
 
     Its numbers are distances of unit vectors, not comparable with SyncNet's.
 
@@ -118,8 +118,8 @@ class ExpertJudge:
         return cv2.resize(face, (EXPERT_PX, EXPERT_PX)).astype(np.uint8, copy=False)
 
     def embed_lips(self, faces: UInt8Array) -> Tensor:
-        """Embed lower halves."""
-        lower = lower_half(to_tensor(faces, self._device))
+        """Embed lower halves of lip crops of any size."""
+        lower = lower_half(shrink_for_expert(to_tensor(faces, self._device)))
         windows = lower.unfold(0, WINDOW_FRAMES, 1).permute(0, 4, 1, 2, 3)  # [N, 5, 3, h, W]
         lips = self._expert.face_encoder(view_of_expert(windows))
         return F.normalize(lips.flatten(1), dim=1)

@@ -13,7 +13,7 @@ from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
 from datasets.store.reader import Store
 from models import weights
-from models.discriminator import PatchDiscriminator
+from models.discriminator import PatchDiscriminator, critic_path
 from models.lnet import LNet
 from models.speech.audio_opening import AudioOpening
 from retalking.config import load_config
@@ -22,7 +22,6 @@ from tests.conftest import REPOSITORY
 from tests.e2e.conftest import Run
 from tests.e2e.training.trainers import CONFIGS, SIZE_PX, TRAINERS, final, records
 from tests.stores import write_store
-from train_enet import critic_path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -195,7 +194,14 @@ def test_enet_hears_the_expert_and_a_bounded_critic(run: Run, tmp_path: Path) ->
     game = ("adversarial=100", "critic_start=1", "adversarial_start=2", "adversarial_share=0.5")
     settings = ("data.num_frames=5", f"sync_expert={expert}", "loss.sync=0.3", "loop.log_every=1")
     terms = tuple(f"loss.{setting}" for setting in (*game, "r1_every=2"))
-    assert run("enet", tmp_path / "enet", *settings, *terms) == 0
+    judged = ("validation.clip_frames=20", "loop.validate_every=4")
+    assert run("enet", tmp_path / "enet", *settings, *terms, *judged) == 0
+    (found,) = records(tmp_path / "enet", "validation")
+    for name in ("lse_d", "true_lse_d"):  # distances of unit vectors
+        assert 0 < found[name] <= 2
+    assert found["lse_d"] != found["true_lse_d"]
+    assert min(found["lse_c"], found["true_lse_c"]) >= 0
+    assert {"lip_gain", "lip_correlation", "psnr_db"} <= found.keys()
     weights_used, shares, critic, penalty = (
         [record[name] for record in records(tmp_path / "enet", "train")]
         for name in ("adversarial_weight", "adversarial_share", "critic", "r1")

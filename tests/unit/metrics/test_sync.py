@@ -249,6 +249,8 @@ def test_expert_hears_and_sees_what_it_was_trained_on() -> None:
 
         mel = torch.from_numpy(log_mel(speech).windows(np.array([3 / 25])))
         wanted_heard, wanted_lips = expert(mel, stacked)
+        larger = faces.repeat(4, axis=1).repeat(4, axis=2)  # E-Net's size
+        torch.testing.assert_close(judge.embed_lips(larger), lips)
     torch.testing.assert_close(lips[1:], wanted_lips)
     torch.testing.assert_close(heard[3:], wanted_heard)
     track = still_track(3)
