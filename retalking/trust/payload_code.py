@@ -20,7 +20,7 @@ from retalking.types import Float64Array, FloatArray
 
 PROJECT = 0x5E1
 """Twelve bits by which marks of this project are told from those of others who use its code."""
-VERSION = 2
+VERSION = 3
 """Four bits, counted up when the mark changes."""
 USER_BITS = 16
 PUBLIC_KEY = b"retalking public watermark key"

@@ -1,10 +1,11 @@
 """Evidence of the picture's mark in the faces of a video.
 
 The detector sees each face in the coordinates in which the mark was added, asks of every cell how
-it turns with the mark's period, and of all cells together which payload they fit. What a moving
-mouth does to all cells is learnt from the other periods, and taken out (a matched filter for noise
-of known covariance). Nothing of that knows the key, so without the mark a score follows chance.
-``T`` counts frames, ``P`` places at which the mark is looked for.
+it turns with the mark's frequencies, and of all cells together which payload they fit. What a
+moving mouth does to all cells is learnt from the other frequencies, and taken out (a matched filter
+for noise of known covariance). Nothing of that knows the key, so without the mark a score follows
+chance. ``T`` counts frames, ``P`` places at which the mark is looked for, ``C`` cells, ``K``
+frequencies.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from retalking.face.crops import LIP_PX, warp
 from retalking.rendering.masks import lower_face_mask
 from retalking.trust.payload_code import PayloadCode, best_payload
 from retalking.trust.picture.pattern import (
-    FREQUENCY_HZ,
+    FREQUENCIES_HZ,
     GRID_PX,
     NUM_COLUMNS,
     NUM_ROWS,
@@ -28,19 +29,23 @@ from retalking.trust.picture.pattern import (
 from retalking.types import Float64Array, FloatArray, UInt8Array
 
 WINDOW_S = 10.0
-"""Within this time the mark's period is trusted to the phase."""
+"""Within this time the mark's frequencies are trusted to the phase."""
 SHORTEST_S = 2.0
 """Less shows too few periods to tell anything."""
 _OFFSETS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # px of the small crop, x and y
-NUM_SEARCHES = 2 * len(_OFFSETS)
-"""Places, and each mirrored as well."""
+_NUM_BEGINNINGS = 8
+"""Times since the mark's frequencies last met, which are tried: a quarter of a second apart."""
+NUM_SEARCHES = 2 * len(_OFFSETS) * _NUM_BEGINNINGS
+"""Places and beginnings, and each mirrored as well."""
 
 _CELL_PX = GRID_PX / NUM_COLUMNS
-_BLUR = 0.5  # of a cell: what is averaged into its value
+_BLUR = 0.3  # of a cell: what is averaged into its value
 _SURROUNDINGS = 2.0  # of a cell: standard deviation of what is taken from it
-_INDEPENDENT = 0.85  # share of the noise that cells are taken to have for themselves
-_LEAST_NOISE = 0.15  # levels of 255
-_MOST = 3.0  # of the root mean square: no cell says more
+_SLOW_HZ, _FAST_HZ = 1.5, 9.0
+"""Between them lies the noise that the mark is compared with; what is slower is left out."""
+_INDEPENDENT = 0.5  # share of the noise that cells are taken to have for themselves
+_LEAST_NOISE = 1e-3  # levels of 255; nothing is divided by zero
+_MOST = 2.0  # of the root mean square: no cell says more
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Finding:
 
 
 def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
-    """Return what the cells of a face show: float32 ``[P, 512]`` in levels of 255.
+    """Return what the cells of a face show: float32 ``[P, C]`` in levels of 255.
 
     Args:
         frame: uint8 ``[H, W, 3]``.
@@ -92,7 +97,7 @@ def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
 
 
 def face_weights(landmarks: Float64Array) -> FloatArray:
-    """Return how much of each cell is edited: float32 ``[512]`` in [0, 1].
+    """Return how much of each cell is edited: float32 ``[C]`` in [0, 1].
 
     Args:
         landmarks: ``[68, 2]`` in pixels of the small lip crop.
@@ -109,8 +114,8 @@ def weigh(
     """Weigh the evidence of a face.
 
     Args:
-        cells: float32 ``[T, P, 512]`` of ``look_at_cells``.
-        weights: float32 ``[512]`` of ``face_weights``.
+        cells: float32 ``[T, P, C]`` of ``look_at_cells``.
+        weights: float32 ``[C]`` of ``face_weights``.
         time_s: float64 ``[T]``, increasing.
         code: of ``picture_code``.
 
@@ -122,7 +127,10 @@ def weigh(
         return None
     best: Finding | None = None
     for place in range(len(_OFFSETS)):
-        turning = [weights * _turning(cells[rows, place], time_s[rows]) for rows in windows]
+        turning = [
+            weights * _turning(cells[rows, place].astype(np.float64), time_s[rows])
+            for rows in windows
+        ]
         for mirrored in (False, True):
             seen = [_mirror(values) for values in turning] if mirrored else turning
             found = _decode(seen, code, mirrored)
@@ -141,43 +149,54 @@ def _split(time_s: Float64Array) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges) if b - a > 10]
 
 
-def _turning(values: FloatArray, time_s: Float64Array) -> Float64Array:
-    """How much each cell turns with the mark's period, cosine and sine ``[2, 512]``, whitened."""
-    angle = 2 * np.pi * FREQUENCY_HZ * time_s
-    steady = np.stack([np.ones_like(time_s), time_s - time_s.mean()], axis=1)
-    basis = np.column_stack([steady, np.cos(angle), np.sin(angle)])
-    series = values.astype(np.float64)
-    found, *_ = np.linalg.lstsq(basis, series, rcond=None)
-    rest = series - basis @ found
+def _turning(series: Float64Array, time_s: Float64Array) -> Float64Array:
+    """How much each cell of ``[T, C]`` turns, cosines and sines, whitened: ``[K, 2, C]``."""
+    slow, other, mark = _motions(time_s)
+    series = series - slow @ (slow.T @ series)
+    found, *_ = np.linalg.lstsq(mark, series, rcond=None)
+    rest = other.T @ (series - mark @ found)
     noise = np.sqrt(np.square(rest).mean(axis=0)) + _LEAST_NOISE
     rest /= noise
-    # Fewer frames than cells: by the Woodbury identity only a matrix of the frames is solved.
+    # Fewer motions than cells: by the Woodbury identity only a matrix of the motions is solved.
     shared = (1 - _INDEPENDENT) / len(rest)
-    turned = found[2:] / noise
+    turned = found / noise
     inner = np.eye(len(rest)) * _INDEPENDENT + shared * (rest @ rest.T)
     turned -= shared * (np.linalg.solve(inner, rest @ turned.T).T @ rest)
     # Not divided by the noise once more, as a mark of equal strength would want it: codecs leave
     # more of the mark where a face has detail.
     limit = _MOST * np.sqrt(np.square(turned).mean()) + 1e-12
     whitened: Float64Array = np.clip(turned, -limit, limit)
-    return whitened
+    return whitened.reshape(len(FREQUENCIES_HZ), 2, -1)
+
+
+def _motions(time_s: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Slow motions, those that noise is judged by, and the mark's: columns ``[T, ...]``.
+
+    The first two are orthonormal, the last is free of the first.
+    """
+    since_s = time_s - time_s[0]
+    hertz = np.arange(int(2 * _FAST_HZ * since_s[-1]) + 1) / (2 * since_s[-1])
+    waves = np.cos(2 * np.pi * since_s[:, None] * hertz)  # as of a cosine transform
+    is_slow = hertz < _SLOW_HZ
+    slow, _ = np.linalg.qr(np.column_stack([waves[:, is_slow], since_s]))
+    other, _ = np.linalg.qr(waves[:, ~is_slow])
+    angles = 2 * np.pi * time_s[:, None] * np.array(FREQUENCIES_HZ)
+    mark = np.stack([np.cos(angles), np.sin(angles)], axis=2).reshape(len(time_s), -1)
+    mark -= slow @ (slow.T @ mark)
+    return slow, other, mark
 
 
 def _mirror(turning: Float64Array) -> Float64Array:
-    return turning.reshape(2, NUM_ROWS, NUM_COLUMNS)[..., ::-1].reshape(2, -1)
+    cells = turning.reshape(-1, NUM_ROWS, NUM_COLUMNS)
+    return cells[..., ::-1].reshape(turning.shape)
 
 
 def _decode(turning: list[Float64Array], code: PayloadCode, mirrored: bool) -> Finding:
     """The payload that fits best, whatever the phase of each window."""
-    squares = []
-    for cosine, sine in turning:
-        power = float(np.square(cosine).sum() + np.square(sine).sum()) + 1e-12
-        along = code.scores(np.concatenate([cosine, sine]))
-        across = code.scores(np.concatenate([-sine, cosine]))
-        squares.append((along**2 + across**2) / power)
+    squares = [_fit(each, code) for each in turning]
     count = len(squares)
-    alone = [best_payload(square, 1, NUM_SEARCHES) for square in squares]
-    user, log10_p = best_payload(np.sum(squares, axis=0), count, NUM_SEARCHES)
+    alone = [best_payload(each.max(axis=0), 1, NUM_SEARCHES) for each in squares]
+    user, log10_p = best_payload(sum(squares[1:], squares[0]).max(axis=0), count, NUM_SEARCHES)
     if count > 1:  # the mark may be in a part of the video only
         single = min(alone, key=lambda each: each[1])
         strongest = single[1] + float(np.log10(count))
@@ -185,3 +204,22 @@ def _decode(turning: list[Float64Array], code: PayloadCode, mirrored: bool) -> F
         log10_p += float(np.log10(2))
     windows = tuple(each[1] for each in alone)
     return Finding(user, min(log10_p, 0.0), windows, mirrored)
+
+
+def _fit(turning: Float64Array, code: PayloadCode) -> Float64Array:
+    """Squared score of each payload for each beginning: float64 ``[8, 65536]``.
+
+    Another beginning turns every frequency by an angle of its own. Part of that is the same for
+    all, and does not change the size of their complex sum; the rest is tried out.
+    """
+    fits = []
+    for number, (cosine, sine) in enumerate(turning):
+        chips = np.zeros((2, *turning.shape))
+        chips[0, number] = cosine, sine
+        chips[1, number] = -sine, cosine
+        along, across = (code.scores(part.ravel()) for part in chips)
+        fits.append(along - 1j * across)
+    turns = np.arange(_NUM_BEGINNINGS)[:, None] * np.arange(len(fits)) / _NUM_BEGINNINGS
+    together = np.exp(2j * np.pi * turns) @ np.stack(fits)
+    power = float(np.square(turning).sum()) + 1e-12
+    return (np.square(together.real) + np.square(together.imag)) / power

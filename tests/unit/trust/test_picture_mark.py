@@ -13,7 +13,7 @@ from retalking.rendering.paste_back import Layer, MarkedFrame, composite
 from retalking.trust.payload_code import PUBLIC_KEY
 from retalking.trust.picture.evidence import Finding, face_weights, look_at_cells, weigh
 from retalking.trust.picture.mark import PictureMark
-from retalking.trust.picture.pattern import Pattern, mark_crops, picture_code
+from retalking.trust.picture.pattern import FREQUENCIES_HZ, Pattern, mark_crops, picture_code
 from tests.faces import frontal_landmarks
 
 RATE, COUNT, USER = 25, 75, 4711
@@ -122,7 +122,8 @@ def test_the_mark_is_found_in_part_of_the_frames_from_any_time_on(marked: np.nda
 
 def test_every_frame_is_changed_by_the_same_power(plain: np.ndarray, marked: np.ndarray) -> None:
     power = np.square(marked.astype(float) - plain).mean(axis=(1, 2, 3))
-    assert power.max() < 1.1 * power.min()  # no frame flickers
+    # No frame flickers. Pixels are rounded, which adds a little that differs.
+    assert power.max() < 1.1 * power.min()
     mean = (marked.astype(float) - plain).mean(axis=(1, 2, 3))
     assert np.abs(mean).max() < 0.05
 
@@ -133,22 +134,38 @@ def test_small_faces_get_more_than_large_ones() -> None:
         PictureMark.place(Pattern(CODE, USER), anchors * scale, np.zeros(1)).rms
         for scale in (0.5, 1, 4)
     )
-    assert 2.2 >= small >= usual > large > 0.5
+    assert 2.3 >= small >= usual > large > 0.5
 
 
 def test_a_face_seen_for_too_short_a_time_says_nothing() -> None:
-    cells = np.zeros((20, 5, 512), dtype=np.float32)
-    assert weigh(cells, np.ones(512, dtype=np.float32), np.arange(20) / RATE, CODE) is None
+    cells = np.zeros((20, 5, 72), dtype=np.float32)
+    assert weigh(cells, np.ones(72, dtype=np.float32), np.arange(20) / RATE, CODE) is None
+
+
+def test_it_does_not_matter_when_the_mark_begins() -> None:
+    rng = np.random.default_rng(1)
+    time_s = np.arange(125) / RATE
+    noise = rng.normal(0, 2, (125, 5, 72)).astype(np.float32)
+    for begins_s in (0.0, 0.37, 1.13, 1.9):
+        cells = noise.copy()
+        chips = CODE.signs(9).reshape(-1, 2, 72)
+        for hertz, (cosine, sine) in zip(FREQUENCIES_HZ, chips, strict=True):
+            angle = 2 * np.pi * hertz * (time_s[:, None] + begins_s)
+            cells[:, 0] += 0.5 * (np.cos(angle) * cosine + np.sin(angle) * sine)
+        found = weigh(cells, np.ones(72, dtype=np.float32), time_s, CODE)
+        assert found is not None
+        assert found.user == 9
+        assert found.log10_p < -20
 
 
 def test_a_mark_in_a_part_of_a_long_video_is_found() -> None:
     rng = np.random.default_rng(0)
     time_s = np.arange(1000) / RATE
-    cells = rng.normal(0, 2, (1000, 5, 512)).astype(np.float32)
-    signs = CODE.signs(9).reshape(2, -1)
-    angle = 2 * np.pi * 1.5 * time_s[500:750, None]
-    cells[500:750, 0] += np.cos(angle) * signs[0] + np.sin(angle) * signs[1]
-    found = weigh(cells, np.ones(512, dtype=np.float32), time_s, CODE)
+    cells = rng.normal(0, 2, (1000, 5, 72)).astype(np.float32)
+    for hertz, (cosine, sine) in zip(FREQUENCIES_HZ, CODE.signs(9).reshape(-1, 2, 72), strict=True):
+        angle = 2 * np.pi * hertz * time_s[500:750, None]
+        cells[500:750, 0] += np.cos(angle) * cosine + np.sin(angle) * sine
+    found = weigh(cells, np.ones(72, dtype=np.float32), time_s, CODE)
     assert found is not None
     assert found.user == 9
     assert found.log10_p < -12

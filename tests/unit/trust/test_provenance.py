@@ -59,8 +59,8 @@ def test_a_manifest_is_valid_until_a_byte_changes(
     manifest = read_manifest(path)
     assert (manifest.state, manifest.is_own, manifest.vouched_for) == ("valid", True, False)
     assert manifest.says_ai
-    assert "org.retalking.picture.2: 5E120007" in manifest.claims
-    assert "org.retalking.sound.2: 5E120007" in manifest.claims
+    assert "org.retalking.picture.3: 5E130007" in manifest.claims
+    assert "org.retalking.sound.3: 5E130007" in manifest.claims
 
     data = bytearray(path.read_bytes())
     data[data.rfind(b"mdat") + 30 if b"mdat" in data else len(data) // 2] ^= 1
@@ -153,7 +153,7 @@ def test_only_our_own_manifests_go(tmp_path: Path, facts: JobFacts) -> None:
 def test_the_comment_comes_before_the_sources_own_and_only_once(facts: JobFacts) -> None:
     comment = Seal(facts, None, must_sign=False).comment
     assert "AI" in comment
-    assert "5E120007" in comment
+    assert "5E130007" in comment
     once = labelled(Extras(tags={"comment": "holiday"}), comment)
     assert once.tags["comment"] == f"{comment}. holiday"
     assert labelled(once, comment) == once

@@ -44,11 +44,11 @@ def verdict(manifest: Manifest, *faces: FaceVerdict, sound: SoundFinding | None 
 CASES = [
     (
         verdict(VALID, face(-12), sound=LOUD),
-        "mark in the picture and sound (5E120007), and a valid",
+        "mark in the picture and sound (5E130007), and a valid",
     ),
     (verdict(BROKEN, face(-12)), "its manifest is broken, so the file was changed afterwards"),
-    (verdict(ABSENT, face(-3), face(-8)), "mark in the picture (5E120007); it has no manifest"),
-    (verdict(ABSENT, sound=LOUD), "mark in the sound (5E120007); it has no manifest"),
+    (verdict(ABSENT, face(-3), face(-8)), "mark in the picture (5E130007); it has no manifest"),
+    (verdict(ABSENT, sound=LOUD), "mark in the sound (5E130007); it has no manifest"),
     (verdict(BROKEN, face(-5.9), sound=FAINT), "broken, so the file was changed after signing"),
     (verdict(VALID), "valid and says that AI edited it"),
     (verdict(ABSENT, face(-5.9), sound=FAINT), "which does not make it genuine"),
@@ -66,7 +66,7 @@ def test_one_sentence_says_it(told: Verdict, words: str) -> None:
 def test_each_face_is_told_of_by_itself() -> None:
     told = verdict(ABSENT, face(-3), face(-8))
     assert "face 0    123 px, 50 frames: no mark (chance 1e-3.0)" in as_text(told)
-    assert "face 1    123 px, 50 frames: marked 5E120007 (chance 1e-8.0, mirrored)" in as_text(told)
+    assert "face 1    123 px, 50 frames: marked 5E130007 (chance 1e-8.0, mirrored)" in as_text(told)
     read = json.loads(json.dumps(as_json(told)))
     assert [entry["user_payload"] for entry in read["picture"]["faces"]] == [None, 7]
     assert read["sound"]["log10_p"] is None
