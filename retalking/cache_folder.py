@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 import torch
 
+from retalking.arrays.sealed import SUFFIX
 from retalking.files import remove_abandoned
 from retalking.locations import REPOSITORY
-from retalking.sealed_arrays import SUFFIX
 
 logger = logging.getLogger(__name__)
 

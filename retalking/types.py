@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from retalking.arrays import scratch
+
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
@@ -242,7 +244,7 @@ class FaceCoefficients:
     def rows(self, chosen: BoolArray | IntArray | slice) -> FaceCoefficients:
         """Return the coefficients of some frames."""
         return FaceCoefficients(
-            self.expression[chosen],
+            scratch.take(self.expression, chosen),
             self.angle[chosen],
             self.translation[chosen],
             self.crop[chosen],

@@ -13,14 +13,17 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from retalking.arrays import scratch
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.cache_folder import code_version, entry_path, make_private
 from retalking.errors import MediaError
 from retalking.files import sha256_of
 from retalking.locations import user_cache
-from retalking.sealed_arrays import read_arrays, write_arrays
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, VideoInfo
 
 logger = logging.getLogger(__name__)
@@ -72,7 +75,7 @@ class AnalysisCache:
             }
             if len(lengths) > 1:
                 raise ValueError(f"arrays of {sorted(lengths)} frames")
-            if not all(np.isfinite(array).all() for array in arrays.values()):
+            if not all(_is_finite(array) for array in arrays.values()):
                 raise ValueError("numbers that are not finite")
             face_track = FaceTrack(**track, depth_px=depth if depth.size else None)
             with contextlib.suppress(OSError):
@@ -97,3 +100,7 @@ class AnalysisCache:
 
     def _path(self, key: str) -> Path:
         return entry_path(self._folder, key)
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    return all(np.isfinite(array[rows]).all() for rows in scratch.blocks(len(array)))

@@ -16,6 +16,7 @@ import torch
 from retalking.analysis.missing_faces import apply_missing_policy, drop_profiles
 from retalking.analysis.options import AnalysisSection
 from retalking.analysis.turned import find_turn
+from retalking.arrays import scratch
 from retalking.coefficients.basis import estimate_coefficients
 from retalking.coefficients.recon import crop_for_recon, fit_recon_crop
 from retalking.errors import FaceNotFoundError, MediaError
@@ -221,8 +222,10 @@ def _counting(
 
 def points_in_crops(track: FaceTrack, crops: Float64Array) -> Float64Array:
     """Landmarks with depth ``[F, 68, 3]`` in pixels of the stabiliser crops."""
-    flat = transform_points(crops, track.landmarks_px.astype(np.float64))
-    if track.depth_px is None:
-        return np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=-1)
-    depth = track.depth_px * crops[:, 0, 0][:, None]
-    return np.concatenate([flat, depth[..., None]], axis=-1)
+    points = scratch.zeros((len(track), 68, 3), np.float64)
+    for rows in scratch.blocks(len(track)):
+        flat = track.landmarks_px[rows].astype(np.float64)
+        points[rows, :, :2] = transform_points(crops[rows], flat)
+        if track.depth_px is not None:
+            points[rows, :, 2] = track.depth_px[rows] * crops[rows, 0, 0][:, None]
+    return points

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.errors import FaceNotFoundError
 from retalking.types import FaceCoefficients, FaceTrack, VideoAnalysis, describe_frames
 
@@ -87,12 +88,12 @@ def _hold(analysis: VideoAnalysis, edit: bool) -> VideoAnalysis:
     coefficients = analysis.coefficients.rows(nearest)
     if not edit:
         return dataclasses.replace(analysis, coefficients=coefficients)
-    crops = analysis.crops[nearest]
+    crops = scratch.take(analysis.crops, nearest)
     held_track = dataclasses.replace(
         track,
         boxes_px=track.boxes_px[nearest],
-        landmarks_px=track.landmarks_px[nearest],
-        depth_px=None if track.depth_px is None else track.depth_px[nearest],
+        landmarks_px=scratch.take(track.landmarks_px, nearest),
+        depth_px=None if track.depth_px is None else scratch.take(track.depth_px, nearest),
         detected=known,
     )
     return dataclasses.replace(analysis, track=held_track, crops=crops, coefficients=coefficients)

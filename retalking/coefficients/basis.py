@@ -20,6 +20,7 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from retalking.arrays import scratch
 from retalking.coefficients.recon import CROP_PX, fit_recon_crop
 from retalking.coefficients.windows import NUM_EXPRESSION
 from retalking.errors import WeightsError
@@ -34,7 +35,6 @@ EXPRESSION_BASIS_PATH = LITE_WEIGHTS / "expression_basis.safetensors"
 _FRAMES_PER_EXPRESSION = 10.0  # frames closer than this show nearly the same expression
 _NOISE = 0.02  # of a landmark's coordinate, in shape units
 _TEMPLATE_PREFIX = "template."
-_BLOCK_FRAMES = 1024  # fitted at once, so that temporary values do not add up over an hour
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,11 @@ def estimate_identity(shapes: Float64Array, basis: ExpressionBasis) -> Float64Ar
         basis: the spreads.
     """
     size = basis.mean_shape.size
-    closed = shapes.mean(axis=0) - basis.opening * lip_gap(shapes).mean()
+    total, gaps = np.zeros(basis.mean_shape.shape), np.empty(len(shapes))
+    for rows in scratch.blocks(len(shapes)):
+        total = np.concatenate([total[None], shapes[rows]]).sum(axis=0)
+        gaps[rows] = lip_gap(shapes[rows])
+    closed = total / len(shapes) - basis.opening * gaps.mean()
     offset = (closed - basis.mean_shape).reshape(size)
     people = basis.identities.reshape(-1, size).astype(np.float64)
     moods = basis.expressions.reshape(-1, size).astype(np.float64)
@@ -235,14 +239,13 @@ def estimate_coefficients(
         (x to the right and y up, in half sides) and the logarithm of its size there.
     """
     result = FaceCoefficients(
-        np.zeros((len(track), NUM_EXPRESSION), np.float32),
+        scratch.zeros((len(track), NUM_EXPRESSION), np.float32),
         *(np.zeros((len(track), 3), np.float32) for _ in range(3)),
     )
     for shot in np.unique(track.shot_id[track.detected]):
         rows = np.flatnonzero(track.detected & (track.shot_id == shot))
-        shapes = np.empty((len(rows), 68, 3))
-        blocks = [slice(k, k + _BLOCK_FRAMES) for k in range(0, len(rows), _BLOCK_FRAMES)]
-        for block in blocks:
+        shapes = scratch.zeros((len(rows), 68, 3), np.float64)
+        for block in scratch.blocks(len(rows)):
             frames = rows[block]
             points = np.asarray(points_px[frames], np.float64)
             pose = fit_pose(points, basis.mean_shape)
@@ -252,7 +255,7 @@ def estimate_coefficients(
             result.translation[frames] = _place_in_crop(pose, crop, basis.mean_shape)
             result.crop[frames] = crop
         neutral = basis.mean_shape + estimate_identity(shapes, basis)
-        for block in blocks:
+        for block in scratch.blocks(len(rows)):
             result.expression[rows[block]] = basis.encode(shapes[block] - neutral)
     return result
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retalking.arrays import scratch
 from retalking.face.affine import Picture, invert_affine, transform_points
 from retalking.face.ffhq import ffhq_quad
 from retalking.face.smoothing import smooth_track
@@ -59,15 +60,17 @@ def stabiliser_crops(track: FaceTrack, frames_per_s: float) -> Float64Array:
     Returns:
         float64 ``[F, 2, 3]``, frame to 256 px.
     """
-    quads = ffhq_quad(track.landmarks_px[track.detected])
-    low, high = quads.min(axis=1), quads.max(axis=1)
-    sides = np.maximum((high - low).max(axis=1, keepdims=True), 1.0)
     boxes = np.zeros((len(track), 3), dtype=np.float32)
-    boxes[track.detected] = np.concatenate([(low + high) / 2, np.log(sides)], axis=1)
+    seen = np.flatnonzero(track.detected)
+    for rows in scratch.blocks(len(seen)):
+        quads = ffhq_quad(track.landmarks_px[seen[rows]])
+        low, high = quads.min(axis=1), quads.max(axis=1)
+        sides = np.maximum((high - low).max(axis=1, keepdims=True), 1.0)
+        boxes[seen[rows]] = np.concatenate([(low + high) / 2, np.log(sides)], axis=1)
     window = 2 * round(frames_per_s / 2) + 1
     boxes = smooth_track(boxes, track.detected, track.shot_id, window, order=0)
     scale = STABILISER_PX / np.exp(boxes[:, 2].astype(np.float64))
-    crops = np.zeros((len(track), 2, 3))
+    crops = scratch.zeros((len(track), 2, 3), np.float64)
     crops[:, 0, 0] = crops[:, 1, 1] = scale
     crops[:, :, 2] = (STABILISER_PX - 1) / 2 - scale[:, None] * boxes[:, :2]
     return crops
@@ -93,9 +96,17 @@ def smooth_anchors(track: FaceTrack) -> Float64Array:
     Returns:
         float64 ``[F, 3, 2]``.
     """
-    anchors = lip_anchors(track.landmarks_px).astype(np.float32)
+    anchors = anchors_of(track).astype(np.float32)
     smooth = smooth_track(anchors, track.detected, track.shot_id, _ANCHOR_WINDOW)
-    return smooth.astype(np.float64)
+    return scratch.keep(smooth.astype(np.float64))
+
+
+def anchors_of(track: FaceTrack) -> Float64Array:
+    """Anchors of a track as they are: float64 ``[F, 3, 2]``."""
+    anchors = scratch.zeros((len(track), 3, 2), np.float64)
+    for rows in scratch.blocks(len(track)):
+        anchors[rows] = lip_anchors(track.landmarks_px[rows])
+    return anchors
 
 
 def lip_crops(anchors_px: Float64Array, pads: Pads | None = None) -> Float64Array:
@@ -129,6 +140,14 @@ def lip_crops(anchors_px: Float64Array, pads: Pads | None = None) -> Float64Arra
     linear = rotation / size * stretch[:, None]
     shift = -np.array([left, top]) * stretch - 0.5 - np.einsum("...ij,...j->...i", linear, eyes)
     return np.concatenate([linear, shift[..., None]], axis=-1)
+
+
+def lip_crops_of(anchors_px: Float64Array, pads: Pads) -> Float64Array:
+    """Lip crops ``[F, 2, 3]`` of a whole video with anchors ``[F, 3, 2]``; see ``lip_crops``."""
+    crops = scratch.zeros((len(anchors_px), 2, 3), np.float64)
+    for rows in scratch.blocks(len(crops)):
+        crops[rows] = lip_crops(anchors_px[rows], pads)
+    return crops
 
 
 def _lip_extent(pads: Pads) -> tuple[float, float, float, float]:

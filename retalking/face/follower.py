@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.landmark_crop import cut_portrait
 from retalking.face.landmarks import Landmarker, NearSighted, face_boxes
@@ -132,10 +134,10 @@ class _LiveFace:
     """A face being followed: what was seen so far, frame by frame."""
 
     def __init__(self) -> None:
-        self.frames: list[int] = []
+        self.frames = array("q")
         self.points = np.zeros((68, 3), np.float32)  # of the last of these frames
-        self._track = bytearray()  # of all of them; grows in place, in one piece
-        self._confidence: list[float] = []
+        self._track = scratch.Rows((68, 3), np.float32)  # of all of them
+        self._confidence = array("d")
         self._portrait = np.zeros((FACE_PORTRAIT_PX, FACE_PORTRAIT_PX, 3), np.uint8)
         self._portrait_merit = -1.0
 
@@ -143,7 +145,7 @@ class _LiveFace:
         """Note where the face is in frame ``index``."""
         self.frames.append(index)
         self.points = points
-        self._track += points.astype(np.float32).tobytes()
+        self._track.add(points)
         self._confidence.append(confidence)
 
     def sit_for_portrait(self, rgb: UInt8Array) -> None:
@@ -165,16 +167,21 @@ class _LiveFace:
         """Interpolate the frames between those seen."""
         start, stop = self.frames[0], self.frames[-1] + 1
         seen = np.array(self.frames) - start
-        points = np.zeros((stop - start, 68, 3), np.float32)
+        points = scratch.zeros((stop - start, 68, 3), np.float32)
         confidence = np.zeros(stop - start, np.float32)
-        points[seen] = np.frombuffer(self._track, np.float32).reshape(-1, 68, 3)
+        track = self._track.array()
+        for rows in scratch.blocks(len(seen)):
+            points[seen[rows]] = track[rows]
         confidence[seen] = self._confidence
         unseen = np.setdiff1d(np.arange(stop - start), seen)
         right = np.searchsorted(seen, unseen)
         before, after = seen[right - 1], seen[right]
         share = ((unseen - before) / (after - before))[:, None, None]
         points[unseen] = points[before] * (1 - share) + points[after] * share
-        return FaceSegment(start, face_boxes(points), points, confidence, self._portrait)
+        boxes = np.zeros((stop - start, 4), np.float32)
+        for rows in scratch.blocks(stop - start):
+            boxes[rows] = face_boxes(points[rows])
+        return FaceSegment(start, boxes, points, confidence, self._portrait)
 
 
 def frontality(points_px: FloatArray) -> float:

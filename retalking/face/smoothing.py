@@ -11,10 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray
-
-_BLOCK_FRAMES = 4096
-"""Worked on at once, so that temporary values do not add up over an hour."""
 
 
 def smooth_track(
@@ -45,7 +43,7 @@ def smooth_track(
             f"smooth_track: got window {window} and order {order}, expected an odd window and "
             "0 <= order < window"
         )
-    smooth = values.copy()
+    smooth = scratch.take(values, slice(None))
     for shot in _runs(shot_id):
         for run in _runs(detected[shot]):
             rows = slice(shot.start + run.start, shot.start + run.stop)
@@ -59,12 +57,14 @@ def smooth_track(
 def _filter(values: FloatArray, smooth: FloatArray, window: int, order: int) -> None:
     """Write ``savitzky_golay`` of ``[N, ...]`` into ``smooth``, block by block."""
     count, radius = len(values), window // 2
-    starts = range(0, max(count - _BLOCK_FRAMES, 1), _BLOCK_FRAMES)
+    size = max(scratch.BLOCK_FRAMES, window)
+    starts = range(0, max(count - size, 1), size)
     for start in starts:
-        stop = count if start == starts[-1] else start + _BLOCK_FRAMES
+        stop = count if start == starts[-1] else start + size
         low, high = max(start - radius, 0), min(stop + radius, count)
         block = savitzky_golay(values[low:high].astype(np.float64), window, order)
         smooth[start:stop] = block[start - low : stop - low]
+        scratch.let_go()
 
 
 def savitzky_golay(values: Float64Array, window: int, order: int) -> Float64Array:

@@ -5,11 +5,13 @@ What is kept are numbers and one small portrait per segment, however long the vi
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.errors import ConfigError, FaceNotFoundError
 from retalking.face.detection import FaceDetector, intersection_over_union
 from retalking.face.follower import FaceFollower, TrackingSettings
@@ -91,8 +93,7 @@ def track_faces(
         The segments, and the shot and time of every frame.
     """
     follower = FaceFollower(detector, landmarker, frames_per_s, settings)
-    shot_id: list[int] = []
-    pts: list[int] = []
+    shot_id, pts = array("q"), array("q")
     for frame in split_frames(chunks):
         if frame.is_cut:
             follower.end_shot()
@@ -141,14 +142,15 @@ def merge_segments(segments: list[FaceSegment], tracks: FaceTracks) -> FaceTrack
     """Lay segments that do not overlap in time along the video."""
     frames = len(tracks)
     boxes = np.zeros((frames, 4), np.float32)
-    points = np.zeros((frames, 68, 2), np.float32)
-    depth = np.zeros((frames, 68), np.float32)
+    points = scratch.zeros((frames, 68, 2), np.float32)
+    depth = scratch.zeros((frames, 68), np.float32)
     confidence = np.zeros(frames, np.float32)
     detected = np.zeros(frames, np.bool_)
     for segment in segments:
         rows = slice(segment.start, segment.stop)
         boxes[rows] = segment.boxes_px
-        points[rows], depth[rows] = segment.points_px[..., :2], segment.points_px[..., 2]
+        scratch.copy(segment.points_px[..., :2], points[rows])
+        scratch.copy(segment.points_px[..., 2], depth[rows])
         confidence[rows], detected[rows] = segment.confidence, True
     return FaceTrack(boxes, points, confidence, detected, tracks.shot_id, depth)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.errors import ConfigError
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lip_range import LipRange
 from retalking.networks.options import PERSON_FILE
-from retalking.sealed_arrays import read_arrays, write_arrays
 
 _RANGE, _BANK = "lips.", "bank."  # "range." where the fifth lip measure was a guessed depth
 _RANGE_ARRAYS = ("mean", "deviation", "low", "high")

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from retalking.arrays.sealed import SUFFIX, read_arrays, write_arrays
 from retalking.cache_folder import forget_job, make_private
 from retalking.errors import MediaError
 from retalking.rendering.parts import Part
-from retalking.sealed_arrays import SUFFIX, read_arrays, write_arrays
 from retalking.types import Float64Array, UInt8Array
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from typing import Generic
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.media.memory import waiting_chunks
 from retalking.media.prefetch import WriteBehind
 from retalking.rendering.blending import choose_num_levels
@@ -112,6 +113,7 @@ class Renderer(Generic[BegunType]):
         with self._keeping() as keeping:
             for prepared, drift in smooth_stream(self._prepare(chunk) for chunk in chunks):
                 yield self._finish(prepared, drift[prepared.rows], keeping)
+                scratch.let_go()
 
     def begin(self, chunks: Iterable[FrameChunk]) -> Iterator[tuple[ChunkFaces, BegunType]]:
         """Yield what the mouth makes of each chunk before it knows its neighbours, and no frame."""

@@ -7,7 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
-from retalking.face.crops import LIP_PX, Pads, lip_anchors, lip_crops, smooth_anchors
+from retalking.face.crops import LIP_PX, Pads, anchors_of, lip_crops_of, smooth_anchors
 from retalking.media.source import Source
 from retalking.types import Float64Array, IntArray, VideoAnalysis
 
@@ -43,8 +43,8 @@ class Scene:
             smooth: whether eyes and nose are smoothed over time.
         """
         track = analysis.track
-        anchors = smooth_anchors(track) if smooth else lip_anchors(track.landmarks_px)
-        return cls(source, analysis, pads, anchors, lip_crops(anchors, pads))
+        anchors = smooth_anchors(track) if smooth else anchors_of(track)
+        return cls(source, analysis, pads, anchors, lip_crops_of(anchors, pads))
 
     def __enter__(self) -> Scene:
         return self

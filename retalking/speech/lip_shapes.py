@@ -13,6 +13,7 @@ from models import weights
 from models.speech.encoder import SpeechEncoder
 from models.speech.lip_shapes import NUM_SHAPES, LipShapeNet
 from models.speech.voice_activity import VoiceActivityNet
+from retalking.arrays import scratch
 from retalking.locations import LITE_WEIGHTS
 from retalking.speech.features import hear
 from retalking.speech.voice_activity import LOOK_AHEAD_S, hear_voice
@@ -134,7 +135,8 @@ def hear_lips(
         raise ValueError(f"look_ahead_s: got {look_ahead_s:g}, expected {LOOK_AHEAD_S:g} or more")
     hearing = Hearing.offline() if look_ahead_s is None else Hearing.live(look_ahead_s)
     count = -(-len(clip.samples) // STEP_SAMPLES) + SILENCE_AFTER_STEPS
-    heard = np.pad(clip.samples, (0, count * STEP_SAMPLES - len(clip.samples)))
+    heard = scratch.zeros((count * STEP_SAMPLES,), np.float32)
+    scratch.copy(clip.samples, heard[: len(clip.samples)])
     clip = AudioClip(heard, clip.sample_rate_hz)
     values = np.empty((count, NUM_SHAPES), np.float32)
     certainty = np.empty((count, NUM_SHAPES), np.float32)
@@ -142,11 +144,12 @@ def hear_lips(
         mean, variance = guess_shapes(window.samples, listener)
         rows = slice(window.start, window.start + window.kept.stop - window.kept.start)
         values[rows], certainty[rows] = mean[window.kept], 1 - variance[window.kept]
+        scratch.let_go()
     speaking = hear_voice(clip, listener.voice, live=look_ahead_s is not None)
     return LipShapes(
         time_s=np.arange(count, dtype=np.float64) * STEP_S,
-        values=rest_in_silence(values, speaking, listener),
-        certainty=speaking[:, None] * certainty.clip(0, 1) + (1 - speaking[:, None]),
+        values=scratch.keep(rest_in_silence(values, speaking, listener)),
+        certainty=scratch.keep(speaking[:, None] * certainty.clip(0, 1) + (1 - speaking[:, None])),
         speaking=speaking,
     )
 

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import ArrayLike
 
 from models.speech.voice_activity import BLOCK_SAMPLES, CONTEXT_SAMPLES, VoiceActivityNet
+from retalking.arrays import scratch
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, check_speech, num_steps
 from retalking.types import AudioClip, BoolArray, Float64Array, FloatArray, IntArray
 
-_BLOCKS_AT_ONCE = 1024  # 33 s of speech
 _MEMORY_S = 5.0
 """How long the loudest sound counts as the level of the voice."""
 MEMORY_BLOCKS = round(_MEMORY_S * SAMPLE_RATE_HZ / BLOCK_SAMPLES)
@@ -77,8 +77,10 @@ def hear_voice(clip: AudioClip, network: VoiceActivityNet, live: bool = False) -
     check_speech(clip)
     probability = _probability(clip.samples, network)
     steps = np.arange(num_steps(clip))
-    spans = [step_span(step) for step in steps.tolist()]
-    powers = np.array([step_power(clip.samples[begin:end]) for begin, end in spans])
+    powers = np.empty(len(steps))
+    for part in scratch.blocks(len(steps)):
+        spans = [step_span(step) for step in range(part.start, part.stop)]
+        powers[part] = [step_power(clip.samples[begin:end]) for begin, end in spans]
     return tell_speech(steps, probability, powers, live)
 
 
@@ -121,18 +123,17 @@ def tell_speech(
 
 @torch.inference_mode()
 def _probability(samples: FloatArray, network: VoiceActivityNet) -> FloatArray:
-    parts = range(0, -(-len(samples) // BLOCK_SAMPLES), _BLOCKS_AT_ONCE)
-    levels = np.concatenate(
-        [np.sqrt(np.square(_blocks(samples, first)).mean(axis=1)) for first in parts]
-    )
+    count = -(-len(samples) // BLOCK_SAMPLES)
+    levels = np.empty(count, np.float32)
+    for part in scratch.blocks(count):
+        levels[part] = np.sqrt(np.square(_blocks(samples, part)).mean(axis=1))
     loudest = _loudest_before(levels, MEMORY_BLOCKS)
-    state, found = None, []
-    for first in parts:
-        blocks = _blocks(samples, first)
-        raised = raise_blocks(blocks, loudest[first : first + len(blocks)])
+    state, found = None, np.empty(count, np.float32)
+    for part in scratch.blocks(count):
+        raised = raise_blocks(_blocks(samples, part), loudest[part])
         probability, state = network(torch.from_numpy(raised), state)
-        found.append(probability.numpy())
-    return np.concatenate(found)
+        found[part] = probability.numpy()
+    return found
 
 
 def raise_blocks(blocks: FloatArray, loudest: Float64Array | FloatArray) -> FloatArray:
@@ -148,14 +149,12 @@ def raise_blocks(blocks: FloatArray, loudest: Float64Array | FloatArray) -> Floa
     return raised
 
 
-def _blocks(samples: FloatArray, first: int) -> FloatArray:
-    """Cut some hundred blocks with their context ``[S, 576]``, silent beyond the track."""
-    begin = first * BLOCK_SAMPLES - CONTEXT_SAMPLES
-    count = min(_BLOCKS_AT_ONCE, -(-len(samples) // BLOCK_SAMPLES) - first)
-    end = begin + CONTEXT_SAMPLES + count * BLOCK_SAMPLES
-    part = np.pad(samples[max(begin, 0) : end], (max(-begin, 0), max(end - len(samples), 0)))
+def _blocks(samples: FloatArray, part: slice) -> FloatArray:
+    """Cut some blocks with their context ``[S, 576]``, silent beyond the track."""
+    begin, end = part.start * BLOCK_SAMPLES - CONTEXT_SAMPLES, part.stop * BLOCK_SAMPLES
+    heard = np.pad(samples[max(begin, 0) : end], (max(-begin, 0), max(end - len(samples), 0)))
     size = CONTEXT_SAMPLES + BLOCK_SAMPLES
-    blocks: FloatArray = np.lib.stride_tricks.sliding_window_view(part, size)[::BLOCK_SAMPLES]
+    blocks: FloatArray = np.lib.stride_tricks.sliding_window_view(heard, size)[::BLOCK_SAMPLES]
     return blocks
 
 
@@ -183,7 +182,7 @@ def _level_below_loudest(power: Float64Array) -> Float64Array:
     return level_db - np.maximum(loudest_db, floor_db)
 
 
-def _loudest_before(levels: Float64Array, memory: int) -> Float64Array:
+def _loudest_before(levels: Float64Array | FloatArray, memory: int) -> Float64Array:
     """Return the highest level ``[T]`` among each and the ``memory`` ones before it."""
     before = np.pad(levels, (memory, 0), mode="edge")
     loudest: Float64Array = np.lib.stride_tricks.sliding_window_view(before, memory + 1).max(axis=1)

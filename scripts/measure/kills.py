@@ -27,13 +27,13 @@ from pathlib import Path
 
 from retalking.script import run_entry_point
 
+from retalking.arrays.sealed import SUFFIX
 from retalking.cache_folder import JOBS
 from retalking.errors import RetalkingError
 from retalking.exit_code import EXIT_INTERRUPTED, report_mistakes
 from retalking.locations import REPOSITORY
 from retalking.media.output.encoding import EncoderOptions
 from retalking.media.video import VideoReader
-from retalking.sealed_arrays import SUFFIX
 from scripts.measure.hostile.seeds import SAMPLE, sample_frames, write_clip
 
 _CHUNK_SIZE = 2

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.cache_folder import entry_path, forget_job, job_folder, make_private, tidy
-from retalking.sealed_arrays import read_arrays, write_arrays
 
 DAY_S = 24 * 3600.0
 NO_LIMIT = 10**12

@@ -16,6 +16,7 @@ import av.error
 import numpy as np
 import soxr  # type: ignore[import-untyped]
 
+from retalking.arrays import scratch
 from retalking.errors import MediaError
 from retalking.media.container import decode_frames, open_input
 from retalking.media.sound.audio_info import AudioInfo, probe_audio
@@ -34,7 +35,8 @@ _SHORTEST_GAP_S, _LONGEST_GAP_S = 0.1, 60.0
 _MOST_SILENCE_S, _MOST_SILENCE_RATIO = 600.0, 10.0
 """Silence that may be put into holes, at least, and for every second of sound."""
 LONGEST_S = 4 * 3600.0
-"""Speech that is held in memory at once, 0.9 GB of it."""
+"""Speech that is kept at once: 0.9 GB, in a file."""
+_BLOCK_SAMPLES = 2**16
 _SOFTEST_CENTRE = 0.01
 """Power of a centre channel, of the mixture's, that makes it the one with the dialogue."""
 
@@ -170,13 +172,23 @@ def load(
     samples = mixture.finish()
     if centre is not None:
         dialogue = centre.finish()
-        if np.vdot(dialogue, dialogue) > _SOFTEST_CENTRE * np.vdot(samples, samples):
+        if _power(dialogue) > _SOFTEST_CENTRE * _power(samples):
             samples = dialogue
     if len(samples) == 0:
         raise MediaError(f"{path}: the audio has zero length")
-    if max(samples.max(), -samples.min()) < _SILENCE_LEVEL:
+    if _peak(samples) < _SILENCE_LEVEL:
         _log.warning("%s: the audio is silent throughout; the lips will not speak", path)
     return AudioClip(samples, sample_rate_hz)
+
+
+def _power(samples: FloatArray) -> float:
+    parts = scratch.blocks(len(samples), _BLOCK_SAMPLES)
+    return sum(float(np.vdot(samples[part], samples[part])) for part in parts)
+
+
+def _peak(samples: FloatArray) -> float:
+    parts = scratch.blocks(len(samples), _BLOCK_SAMPLES)
+    return max(float(np.abs(samples[part]).max()) for part in parts)
 
 
 def _tell_what_is_not_heard(info: AudioInfo, track: int | None) -> None:
@@ -197,13 +209,13 @@ def _tell_what_is_not_heard(info: AudioInfo, track: int | None) -> None:
 
 
 class _Resampled:
-    """One channel at another rate, in an array that grows in place."""
+    """One channel at another rate, of any length."""
 
     def __init__(self, info: AudioInfo, sample_rate_hz: int) -> None:
         self._from_hz, self._to_hz = info.sample_rate_hz, sample_rate_hz
         self._stream = soxr.ResampleStream(self._from_hz, self._to_hz, 1, "float32", "HQ")
-        self._num_read = 0
-        self._bytes = bytearray()
+        self._num_read = self._num_made = 0
+        self._rows = scratch.Rows((), np.float32)
 
     def add(self, mono: FloatArray, path: Path) -> None:
         if not np.isfinite(mono).all():
@@ -211,13 +223,17 @@ class _Resampled:
         self._num_read += len(mono)
         if self._from_hz != self._to_hz:
             mono = self._stream.resample_chunk(np.ascontiguousarray(mono))
-        self._bytes.extend(mono.tobytes())
+        self._keep(mono)
 
     def finish(self) -> FloatArray:
         if self._from_hz != self._to_hz:
             rest = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)
-            self._bytes.extend(rest.tobytes())
+            self._keep(rest)
             wanted = -(-self._num_read * self._to_hz // self._from_hz)  # librosa rounds up
-            del self._bytes[4 * wanted :]
-            self._bytes.extend(bytes(4 * wanted - len(self._bytes)))
-        return np.frombuffer(self._bytes, dtype=np.float32)
+            self._keep(np.zeros(max(wanted - self._num_made, 0), np.float32))
+            return self._rows.array()[:wanted]
+        return self._rows.array()
+
+    def _keep(self, mono: FloatArray) -> None:
+        self._rows.add(mono)
+        self._num_made += len(mono)

@@ -97,7 +97,9 @@ def fit_face(
         weighted = inputs * weights[:, None]
         power = weighted.T @ inputs + np.diag(trust)
         found = np.linalg.solve(power, weighted.T @ flat + trust[:, None] * prior)
-        errors = np.linalg.norm(flat - inputs @ found, axis=1)
+        rest = inputs @ found
+        np.subtract(flat, rest, out=rest)
+        errors = np.sqrt(np.square(rest, out=rest).sum(axis=1))
         weights = np.minimum(1.0, _OUTLIER * np.median(errors) / np.maximum(errors, 1e-9))
         weights = np.maximum(weights, 1e-3)
     parts = found.reshape(-1, *shapes.shape[1:])

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.coefficients.basis import STABLE, ExpressionBasis, HeadPose, fit_pose
 from retalking.face.smoothing import smooth_track
 from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 _POINT_WINDOW = 5  # frames of the Savitzky-Golay filter over landmarks
+_POSE_SIZES = ((3, 3), (), (3,))  # of a frame in the arrays of ``HeadPose``
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,20 @@ def follow_head(track: FaceTrack, basis: ExpressionBasis) -> tuple[Head, FloatAr
     Returns:
         The head, and the landmarks with depth, float32 ``[F, 68, 3]``.
     """
-    depth = track.depth_px
-    if depth is None:
-        depth = _guess_depth(track.landmarks_px, basis)
-    smooth = np.concatenate([track.landmarks_px, depth[..., None]], axis=-1)
-    smooth = smooth_track(smooth, track.detected, track.shot_id, _POINT_WINDOW)
-    smooth[~track.detected] = basis.mean_shape  # a pose of no meaning, but one that can be fitted
-    pose = fit_pose(smooth, basis.mean_shape)
-    return Head(pose, pose.angles_rad.astype(np.float64)), smooth
+    points = scratch.zeros((len(track), 68, 3), np.float32)
+    for rows in scratch.blocks(len(track)):
+        flat = track.landmarks_px[rows]
+        depth = _guess_depth(flat, basis) if track.depth_px is None else track.depth_px[rows]
+        points[rows, :, :2], points[rows, :, 2] = flat, depth
+    points = smooth_track(points, track.detected, track.shot_id, _POINT_WINDOW)
+    points[~track.detected] = basis.mean_shape  # a pose of no meaning, but one that can be fitted
+    pose = HeadPose(*(scratch.zeros((len(track), *size), np.float64) for size in _POSE_SIZES))
+    angles = scratch.zeros((len(track), 3), np.float64)
+    for rows in scratch.blocks(len(track)):
+        found = fit_pose(points[rows], basis.mean_shape)
+        pose.rotation[rows], angles[rows] = found.rotation, found.angles_rad
+        pose.scale_px[rows], pose.center_px[rows] = found.scale_px, found.center_px
+    return Head(pose, angles), points
 
 
 def _guess_depth(landmarks_px: FloatArray, basis: ExpressionBasis) -> FloatArray:

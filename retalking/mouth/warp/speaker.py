@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.coefficients.basis import ExpressionBasis
-from retalking.face.crops import Pads, lip_crops, smooth_anchors
+from retalking.face.crops import Pads, lip_crops_of, smooth_anchors
 from retalking.face.smoothing import smooth_track
 from retalking.mouth.warp.face_model import FaceModel, fit_face
 from retalking.mouth.warp.head import Head, follow_head
@@ -23,7 +25,6 @@ from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 _FROM_FRAME = slice(17, 48)  # brows, nose and eyes, which stay where they are
 _RESIDUAL_WINDOW, _RESIDUAL_ORDER = 9, 1  # of the filter over what the model does not explain
 _MOST_FITTED = 6000  # frames that the model is fitted to, spread evenly
-_BLOCK_FRAMES = 1024  # worked on at once, so that temporary values do not add up over an hour
 
 
 @dataclass(frozen=True)
@@ -94,24 +95,28 @@ def study_speaker(
     """
     head, landmarks = follow_head(track, basis)
     seen = np.flatnonzero(track.detected)
-    lips = np.zeros((len(track), NUM_MEASURES))
+    lips = scratch.zeros((len(track), NUM_MEASURES), np.float64)
     for rows in _blocks(seen):
         lips[rows] = measure_lips(head.shapes(landmarks, rows))
     lips[seen] = level_lips(lips[seen], head.angles[seen])
     some = seen[:: -(-len(seen) // _MOST_FITTED)]
-    model = fit_face(head.shapes(landmarks, some), lips[some], head.angles[some], basis)
-    rest = np.zeros_like(landmarks)
+    shapes = scratch.zeros((len(some), 68, 3), np.float64)
+    for part in scratch.blocks(len(some)):
+        shapes[part] = head.shapes(landmarks, some[part])
+    model = fit_face(shapes, lips[some], head.angles[some], basis)
+    rest = scratch.zeros(landmarks.shape, np.float32)
     for rows in _blocks(seen):
         rest[rows] = head.shapes(landmarks, rows) - model.shapes(lips[rows], head.angles[rows])
     rest = smooth_track(rest, track.detected, track.shot_id, _RESIDUAL_WINDOW, _RESIDUAL_ORDER)
     for rows in _blocks(seen):
-        shapes = model.shapes(lips[rows], head.angles[rows]) + rest[rows]
-        landmarks[rows] = head.place(shapes, rows)
-    to_lips = lip_crops(smooth_anchors(track), pads)
+        steady = model.shapes(lips[rows], head.angles[rows]) + rest[rows]
+        landmarks[rows] = head.place(steady, rows)
+    to_lips = lip_crops_of(smooth_anchors(track), pads)
     lip_range = measure_range(lips[seen], known)
     return Speaker(head, model, lip_range, lips, to_lips, landmarks)
 
 
-def _blocks(frames: IntArray) -> list[IntArray]:
+def _blocks(frames: IntArray) -> Iterator[IntArray]:
     """Cut frames into parts that are worked on at once."""
-    return np.split(frames, range(_BLOCK_FRAMES, len(frames), _BLOCK_FRAMES))
+    for rows in scratch.blocks(len(frames)):
+        yield frames[rows]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.face.affine import transform_points
 from retalking.face.crops import Pads
@@ -134,7 +135,10 @@ class WarpMouth:
         if shapes.shape != (len(plan), 5):
             raise ValueError(f"shapes: got {list(shapes.shape)}, expected [{len(plan)}, 5]")
         speaker = study_speaker(analysis.track, basis, options.pads, known)
-        wanted = speaker.range.place(shapes, options.lip_strength) + np.array(options.offset)
+        wanted = scratch.zeros(shapes.shape, np.float64)
+        for part in scratch.blocks(len(shapes)):
+            placed = speaker.range.place(shapes[part], options.lip_strength)
+            wanted[part] = placed + np.array(options.offset)
         shot_id = analysis.track.shot_id
         shots = {}
         index = plan.timeline.source_index
@@ -259,11 +263,17 @@ def describe_shot(
         shown: int64 ``[N]``, the frames that these show.
     """
     some = frames[:: -(-len(frames) // _MOST_JAWS)]
-    made = slice(None, None, -(-len(shown) // _MOST_JAWS))
-    was = transform_points(speaker.to_lips[some], speaker.landmarks_px[some, JAW, :2])
-    goals = speaker.aim(wanted[made], shown[made])[:, JAW, :2]
-    becomes = transform_points(speaker.to_lips[shown[made]], goals)
-    area = face_area(np.concatenate([was, becomes]))
+    made = np.arange(0, len(shown), -(-len(shown) // _MOST_JAWS))
+    jaws = []
+    for part in scratch.blocks(len(some), scratch.SCATTERED):
+        rows = some[part]
+        was = speaker.landmarks_px[rows][:, JAW, :2]
+        jaws.append(transform_points(speaker.to_lips[rows], was))
+    for part in scratch.blocks(len(made), scratch.SCATTERED):
+        rows = shown[made[part]]
+        goals = speaker.aim(wanted[made[part]], rows)[:, JAW, :2]
+        jaws.append(transform_points(speaker.to_lips[rows], goals))
+    area = face_area(np.concatenate(jaws))
     # Lips are triangulated open, so that no triangle holds points of both.
     angles = speaker.head.angles[frames]
     usual = frames[[int(np.abs(angles - np.median(angles, axis=0)).sum(axis=1).argmin())]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
 from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
@@ -41,7 +42,9 @@ class PictureMark:
     @classmethod
     def place(cls, pattern: Pattern, anchors_px: Float64Array, time_s: Float64Array) -> PictureMark:
         """Place a pattern by the anchors ``[F, 3, 2]`` of the source frames."""
-        to_grid = mark_crops(anchors_px)
+        to_grid = scratch.zeros((len(anchors_px), 2, 3), np.float64)
+        for rows in scratch.blocks(len(to_grid)):
+            to_grid[rows] = mark_crops(anchors_px[rows])
         return cls(pattern, to_grid, time_s, _strength(to_grid))
 
     def apply(

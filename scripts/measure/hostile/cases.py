@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from models import weights
 from models.dnet import DNet
+from retalking.arrays.sealed import SUFFIX, read_arrays, write_arrays
 from retalking.exit_code import EXIT_ERROR, EXIT_OK, report_mistakes
 from retalking.inference.cli import build_parser, main
 from retalking.locations import CONFIGS
 from retalking.rendering.finished_frames import FinishedFrames
-from retalking.sealed_arrays import SUFFIX, read_arrays, write_arrays
 from retalking.terminal import log_to_terminal
 from scripts.measure.hostile.ground import Ground
 from scripts.measure.hostile.mutations import (

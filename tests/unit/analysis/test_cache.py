@@ -11,7 +11,7 @@ import pytest
 
 from retalking import cache_folder
 from retalking.analysis.cache import AnalysisCache, default_cache_folder, fingerprint
-from retalking.sealed_arrays import read_arrays, write_arrays
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.types import VideoAnalysis
 from tests.faces import frontal_landmarks, make_analysis, make_track
 

@@ -14,7 +14,7 @@ import pytest
 
 from retalking.analysis.first_pass import analyse_video
 from retalking.analysis.options import AnalysisSection
-from retalking.coefficients import basis
+from retalking.arrays import scratch
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.timings import Timings
 from retalking.types import FloatArray, FrameChunk, UInt8Array, VideoInfo
@@ -83,7 +83,7 @@ def analyse(num_frames: int) -> tuple[int, int]:
 
 
 def test_a_frame_leaves_numbers_behind_and_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(basis, "_BLOCK_FRAMES", 16)  # as blocks to an hour
+    monkeypatch.setattr(scratch, "BLOCK_FRAMES", 16)  # as blocks to an hour
     analyse(20)  # what is allocated once stays out of the comparison
     short_held, short_peak = analyse(40)
     long_held, long_peak = analyse(140)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
-from retalking.face import smoothing
+from retalking.arrays import scratch
 from retalking.face.smoothing import savitzky_golay, smooth_track
 from tests.rounding import DOUBLE
 
@@ -43,7 +43,7 @@ def test_long_tracks_are_filtered_block_by_block(
     values = np.random.default_rng(0).normal(size=(num_frames, 3)).astype(np.float32)
     known = np.ones(num_frames, bool), np.zeros(num_frames, np.int64)
     expected = smooth_track(values, *known, window=9)
-    monkeypatch.setattr(smoothing, "_BLOCK_FRAMES", 16)
+    monkeypatch.setattr(scratch, "BLOCK_FRAMES", 16)
     np.testing.assert_allclose(smooth_track(values, *known, window=9), expected, atol=1e-6)
 
 

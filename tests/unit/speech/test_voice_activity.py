@@ -6,8 +6,8 @@ import torch
 
 from models import weights
 from models.speech.voice_activity import VoiceActivityNet
+from retalking.arrays import scratch
 from retalking.errors import MediaError
-from retalking.speech import voice_activity
 from retalking.speech.lip_shapes import VOICE_ACTIVITY_PATH
 from retalking.speech.voice_activity import hear_voice
 from retalking.types import AudioClip
@@ -91,7 +91,7 @@ def test_long_tracks_are_heard_in_blocks(
 ) -> None:
     clip = joined(vowels(1).samples, silence(0.7), vowels(0.613, seed=1).samples)
     whole = hear_voice(clip, network)
-    monkeypatch.setattr(voice_activity, "_BLOCKS_AT_ONCE", 7)
+    monkeypatch.setattr(scratch, "BLOCK_FRAMES", 7)
     # Rounding of a recurrent network in other batch sizes.
     np.testing.assert_allclose(hear_voice(clip, network), whole, atol=1e-4)
     assert len(whole) == -(-len(clip.samples) // 320)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.media.memory import MOUTHS_BYTES
 from retalking.types import Float64Array, IntArray
 
@@ -45,12 +46,19 @@ def spread_candidates(frames: IntArray, features: Float64Array, most: int) -> In
         return frames
     length = min(_RUN, most)
     starts = np.arange(0, len(frames) - length + 1, length)
-    runs = np.stack([features[starts + k] for k in range(length)], axis=1).reshape(len(starts), -1)
-    distance = np.linalg.norm(runs - np.median(runs, axis=0), axis=1)
-    chosen = [int(distance.argmin())]
-    distance = np.linalg.norm(runs - runs[chosen[0]], axis=1)
+    runs = features[: length * len(starts)].reshape(len(starts), -1)
+    chosen = [int(_distances(runs, np.median(runs, axis=0)).argmin())]
+    distance = _distances(runs, runs[chosen[0]])
     while len(chosen) < most // length:
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(runs - runs[chosen[-1]], axis=1))
+        distance = np.minimum(distance, _distances(runs, runs[chosen[-1]]))
     kept = np.unique(starts[chosen][:, None] + np.arange(length))
     return frames[kept]
+
+
+def _distances(runs: Float64Array, place: Float64Array) -> Float64Array:
+    """How far each of ``[R, D]`` is from a place ``[D]``."""
+    distances = np.empty(len(runs))
+    for part in scratch.blocks(len(runs)):
+        distances[part] = np.linalg.norm(runs[part] - place, axis=1)
+    return distances

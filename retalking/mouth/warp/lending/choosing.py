@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.media.source import Source
 from retalking.mouth.coverings import warn_of_coverings
 from retalking.mouth.warp.lending.bank import MouthBank
@@ -35,7 +36,7 @@ _FOREIGN_SHOT = 0.15
 _BANK = 0.02  # price of a mouth of another video: light that differs is taken from it (mouth_patch)
 _FEW = 50  # candidates, below which other shots lend too
 _TOO_NEAR = 9.0
-_ROWS = 512  # output frames that are priced at once
+_ROWS = 128  # output frames that are priced at once
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def gather_offers(
         usual[shot] = UsualFace.of(own.glances, moves, areas[shot])
         flaws = find_flaws(own, moves, usual[shot])
         pools[shot] = _Pool(frames, flaws, speaker.faces(frames), analysis.time_s[frames])
+        scratch.let_go()
     pools = {shot: _enlarge(shot, pools) for shot in pools}
     above = len(analysis.track) + 1  # numbers of the bank begin here, beside no frame
     if bank is not None:
@@ -147,7 +149,9 @@ def gather_offers(
     def find(number: int) -> PlacedMouth:
         if bank is not None and number >= above:
             return bank.find(number - above)
-        return PlacedMouth.of(lenders.mouths[number], speaker.faces(np.array([number])))
+        found = PlacedMouth.of(lenders.mouths[number], speaker.faces(np.array([number])))
+        scratch.let_go()
+        return found
 
     return Offers(usual, find, pools, analysis, speaker, keep_away_s)
 
@@ -183,14 +187,24 @@ def choose_candidates(
     track = analysis.track
     seen = np.flatnonzero(track.detected)
     shots = [seen[track.shot_id[seen] == shot] for shot in areas]
-    sizes = [mouth_width(speaker.landmarks_px[rows, :, :2]) for rows in shots]
-    takes = np.array([BYTES_PER_SQUARE * float((size**2).mean()) for size in sizes])
+    width = np.empty(len(track))
+    for part in scratch.blocks(len(track)):
+        width[part] = mouth_width(speaker.landmarks_px[part, :, :2])
+    takes = np.array([BYTES_PER_SQUARE * float((width[rows] ** 2).mean()) for rows in shots])
     shares = shares_of_shots(np.array([len(rows) for rows in shots], dtype=np.int64), takes)
-    features = spread_of(speaker.head.angles, speaker.lips)
     return {
-        int(track.shot_id[rows[0]]): spread_candidates(rows, features[rows], int(share))
+        int(track.shot_id[rows[0]]): spread_candidates(rows, _features(speaker, rows), int(share))
         for rows, share in zip(shots, shares, strict=True)
     }
+
+
+def _features(speaker: Speaker, frames: IntArray) -> Float64Array:
+    """Return ``spread_of`` some frames."""
+    features = scratch.zeros((len(frames), 8), np.float64)
+    for part in scratch.blocks(len(frames)):
+        rows = frames[part]
+        features[part] = spread_of(speaker.head.angles[rows], speaker.lips[rows])
+    return features
 
 
 def spread_of(angles: Float64Array, lips: Float64Array) -> Float64Array:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from retalking.arrays import scratch
 from retalking.types import Float64Array, FloatArray, IntArray
 
 JUMP = 0.05
@@ -56,7 +56,7 @@ def choose_lenders(
     best = next(remaining).copy()
     if before is not None:
         best += jump * (np.abs(frames - before) > 1)
-    came_from: list[NDArray[np.uint16]] = []
+    steps = scratch.Rows((count,), np.uint16)
     for cost in remaining:
         cheapest = int(best.argmin())
         source, price = itself.copy(), best.copy()
@@ -65,12 +65,15 @@ def choose_lenders(
             price[target[better]], source[target[better]] = best[origin[better]], origin[better]
         jumps = best[cheapest] + jump < price
         price[jumps], source[jumps] = best[cheapest] + jump, cheapest
-        came_from.append(source.astype(np.uint16))
+        steps.add(source)
         best = price + cost
+    came_from = steps.array()
     chosen = np.empty(len(came_from) + 1, dtype=np.int64)
     chosen[-1] = best.argmin()
     for step in range(len(came_from) - 1, -1, -1):
-        chosen[step] = came_from[step][chosen[step + 1]]
+        chosen[step] = came_from[step, chosen[step + 1]]
+        if step % scratch.BLOCK_FRAMES == 0:
+            scratch.let_go()
     return chosen
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retalking.arrays import scratch
 from retalking.ibug68 import OUTER_LIPS
 from retalking.media.memory import CHUNK_BYTES, pictures_within
 from retalking.media.prefetch import read_ahead
@@ -86,23 +87,25 @@ def read_lenders(
         frames: int64 ``[K]``, increasing.
     """
     size = (source.info.width_px, source.info.height_px)
-    numbers = frames.tolist()
-    boxes = [mouth_box(landmarks_px[number], *size) for number in numbers]
-    views = [glance_bounds(to_lips[number], *size) for number in numbers]
+    points, crops = landmarks_px[frames], to_lips[frames]
+    scratch.let_go()
+    boxes = [mouth_box(face, *size) for face in points]
+    views = [glance_bounds(crop, *size) for crop in crops]
     parts = [_around(*pair) for pair in zip(boxes, views, strict=True)]
     largest = max(((x2 - x1, y2 - y1) for x1, y1, x2, y2 in parts), key=np.prod)
     ahead = min(max(pictures_within(CHUNK_BYTES, *largest) // 2, 1), _MOST_AHEAD)
     mouths: dict[int, LentMouth] = {}
     glances, sharpness, covered = [], [], []
     with closing(read_ahead(source.read_parts(frames, pts, parts), ahead)) as pictures:
-        for number, box, view, part, rgb in zip(
-            numbers, boxes, views, parts, pictures, strict=True
+        for row, (box, view, part, rgb) in enumerate(
+            zip(boxes, views, parts, pictures, strict=True)
         ):
-            mouths[number] = LentMouth(_of_part(rgb, part, box).copy(), box[:2])
+            mouth = LentMouth(_of_part(rgb, part, box).copy(), box[:2])
+            mouths[int(frames[row])] = mouth
             seen = _of_part(rgb, part, view)
-            glances.append(glance_at_part(seen, view[:2], to_lips[number]))
-            sharpness.append(_strength_of_edges(mouths[number].rgb))
-            covered.append(is_covered(rgb, landmarks_px[number, :, :2] - part[:2]))
+            glances.append(glance_at_part(seen, view[:2], crops[row]))
+            sharpness.append(_strength_of_edges(mouth.rgb))
+            covered.append(is_covered(rgb, points[row] - part[:2]))
     edges, hidden = np.array(sharpness, dtype=np.float32), np.array(covered, dtype=np.bool_)
     return Lenders(mouths, np.stack(glances), edges, hidden)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.errors import ConfigError
 from retalking.face.crops import Pads
 from retalking.mouth.person import Person
@@ -17,7 +18,6 @@ from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lending.lenders import LentMouth, mouth_box
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import study_speaker
-from retalking.sealed_arrays import read_arrays, write_arrays
 from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
 from tests.unit.mouth.warp.test_warp_mouth import (
     DrawnSource,
