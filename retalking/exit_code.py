@@ -29,7 +29,8 @@ def report_mistakes(
     that is too long, links in a circle.
 
     Args:
-        interrupted: what is said when it is interrupted, with exit code 130.
+        interrupted: what is said when it is interrupted and the interrupt itself says nothing,
+            with exit code 130.
     """
 
     def decorate(main: Callable[Parameters, int | None]) -> Callable[Parameters, int]:
@@ -45,8 +46,8 @@ def report_mistakes(
                     raise
                 print(printable(f"error: {error.filename}: {error.strerror}"), file=sys.stderr)
                 return EXIT_ERROR
-            except KeyboardInterrupt:
-                print(interrupted, file=sys.stderr)
+            except KeyboardInterrupt as stop:
+                print(printable(str(stop)) or interrupted, file=sys.stderr)
                 return EXIT_INTERRUPTED
 
         return guarded

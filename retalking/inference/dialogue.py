@@ -89,7 +89,7 @@ def converse(
         MediaError: a file cannot be read or written.
         FaceNotFoundError: somebody is not in the video.
         ConfigError: options that do not fit the files, or two speakers with one face.
-        CancelledError: ``cancel`` said so; no output is written.
+        CancelledError: ``cancel`` said so; no output is written, unless it is being reviewed.
     """
     timings, outfile = Timings(), Path(outfile)
     given = [as_file(speech) for speech in speakers.values()]

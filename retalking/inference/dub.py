@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from retalking.errors import ConfigError
+from retalking.errors import CancelledError, ConfigError
 from retalking.inference.config import InferenceConfig
 from retalking.inference.scenes import wanted_expression
 from retalking.media.given import Given, as_file
@@ -244,15 +244,22 @@ def review_dub(
 
     Raises:
         MediaError: a file cannot be read, or the result is not of this dub.
-        CancelledError: the watch said so.
+        CancelledError: the watch said so; the result stays.
+        KeyboardInterrupt: likewise.
     """
+    left = f"{result} was written, its report was not"
     with (timings or Timings()).measure("review", len(dub.plan)):
-        return review_result(
-            dub.scene,
-            dub.plan,
-            dub.speech.path,
-            result,
-            listener=parts.listener,
-            audio_track=config.audio_track,
-            watch=watch,
-        )
+        try:
+            return review_result(
+                dub.scene,
+                dub.plan,
+                dub.speech.path,
+                result,
+                listener=parts.listener,
+                audio_track=config.audio_track,
+                watch=watch,
+            )
+        except CancelledError:
+            raise CancelledError(f"cancelled: {left}") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted: {left}") from None

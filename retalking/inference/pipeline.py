@@ -107,7 +107,7 @@ class Retalker:
             MediaError: a file cannot be read or written.
             FaceNotFoundError: there is no face to edit.
             ConfigError: options that do not fit the files.
-            CancelledError: ``cancel`` said so; no output is written.
+            CancelledError: ``cancel`` said so; no output is written, unless it is being reviewed.
         """
         timings = Timings()
         with (

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
+import torch
+
 from retalking.errors import ConfigError, RetalkingError
 
 Item = TypeVar("Item")
@@ -128,12 +130,17 @@ class Clock:
         return item
 
     def take(self) -> dict[str, float]:
-        """Return seconds per update and the share of waiting since the last call."""
+        """Return seconds per update and the share of waiting since the last call.
+
+        Where there is a GPU, ``gpu_peak_gb`` too: the most that tensors have taken of it so far.
+        """
         elapsed_s = time.perf_counter() - self._start_s
         speed = {
             "seconds_per_step": elapsed_s / max(self._num_items, 1),
             "waiting_share": self._waiting_s / elapsed_s,
         }
+        if torch.cuda.is_available():
+            speed["gpu_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
         self._start_s += elapsed_s
         self._waiting_s, self._num_items = 0.0, 0
         return speed

@@ -49,15 +49,21 @@ def show_job(standing: Standing, store: JobStore) -> str:
     if job.state == "failed":
         return _state("Failed.") + f'<p class="job-says bad">{escape(job.message)}</p>'
     if job.state == "cancelled":
-        return _state("Cancelled.")
+        if not (store.folder / job.id / RESULT).is_file():
+            return _state("Cancelled.")
+        return _state("Cancelled while its result was reviewed.") + f"<p>{_download(job)}</p>"
     kind = "" if job.message.startswith("review: nothing") else " look"
     says = f'<p class="job-says{kind}">{escape(job.message)}</p>'
     links = (
-        f'<p><a href="{_url(job, RESULT)}" download="dubbed.mp4">download</a> · '
+        f"<p>{_download(job)} · "
         f'<a href="{_url(job, REPORT)}" target="_blank" rel="noopener">report</a></p>'
     )
     sheet = f'<img class="job-sheet" alt="source above, result below" src="{_url(job, SHEET)}">'
     return _show_pair(job, store) + says + links + sheet
+
+
+def _download(job: Job) -> str:
+    return f'<a href="{_url(job, RESULT)}" download="dubbed.mp4">download</a>'
 
 
 def _show_progress(standing: Standing) -> str:

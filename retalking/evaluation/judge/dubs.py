@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from retalking.cache_folder import code_version
 from retalking.evaluation.judge.cast import Trial
 from retalking.evaluation.methods import Method
 from retalking.files import sha256_of
 from retalking.inference.config import InferenceConfig
 from retalking.inference.pipeline import Retalker
-from retalking.locations import REPOSITORY
 from retalking.media.sound import audio
 from retalking.media.sound.wav import write_clip
 from retalking.networks.load import Parts, load_parts
 from retalking.types import AudioClip, FloatArray
 
-_PROGRAM = ("retalking", "models", "third_party")
 _KEEP_AWAY_S = 0.5
 
 
@@ -33,7 +32,7 @@ class Dubber:
     def __init__(self, config: InferenceConfig, folder: Path, parts: Parts | None = None) -> None:
         """Prepare to dub into a folder, which is made; networks are loaded when one is needed."""
         self._folder = folder
-        self._code = code_digest()
+        self._code = code_version()[:12]
         self._config = config.model_copy(
             update={"tmp_dir": config.tmp_dir or folder / f"analysis-{self._code}"}
         )
@@ -77,13 +76,3 @@ def hear(trial: Trial, seconds: float) -> AudioClip:
 def shift(samples: FloatArray, by: int) -> FloatArray:
     """Delay sound ``[N]`` by so many samples, with silence before it; negative: cut its head."""
     return np.concatenate([np.zeros(max(by, 0), samples.dtype), samples[max(-by, 0) :]])
-
-
-def code_digest() -> str:
-    """Return 12 hex digits that change with any line of the program, its evaluation apart."""
-    digest = hashlib.sha256()
-    for package in _PROGRAM:
-        for file in sorted((REPOSITORY / package).rglob("*.py")):
-            if "evaluation" not in file.parts and "metrics" not in file.parts:
-                digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]

@@ -7,14 +7,17 @@ import runpy
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from retalking.errors import CancelledError
 from retalking.exit_code import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK
-from retalking.inference import cli
+from retalking.inference import cli, dub
 from retalking.inference.cli import build_parser, configure, main
 from retalking.inference.config import InferenceConfig
+from retalking.inference.dub import review_dub
 from retalking.inference.pipeline import DubbingReport
 from retalking.inference.profiles import load_file, load_profile
 from retalking.timings import Timings
@@ -206,6 +209,25 @@ def test_ctrl_c_says_so(
     fake_retalker(monkeypatch, KeyboardInterrupt())
     assert main(JOB) == EXIT_INTERRUPTED == 130
     assert capsys.readouterr().err == "interrupted: no output was written\n"
+
+
+@pytest.mark.parametrize("kind", [CancelledError, KeyboardInterrupt])
+def test_who_stops_the_review_is_told_that_the_result_stays(
+    kind: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise kind
+
+    monkeypatch.setattr(dub, "review_result", stop)
+    parts = SimpleNamespace(listener=None)
+    made = SimpleNamespace(plan=(), scene=None, speech=SimpleNamespace(path=None))
+    with pytest.raises(kind, match=r"^(cancelled|interrupted): out.mp4 was written, its report"):
+        review_dub(made, Path("out.mp4"), parts, load_profile("lite", {}))  # type: ignore[arg-type]
+    fake_retalker(monkeypatch, KeyboardInterrupt("interrupted: out.mp4 was written"))
+    assert main(JOB) == EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "interrupted: out.mp4 was written\n"
 
 
 def test_a_fault_of_the_program_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:

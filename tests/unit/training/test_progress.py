@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from retalking.errors import ConfigError, RetalkingError
 from retalking.training.progress import Clock, Means, Progress
@@ -49,6 +50,14 @@ def test_clock_tells_waiting_from_working() -> None:
     speed = clock.take()
     assert speed["seconds_per_step"] >= 0.04
     assert 0.5 < speed["waiting_share"] < 1
+
+
+def test_clock_tells_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 8_400_000_000)
+    assert Clock().take()["gpu_peak_gb"] == 8.4
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "gpu_peak_gb" not in Clock().take()
 
 
 def test_data_must_not_end() -> None:

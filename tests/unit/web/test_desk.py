@@ -15,7 +15,7 @@ from retalking.errors import ConfigError, MediaError, RetalkingError
 from retalking.locations import REPOSITORY
 from retalking.progress import Progress
 from retalking.web.faces import FacesFound, find_faces
-from retalking.web.jobs import JobOptions, JobStore
+from retalking.web.jobs import RESULT, JobOptions, JobStore
 from retalking.web.page import Desk, show_jobs
 from retalking.web.queue import JobQueue, Standing
 from retalking.web.views import label_job, show_job
@@ -134,6 +134,16 @@ def test_every_word_of_a_job_is_escaped(desk: Desk) -> None:
         assert "<b>" not in html
     assert "1 min 10 s left" in html
     assert label_job(standing).endswith("waits")
+
+
+def test_what_was_written_before_a_cancel_can_be_had(desk: Desk) -> None:
+    (standing,) = desk.standings([send(desk)])
+    job = dataclasses.replace(standing.job, state="cancelled")
+    assert "download" not in show_job(Standing(job, 0, None), desk.store)
+    (desk.store.folder / job.id / RESULT).write_bytes(b"film")
+    shown = show_job(Standing(job, 0, None), desk.store)
+    assert "Cancelled while its result was reviewed." in shown
+    assert 'download="dubbed.mp4"' in shown
 
 
 def test_faults_do_not_tell_this_machines_folders(desk: Desk) -> None:
