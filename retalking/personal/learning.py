@@ -20,8 +20,9 @@ from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lip_range import LipRange, measure_range
 from retalking.networks.options import ENCODER_KEY, OWN_LIPS_FILE, PERSON_FILE
 from retalking.personal.advice import FITTING, advise
-from retalking.personal.own_speech import OwnSpeechFit, TalkPiece, fit_own_speech
+from retalking.personal.own_speech import OwnSpeechFit, fit_own_speech
 from retalking.personal.studied_video import StudiedVideo, study_video
+from retalking.personal.talk_piece import TalkPiece
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, SHAPE_NAMES
 from retalking.speech.windows import STEP_S
 from retalking.types import Float64Array

@@ -13,12 +13,20 @@ from retalking.coefficients.basis import ExpressionBasis
 from retalking.errors import MediaError
 from retalking.face.affine import transform_points
 from retalking.inference.pipeline import Retalker
+from retalking.media.memory import MOUTHS_BYTES
 from retalking.media.sound import audio
 from retalking.metrics.speech_fit import SpeechFit, fit_speech
 from retalking.mouth.warp.face_area import face_area
 from retalking.mouth.warp.lending.bank import MouthBank
-from retalking.mouth.warp.lending.choosing import choose_candidates
-from retalking.mouth.warp.lending.lenders import LentMouth, find_flaws, mouth_width, read_lenders
+from retalking.mouth.warp.lending.candidates import spread_candidates
+from retalking.mouth.warp.lending.choosing import spread_of
+from retalking.mouth.warp.lending.lenders import (
+    BYTES_PER_SQUARE,
+    LentMouth,
+    find_flaws,
+    mouth_width,
+    read_lenders,
+)
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import Speaker, study_speaker
 from retalking.mouth.warp.visibility import UsualFace
@@ -28,12 +36,14 @@ from retalking.speech.features import hear_track
 from retalking.speech.lip_shapes import LipListener
 from retalking.speech.voice_activity import hear_voice
 from retalking.speech.windows import STEP_S, Hearing
-from retalking.types import Float64Array, FloatArray
+from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
 _FLAWED = 0.5  # of ``find_flaws``, from which a mouth is too blurred or hidden to be kept
 _MOST_JAWS = 2000
+MOST_MOUTHS = 1500
+"""Of one video that are kept: a minute of 25 frames a second."""
 _SPEAKING = 0.5
 
 
@@ -130,7 +140,7 @@ def _collect_mouths(scene: Scene, speaker: Speaker) -> tuple[MouthBank | None, f
         jaws = speaker.landmarks_px[some, JAW, :2].astype(np.float64)
         areas[shot] = face_area(transform_points(speaker.to_lips[some], jaws))
     numbers, flaws, mouths, glances = [], [], list[LentMouth](), []
-    for shot, frames in choose_candidates(analysis, speaker, areas).items():
+    for shot, frames in choose_mouths(track, speaker).items():
         lenders = read_lenders(
             scene.source, analysis.pts, speaker.landmarks_px[..., :2], speaker.to_lips, frames
         )
@@ -148,6 +158,28 @@ def _collect_mouths(scene: Scene, speaker: Speaker) -> tuple[MouthBank | None, f
         good_flaws = every[every < _FLAWED]
         bank = MouthBank.of(kept, good_flaws, speaker.faces(kept), mouths)
     return bank, float((every >= _FLAWED).mean()), float(np.concatenate(glances).mean())
+
+
+def choose_mouths(track: FaceTrack, speaker: Speaker) -> dict[int, IntArray]:
+    """Return frames of each shot whose mouths are looked at, spread over poses and lips.
+
+    A dub holds the mouths of its own video as pixels and looks for few; a bank is made once, and
+    every mouth of a minute has its place in it. Only the pixels of one video are held at once.
+
+    Args:
+        track: of the video.
+        speaker: of it.
+    """
+    seen = np.flatnonzero(track.detected)
+    width = mouth_width(speaker.landmarks_px[seen, :, :2])
+    fits = MOUTHS_BYTES / (BYTES_PER_SQUARE * float(np.square(width).mean()))
+    features = spread_of(speaker.head.angles, speaker.lips)
+    chosen = {}
+    for shot in np.unique(track.shot_id[seen]).tolist():
+        frames = seen[track.shot_id[seen] == shot]
+        most = int(min(fits, MOST_MOUTHS) * len(frames) / len(seen))
+        chosen[shot] = spread_candidates(frames, features[frames], max(most, 1))
+    return chosen
 
 
 def _listen(

@@ -6,7 +6,9 @@ import torch
 
 from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
 from retalking.face.lip_motion import correlate
-from retalking.personal.own_speech import TalkPiece, fit_own_speech
+from retalking.personal import tuned_heads
+from retalking.personal.own_speech import fit_own_speech
+from retalking.personal.talk_piece import TalkPiece
 
 CHANNELS = 12
 
@@ -15,6 +17,12 @@ CHANNELS = 12
 def common() -> LipShapeNet:
     torch.manual_seed(0)
     return LipShapeNet(LipShapeConfig(in_channels=CHANNELS, channels=16, num_heads=2)).eval()
+
+
+@pytest.fixture(autouse=True)
+def _hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learnt here is the last layer's."""
+    monkeypatch.setattr(tuned_heads, "_UPDATES", 4)
 
 
 def talk(frames: int, seed: int, common: LipShapeNet, habit: float) -> TalkPiece:
