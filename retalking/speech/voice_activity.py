@@ -46,7 +46,9 @@ _SILENCES = (
     _Silence(1.0, 0.1, 75),  # breath, noise, music
 )
 _DOUBT, _LONGEST_DOUBT_STEPS = 0.9, 20
-"""The network goes on hearing a voice that has ended, less and less, into noise or music."""
+"""The network goes on hearing a voice that has ended, less and less, into noise or music. Where
+nothing at all is heard, as after the end of the track, the level tells when that begins: a doubt
+before it is a pause within speech."""
 _AHEAD_STEPS = 5
 """Lips open about 0.1 s before a voice is heard."""
 STEPS_AHEAD = _AHEAD_STEPS + 1
@@ -112,9 +114,10 @@ def tell_speech(
     for kind in _SILENCES:
         quiet = (level_db <= kind.below_db) & (probability <= kind.probability)
         ahead = _AHEAD_STEPS if live else kind.least_steps
-        silent |= _lasting(quiet, kind.least_steps, ahead)
-    if not live:
-        silent = _begun_earlier(silent, probability < _DOUBT)
+        lasting = _lasting(quiet, kind.least_steps, ahead)
+        if kind.probability < 1 and not live:
+            lasting = _begun_earlier(lasting, probability < _DOUBT)
+        silent |= lasting
     speaking = np.pad(~silent, (0, _AHEAD_STEPS), mode="edge")
     busy = np.lib.stride_tricks.sliding_window_view(speaking, _AHEAD_STEPS + 1).any(axis=1)
     smooth = np.convolve(np.pad(busy.astype(np.float64), 1, mode="edge"), _SOFT, mode="valid")

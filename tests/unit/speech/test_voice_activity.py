@@ -59,6 +59,15 @@ def test_short_pauses_are_part_of_speech(network: VoiceActivityNet) -> None:
     assert hear_voice(clip, network).min() > 0.95
 
 
+def test_a_pause_before_the_end_of_the_track_is_part_of_speech(network: VoiceActivityNet) -> None:
+    """What is cut off in a pause was closed from the pause's beginning on."""
+    pause = noise(0.38, 0.004)
+    clip = joined(vowels(1).samples, pause, silence(0.3))
+    end = round(50 * (1 + 0.38))
+    assert hear_voice(clip, network)[: end - 4].min() > 0.95
+    assert hear_voice(clip, network)[end + 2 :].max() < 0.05
+
+
 def test_live_lips_close_when_silence_has_lasted(network: VoiceActivityNet) -> None:
     clip = joined(vowels(1.5).samples, noise(2, 0.001))
     speaking = hear_voice(clip, network, live=True)
