@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from datasets.room import disturb_speech
+from datasets.room import disturb_speech, other_voice
 from datasets.sampling import DrawnWindow, WindowSampler
 from datasets.store.format import FRAME_RATE, TRACKS
 from datasets.store.reader import ClipFilter, Store, StoredClip
@@ -57,9 +57,21 @@ def hear_copies(clip: StoredClip, encoder: SpeechEncoder, num_copies: int) -> di
     audio: FloatArray = clip.array(TRACKS, "audio").astype(np.float32) / np.float32(32767)
     audio = np.pad(audio, (0, -len(audio) % STEP_SAMPLES))
     rng = np.random.default_rng(list(clip.name.encode()))
-    copies = [audio, *(disturb_speech(audio, rng) for _ in range(num_copies))]
-    tracks = [hear_track(AudioClip(c, SAMPLE_RATE_HZ), encoder, Hearing.offline()) for c in copies]
-    return {str(number): track.T.astype(np.float16) for number, track in enumerate(tracks)}
+
+    def listen(samples: FloatArray) -> FloatArray:
+        return hear_track(AudioClip(samples, SAMPLE_RATE_HZ), encoder, Hearing.offline())
+
+    heard = [listen(audio)]
+    for _ in range(num_copies):
+        high = other_voice(disturb_speech(audio, rng), rng)
+        heard.append(_stretch(listen(high), heard[0].shape[1]))
+    return {str(number): track.T.astype(np.float16) for number, track in enumerate(heard)}
+
+
+def _stretch(track: FloatArray, count: int) -> FloatArray:
+    """Bring features ``[C, T]`` of speech that was made faster or slower back to its own time."""
+    places = np.arange(count) * (track.shape[1] / count)
+    return np.stack([np.interp(places, np.arange(track.shape[1]), row) for row in track])
 
 
 class LipDataSettings(Schema):

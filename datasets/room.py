@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from retalking.media.sound.mel import SAMPLE_RATE_HZ
+from retalking.speech.windows import STEP_SAMPLES
 from retalking.types import Float64Array, FloatArray
 
 _LOUDNESS_DB = (-30.0, 6.0)
@@ -14,6 +15,7 @@ _NOISE_SNR_DB = (5.0, 30.0)
 _MUSIC_SNR_DB = (5.0, 25.0)
 _DECAY_S = (0.05, 0.3)
 _LOWEST_NOTE_HZ = 110.0
+_VOICES = 0.16  # of pitch and formants, up or down
 
 Change = Callable[[Float64Array, np.random.Generator], Float64Array]
 
@@ -41,6 +43,19 @@ def disturb_speech(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
         if rng.random() < chance:
             wave = change(wave, rng)
     return np.clip(wave, -1, 1).astype(np.float32)
+
+
+def other_voice(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Play speech ``[N]`` faster or slower, so that a larger or smaller person seems to speak.
+
+    Returns:
+        float32, of another length: a multiple of 20 ms.
+    """
+    count = round(len(samples) * np.exp(rng.uniform(-_VOICES, _VOICES)) / STEP_SAMPLES)
+    count = max(count, 1) * STEP_SAMPLES
+    spectrum = np.fft.rfft(samples.astype(np.float64))
+    played = np.fft.irfft(spectrum, count) * (count / len(samples))
+    return played.astype(np.float32)
 
 
 def add_noise(

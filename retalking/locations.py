@@ -11,6 +11,7 @@ CONFIGS = REPOSITORY / "configs"
 CHECKPOINTS = REPOSITORY / "checkpoints"
 LITE_WEIGHTS = CHECKPOINTS / "lite"
 """Weights of our own that come with the repository."""
+MOUTH_INSIDE_PATH = LITE_WEIGHTS / "mouth_inside.safetensors"
 
 
 def user_cache() -> Path:

@@ -28,6 +28,11 @@ if [ -n "${TEACHER_PYTHON:-}" ]; then
     --manifest "$runs/manifest.tsv" --out "$lite/expression_basis.safetensors"
 fi
 
+# What lies between the lips of faces that never show it.
+$python -m scripts.lite.train_mouth_inside --manifest "$runs/manifest.tsv" --run-dir "$runs/inside"
+$python -m scripts.lite.ship_weights "$runs/inside/weights-best.safetensors" \
+  "$lite/mouth_inside.safetensors" --note "scripts/train_lite.sh"
+
 # Speech to lip shapes: every clip that speaks, its sound and landmarks without pictures. The offsets in the
 # list are trusted.
 store=$runs/store

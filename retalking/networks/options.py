@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from retalking.config import Fraction01, Section, option
-from retalking.locations import CHECKPOINTS
+from retalking.locations import CHECKPOINTS, MOUTH_INSIDE_PATH
 from retalking.networks.device import DeviceName, Precision
 from retalking.networks.engines.run import EngineName
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, VOICE_ACTIVITY_PATH
@@ -103,10 +103,10 @@ class MouthNetworksSection(Section):
         return own if own is not None and own.is_file() else LIP_SHAPES_PATH
 
     @property
-    def listener_files(self) -> tuple[Path, ...]:
+    def own_pixel_files(self) -> tuple[Path, ...]:
         """What ``mouth: warp`` reads."""
         person = () if self.speaker is None else (self.speaker / PERSON_FILE,)
-        return (ENCODER_PATH, self.lip_shapes, VOICE_ACTIVITY_PATH, *person)
+        return (ENCODER_PATH, self.lip_shapes, VOICE_ACTIVITY_PATH, MOUTH_INSIDE_PATH, *person)
 
     @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:
@@ -136,7 +136,7 @@ class PartsOptions(RunnerSection, MouthNetworksSection, FaceNetworksSection):
             (self.used_dnet, painted),
             (self.lnet, painted),
             (self.enet, painted),
-            *((path, not painted) for path in self.listener_files),
+            *((path, not painted) for path in self.own_pixel_files),
             (self.face3d, self.uses_face3d),
             (self.expression_templates, painted and self.uses_face3d),
             (self.gpen, "gpen" in self.active_restorers),

@@ -22,6 +22,7 @@ from models.dnet import DNet
 from models.enet import ENet
 from models.landmarks import LandmarkNet
 from models.lnet import LNet
+from models.mouth_inside import MouthInsideNet
 from models.speech.audio_opening import AudioOpening
 from models.speech.lip_shapes import LipShapeNet
 from models.syncnet import SyncExpert
@@ -36,6 +37,7 @@ SHIPPED: tuple[type[nn.Module], ...] = (
     LandmarkNet,
     LipShapeNet,
     LNet,
+    MouthInsideNet,
     SyncExpert,
 )
 

@@ -19,7 +19,7 @@ from retalking.mouth.warp.lip_window import (
     look_between,
 )
 from retalking.mouth.warp.mesh import Box, WarpMap
-from retalking.mouth.warp.painted_inside import paint_inside, skin_color
+from retalking.mouth.warp.painting.painted_inside import InsidePainter, skin_color
 from retalking.types import Float64Array, FloatArray
 
 _SOFT_PX = 1.5  # of the lip crop: over which the warp of the lips passes into that of the teeth
@@ -97,6 +97,7 @@ def fill_mouth(
     box: Box,
     scale: float,
     unit_px: float,
+    painter: InsidePainter,
 ) -> None:
     """Paint what the lender cannot show, in place: an inside, or the line between closed lips.
 
@@ -107,6 +108,7 @@ def fill_mouth(
         box: of the mouth.
         scale: pixels of the frame per pixel of the lip crop.
         unit_px: pixels of the frame per shape unit.
+        painter: of insides.
     """
     view = _view(goal, box, _ROOM_PX * scale)
     if max(parting.emptiness, parting.closure) == 0 or view is None:
@@ -121,7 +123,8 @@ def fill_mouth(
     if parting.emptiness > 0:
         share = parting.emptiness * np.clip(gap.within / 1.5 + 0.5, 0, 1)
         skin = skin_color(mouth, goal[:, :2] - box[:2])
-        painted = paint_inside(gap, window.length, unit_px, skin)
+        width = window.length / unit_px
+        painted = painter.paint(gap, share > 0, (parting.wanted, width, unit_px), skin)
         mouth[view] += share[..., None].astype(np.float32) * (painted - mouth[view])
 
 

@@ -25,6 +25,7 @@ from retalking.mouth.warp.lip_measures import NUM_MEASURES, OPENING
 from retalking.mouth.warp.lip_range import LipRange
 from retalking.mouth.warp.mesh import Box, WarpMap, add_ring, between_crops, triangulate, warp_map
 from retalking.mouth.warp.mouth_patch import join_mouth, patch_box, patch_outline
+from retalking.mouth.warp.painting.painted_inside import InsidePainter
 from retalking.mouth.warp.speaker import Speaker, study_speaker
 from retalking.mouth.warp.visibility import glance_at, uncover
 from retalking.rendering.edit_plan import EditPlan
@@ -105,6 +106,7 @@ class WarpMouth:
         self._lending = lending
         self._shot_id = shot_id
         self._shots = shots
+        self._painter = InsidePainter.from_file()
 
     @classmethod
     def prepare(
@@ -224,7 +226,7 @@ class WarpMouth:
         parting = Parting(lent.opening, goal.opening)
         show_teeth(found, lips, goal.points, parting, box, goal.scale, size)
         mouth = found.pull(lent.rgb).astype(np.float32)
-        fill_mouth(mouth, goal.points, parting, box, goal.scale, goal.unit_px)
+        fill_mouth(mouth, goal.points, parting, box, goal.scale, goal.unit_px, self._painter)
         return mouth
 
 

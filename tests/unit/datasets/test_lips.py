@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datasets.lips import LipDataSettings, LipDraws, hear_copies, read_shapes
-from datasets.room import disturb_speech
+from datasets.room import disturb_speech, other_voice
 from datasets.store.format import TRACKS, write_part
 from datasets.store.index import build_index
 from datasets.store.reader import ClipFilter, Store, StoredClip
@@ -111,6 +111,22 @@ def test_disturbed_speech_is_still_that_speech(seed: int) -> None:
     lags = np.arange(-80, 81)
     fit = [float(samples[100:-100] @ np.roll(changed, -lag)[100:-100]) for lag in lags]
     assert abs(lags[int(np.argmax(fit))]) <= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_another_voice_is_higher_or_lower_and_says_the_same(seed: int) -> None:
+    """Two tones after each other: both move by the same factor, and so does the moment between."""
+    time_s = np.arange(16_000) / 16_000
+    tones = np.sin(2 * np.pi * np.where(time_s < 0.5, 400, 900) * time_s).astype(np.float32)
+    voice = other_voice(tones, np.random.default_rng(seed))
+    factor = len(tones) / len(voice)
+    assert 0.8 < factor < 1.25
+    assert len(voice) % 320 == 0
+    for part, hz in ((slice(0.1, 0.4), 400), (slice(0.6, 0.9), 900)):
+        piece = voice[int(part.start * len(voice)) : int(part.stop * len(voice))]
+        spectrum = np.abs(np.fft.rfft(piece * np.hanning(len(piece))))
+        found = np.fft.rfftfreq(len(piece), 1 / 16_000)[int(spectrum.argmax())]
+        assert found == pytest.approx(hz * factor, abs=5)
 
 
 def test_resting_lips_are_those_that_stay_closed() -> None:

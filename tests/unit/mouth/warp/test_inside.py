@@ -8,6 +8,7 @@ from retalking.mouth.warp.inside import Parting, fill_mouth
 from retalking.mouth.warp.lip_measures import measure_lips, meet_lips
 from retalking.mouth.warp.lip_window import LipWindow, hide_inside, keep_teeth, look_between
 from retalking.mouth.warp.mesh import Box
+from retalking.mouth.warp.painting.painted_inside import InsidePainter
 from tests.talking import BASIS, talking_points
 
 BOX: Box = (90, 120, 150, 190)
@@ -76,7 +77,9 @@ def fill(lent: float, wanted: float) -> np.ndarray:
     goal = landmarks(wanted)
     scale = 1 / np.sqrt(abs(np.linalg.det(lip_crops(lip_anchors(goal[None, :, :2]))[0, :, :2])))
     mouth = np.full((BOX[3] - BOX[1], BOX[2] - BOX[0], 3), (200, 160, 140), np.float32)
-    fill_mouth(mouth, goal, Parting(lent, wanted), BOX, float(scale), 38.0)
+    fill_mouth(
+        mouth, goal, Parting(lent, wanted), BOX, float(scale), 38.0, InsidePainter.from_file()
+    )
     return mouth
 
 

@@ -1,16 +1,13 @@
-"""The inside of a mouth for faces that never show it: upper teeth, tongue, darkness.
+"""Upper teeth, tongue and darkness by formulas: as sharp as the picture.
 
-A photograph with closed lips has no teeth to lend, and lips that were drawn apart would show lips
-between them. What is painted hangs from the upper lip in sizes of the head, is lit like the skin
-around the lips, and is as sharp as the picture.
+What is drawn hangs from the upper lip in sizes of the head, and is lit like the skin around the
+lips.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from retalking.ibug68 import OUTER_LIPS
 from retalking.mouth.warp.lip_window import Gap
 from retalking.types import Float64Array, FloatArray
 
@@ -25,11 +22,11 @@ _TONGUE = np.array([0.72, 0.38, 0.37])
 _TONGUE_HEIGHT = 0.13  # in shape units
 
 
-def paint_inside(gap: Gap, length_px: float, unit_px: float, skin: Float64Array) -> FloatArray:
-    """Paint the inside of a mouth.
+def draw_inside(gap: Gap, length_px: float, unit_px: float, skin: Float64Array) -> FloatArray:
+    """Draw the inside of a mouth.
 
     Args:
-        gap: pixels to paint.
+        gap: pixels to draw.
         length_px: between the corners of the lips.
         unit_px: pixels per shape unit.
         skin: ``[3]``, mean colour of the skin, 0..255.
@@ -57,27 +54,12 @@ def paint_inside(gap: Gap, length_px: float, unit_px: float, skin: Float64Array)
     teeth = _ramp((edge - below) / max(1.5 * pixel, 0.006) + 0.5)
     teeth *= _ramp((_TEETH_WIDTH - aside) / 0.12)
     between = np.exp(-((np.minimum(across, 1 - across) * (end - start) / 0.02) ** 2))
-    shade = (1 - 0.5 * aside**2) * (0.7 + 0.3 * _ramp(below / 0.06)) * (1 - 0.1 * between)
+    shade = (
+        np.maximum(1 - 0.5 * aside**2, 0) * (0.7 + 0.3 * _ramp(below / 0.06)) * (1 - 0.1 * between)
+    )
     white = _TEETH * (1 + _TEETH_TINT * (skin / max(light, 1.0) - 1))
     color = _over(color, white * shade[..., None] ** _SHADE, teeth)
     return (light * color).clip(0, 255).astype(np.float32)
-
-
-def skin_color(picture: FloatArray, landmarks: Float64Array) -> Float64Array:
-    """Mean colour ``[3]`` of the skin around the lips.
-
-    Args:
-        picture: float32 ``[h, w, 3]`` in 0..255.
-        landmarks: ``[68, 2]`` in its pixels.
-    """
-    lips = landmarks[OUTER_LIPS]
-    around = lips.mean(axis=0) + (lips - lips.mean(axis=0)) * (1.3, 1.5)
-    region = np.zeros(picture.shape[:2], dtype=np.uint8)
-    for outline, value in ((around, 1), (lips, 0)):
-        cv2.fillConvexPoly(region, cv2.convexHull(np.rint(outline).astype(np.int32)), value)
-    skin = picture[region > 0]
-    found: Float64Array = (skin if len(skin) else picture.reshape(-1, 3)).mean(0, np.float64)
-    return found
 
 
 def _over(below: Float64Array, above: Float64Array, share: Float64Array) -> Float64Array:

@@ -1,0 +1,1 @@
+"""The inside of mouths that a video never shows."""
