@@ -54,7 +54,8 @@ from retalking.networks.calls import (
 from retalking.networks.device import Traffic
 from retalking.networks.engines.run import choose_engine
 from retalking.networks.load import Parts, load_parts
-from retalking.networks.runner import Run, Runner
+from retalking.networks.run import Run
+from retalking.networks.runner import Runner
 from retalking.progress import TRACKING
 from retalking.timings import peak_memory_bytes
 from retalking.types import UInt8Array

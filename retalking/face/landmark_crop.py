@@ -14,7 +14,7 @@ import numpy as np
 from models.landmarks import CROP_MARGIN
 from retalking.face.picture import Box
 from retalking.ibug68 import OUTER_LIPS, eye_centers
-from retalking.types import FACE_PORTRAIT_PX, FloatArray, UInt8Array
+from retalking.types import FACE_PORTRAIT_PX, Float64Array, FloatArray, UInt8Array
 
 PORTRAIT_MARGIN = 1.2
 
@@ -36,6 +36,12 @@ class FaceCrop:
     def _axes(self) -> np.ndarray:
         cos, sin = np.cos(self.roll_rad), np.sin(self.roll_rad)
         return np.array([[cos, -sin], [sin, cos]], np.float64) * self.side_px
+
+    def from_crop(self, size_px: int) -> Float64Array:
+        """Transform ``[2, 3]`` from a crop of this size to the picture."""
+        matrix = np.concatenate([self._axes() / size_px, np.zeros((2, 1))], axis=1)
+        matrix[:, 2] = self.to_picture(np.full(2, 0.5 / size_px, np.float32))
+        return matrix
 
     def reach(self, size_px: int) -> Box:
         """Box that holds what ``cut_crop`` reads for a crop of this size; it may be too large."""
@@ -105,8 +111,7 @@ def cut_crop(rgb: UInt8Array, crop: FaceCrop, size_px: int) -> UInt8Array:
     Large faces are first shrunk by area averaging inside their region, so that a 4K face is not
     aliased and costs no more than its own pixels.
     """
-    forward = np.concatenate([crop._axes() / size_px, np.zeros((2, 1))], axis=1)
-    forward[:, 2] = crop.to_picture(np.full(2, 0.5 / size_px, np.float32))
+    forward = crop.from_crop(size_px)
     shrink = int(crop.side_px / size_px)
     if shrink >= 2:
         reach = crop._half_extent_px

@@ -10,9 +10,11 @@ from retalking.analysis.cache import fingerprint
 from retalking.cache_folder import job_folder
 from retalking.inference.config import InferenceConfig
 from retalking.inference.dub import Dub, make_mouth
-from retalking.inference.scenes import cache_folder
+from retalking.inference.scenes import cache_folder, wanted_expression
 from retalking.media.memory import waiting_chunks
 from retalking.media.prefetch import read_ahead
+from retalking.media.sound.mel import MelSpectrogram
+from retalking.mouth.networks.device_mouth import DeviceMouth
 from retalking.networks.load import Parts
 from retalking.rendering.finished_frames import FinishedFrames
 from retalking.rendering.mouth import Mouth
@@ -70,7 +72,16 @@ def make_renderer(
     kept: FinishedFrames | None = None,
 ) -> Renderer[Any]:
     """Return what makes the frames of an output out of those of its source."""
-    return render_with(make_mouth(dub, parts, config, timings), dub, config, timings, kept)
+    heard = dub.speech.heard
+    if isinstance(heard, MelSpectrogram) and DeviceMouth.suits(parts, config):
+        expression = wanted_expression(parts, config)
+        mark = picture_mark(dub.scene, dub.plan, config)
+        mouth: Mouth[Any] = DeviceMouth(
+            parts, dub.scene, dub.plan, heard, config, expression, mark, timings
+        )
+    else:
+        mouth = make_mouth(dub, parts, config, timings)
+    return render_with(mouth, dub, config, timings, kept)
 
 
 def render_with(

@@ -26,7 +26,7 @@ from retalking.networks.calls import (
 )
 from retalking.networks.load import Parts
 from retalking.networks.options import MouthNetworksSection
-from retalking.networks.runner import Run
+from retalking.networks.run import Run
 from retalking.rendering.masks import (
     FACE_PARTS,
     MOUTH_PARTS,

@@ -22,7 +22,7 @@ from retalking.face.affine import FFHQ_POINTS_512, GPEN_POINTS_512
 from retalking.face.crops import LIP_PX, STABILISER_PX
 from retalking.media.images import to_float, to_pixels
 from retalking.networks.lip_calls import enlarge_lips, paint_lips
-from retalking.networks.runner import Run
+from retalking.networks.run import Run
 from retalking.types import BoolArray, Float64Array, FloatArray, IntArray, UInt8Array
 from third_party.ganimation import GANimation, expression_aus
 from third_party.gfpgan import GFPGAN
@@ -70,6 +70,11 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
     Returns:
         Pictures of the same size.
     """
+    return edit_pixels(run, dnet, torch.from_numpy(faces), torch.from_numpy(windows)).numpy()
+
+
+def edit_pixels(run: Run, dnet: DNet, pixels: Tensor, windows: Tensor) -> Tensor:
+    """``edit_expression`` of tensors."""
 
     def edit(pixels: Tensor, window: Tensor) -> Tensor:
         picture = _to_signed(pixels)
@@ -79,8 +84,7 @@ def edit_expression(run: Run, dnet: DNet, faces: UInt8Array, windows: FloatArray
         assert edited is not None
         return edited
 
-    inputs = (torch.from_numpy(faces), torch.from_numpy(windows))
-    return run(dnet, *inputs, forward=edit, finish=_from_signed).numpy()
+    return run(dnet, pixels, windows, forward=edit, finish=_from_signed)
 
 
 def synthesise_lips(
@@ -101,6 +105,20 @@ def synthesise_lips(
         mels: float32 ``[T, 1, 80, 16]``.
         painted_only: whether the upper half of the result may be that of ``faces``.
     """
+    mel, face, reference = (torch.from_numpy(part) for part in (mels, faces, references))
+    rgb, low_res = synthesise_pixels(run, network, mel, face, reference, painted_only)
+    return SpeakingFaces(rgb.numpy(), low_res.numpy())
+
+
+def synthesise_pixels(
+    run: Run,
+    network: ENet | LNet,
+    mels: Tensor,
+    faces: Tensor,
+    references: Tensor,
+    painted_only: bool,
+) -> tuple[Tensor, Tensor]:
+    """``synthesise_lips`` of tensors."""
 
     def synthesise(mel: Tensor, *pixels: Tensor) -> tuple[Tensor, Tensor]:
         face, reference = (to_float(part) for part in pixels)
@@ -115,9 +133,8 @@ def synthesise_lips(
     def finish(picture: Tensor, low_res: Tensor) -> tuple[Tensor, Tensor]:
         return to_pixels(picture), low_res
 
-    inputs = (torch.from_numpy(part) for part in (mels, faces, references))
-    rgb, low_res = run.several(network, *inputs, forward=synthesise, finish=finish)
-    return SpeakingFaces(rgb.numpy(), low_res.numpy())
+    rgb, low_res = run.several(network, mels, faces, references, forward=synthesise, finish=finish)
+    return rgb, low_res
 
 
 def change_upper_face(

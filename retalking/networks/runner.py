@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,38 +21,10 @@ from retalking.networks.device import (
     choose_device,
     choose_precision,
 )
+from retalking.networks.run import Finish, Forward, Run, Several
 from retalking.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
-
-Forward = Callable[..., Tensor]
-Several = Callable[..., tuple[Tensor, ...]]
-Finish = Callable[[Tensor], Tensor]
-
-
-class Run(Protocol):
-    """Applies networks to tensors ``[T, ...]``: a ``Runner``, or one for given frames."""
-
-    def __call__(
-        self,
-        network: Callable[..., Any],
-        *inputs: Tensor,
-        forward: Forward | None = None,
-        finish: Finish | None = None,
-    ) -> Tensor:
-        """See ``Runner``."""
-
-    def several(
-        self, network: Callable[..., Any], *inputs: Tensor, forward: Several, finish: Several
-    ) -> tuple[Tensor, ...]:
-        """See ``Runner.several``."""
-
-    def only(self, rows: IntArray) -> Run:
-        """Return the same for some of the frames, int64, increasing."""
-
-    def over(self, function: Callable[..., FloatArray], *arrays: NDArray[np.generic]) -> FloatArray:
-        """See ``Runner.over``."""
-
 
 _AUTO_BATCH = {"cuda": 16, "mps": 8, "cpu": 4}
 _LARGE = 10_000_000
@@ -74,6 +47,8 @@ class Runner:
         large_batch_size: frames per call of networks with ten million parameters or more, at most
             ``batch_size``; the same if not given.
         traffic: what went to the device and came back, all calls together.
+        holds_pictures: whether pictures stay on the device between networks, where it can be. On a
+            CPU OpenCV is faster.
     """
 
     device: torch.device
@@ -81,6 +56,7 @@ class Runner:
     batch_size: int
     large_batch_size: int | None = None
     traffic: Traffic = field(default_factory=Traffic)
+    holds_pictures: bool = False
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""
@@ -88,11 +64,25 @@ class Runner:
         network.to(memory_format=torch.channels_last)
         return network.eval().requires_grad_(False)
 
-    def for_frames(self, numbers: IntArray) -> Run:
-        """Return this runner for the frames with these numbers, int64 ``[T]``, increasing."""
-        return _RunOfFrames(self, numbers)
+    def for_frames(self, numbers: IntArray, stays: bool = False) -> Run:
+        """Return this runner for some frames.
+
+        Args:
+            numbers: int64 ``[T]``, their numbers, increasing.
+            stays: inputs are on the device, where ``send`` brought them, and results stay there.
+        """
+        return _RunOfFrames(self, numbers, stays)
 
     only = for_frames
+
+    def send(self, part: Tensor) -> Tensor:
+        """Bring a tensor to the device, which need not wait for it."""
+        return self._send(part)
+
+    def fetch(self, part: Tensor) -> Tensor:
+        """Bring a tensor back from the device."""
+        self.traffic.count_fetched(part)
+        return part.cpu()
 
     def size_for(self, network: Callable[..., Any]) -> int:
         """Frames per call of a network."""
@@ -142,8 +132,9 @@ class Runner:
         forward: Several,
         finish: Several,
         numbers: IntArray | None = None,
+        stays: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Apply a network that has several results, each ``[batch, ...]``; see ``__call__``."""
+        """Apply a network with several results, see ``__call__``; ``stays``, see ``for_frames``."""
         order = np.arange(len(inputs[0])) if numbers is None else numbers
         results: list[tuple[Tensor, ...]] = []
         done = 0
@@ -151,9 +142,10 @@ class Runner:
             size = self.size_for(network)
             rows, places = _next_batch(order, done, size)
             try:
-                batch = [self._send(part[rows]) for part in inputs]
+                batch = [part[rows] if stays else self._send(part[rows]) for part in inputs]
                 computed = self._run(network, forward, batch)
-                results.append(self._finish(computed, places, finish))
+                kept = self._finish(computed, places, finish)
+                results.append(kept if stays else tuple(self.fetch(part) for part in kept))
             except torch.OutOfMemoryError as error:
                 if size == 1:
                     raise RetalkingError(
@@ -207,12 +199,9 @@ class Runner:
     def _finish(
         self, computed: list[Tensor], places: IntArray, finish: Several
     ) -> tuple[Tensor, ...]:
-        """Bring what is kept of results back from the device."""
+        """Return what is kept of the results of some places."""
         rows = torch.from_numpy(places).to(self.device)
-        kept = finish(*(result[rows] for result in computed))
-        for part in kept:
-            self.traffic.count_fetched(part)
-        return tuple(part.cpu() for part in kept)
+        return finish(*(result[rows] for result in computed))
 
     def _run(
         self,
@@ -241,6 +230,7 @@ class _RunOfFrames:
 
     runner: Runner
     numbers: IntArray
+    stays: bool = False
 
     def __call__(
         self,
@@ -249,17 +239,28 @@ class _RunOfFrames:
         forward: Forward | None = None,
         finish: Finish | None = None,
     ) -> Tensor:
-        return self.runner(network, *inputs, forward=forward, finish=finish, numbers=self.numbers)
+        (result,) = self.several(
+            network,
+            *inputs,
+            forward=lambda *batch: ((forward or network)(*batch),),
+            finish=lambda kept: (kept if finish is None else finish(kept),),
+        )
+        return result
 
     def several(
         self, network: Callable[..., Any], *inputs: Tensor, forward: Several, finish: Several
     ) -> tuple[Tensor, ...]:
         return self.runner.several(
-            network, *inputs, forward=forward, finish=finish, numbers=self.numbers
+            network,
+            *inputs,
+            forward=forward,
+            finish=finish,
+            numbers=self.numbers,
+            stays=self.stays,
         )
 
     def only(self, rows: IntArray) -> Run:
-        return _RunOfFrames(self.runner, self.numbers[rows])
+        return dataclasses.replace(self, numbers=self.numbers[rows])
 
     def over(self, function: Callable[..., FloatArray], *arrays: NDArray[np.generic]) -> FloatArray:
         return self.runner.over(function, *arrays, numbers=self.numbers)
@@ -278,9 +279,12 @@ def make_runner(
     """
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
+    on_cpu, on_gpu = (chosen.type == kind for kind in ("cpu", "cuda"))
     if batch_size is not None:
-        return Runner(chosen, dtype, batch_size)
-    return Runner(chosen, dtype, _AUTO_BATCH[chosen.type], 1 if chosen.type == "cpu" else None)
+        return Runner(chosen, dtype, batch_size, holds_pictures=on_gpu)
+    return Runner(
+        chosen, dtype, _AUTO_BATCH[chosen.type], 1 if on_cpu else None, holds_pictures=on_gpu
+    )
 
 
 def _next_batch(order: IntArray, done: int, size: int) -> tuple[IntArray, IntArray]:

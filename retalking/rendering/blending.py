@@ -12,9 +12,9 @@ from cv2.typing import MatLike
 
 from retalking.types import BoolArray, FloatArray, UInt8Array
 
-_FULL_EFFECT = 0.25  # mask value from which the multi-band result counts fully
-_MIN_RING_PIXELS = 32  # fewer say nothing about colour
-_GAIN_RANGE = (0.8, 1.25)  # beyond, ring and patch differ in sharpness rather than in light
+FULL_EFFECT = 0.25  # mask value from which the multi-band result counts fully
+MIN_RING_PIXELS = 32  # fewer say nothing about colour
+GAIN_RANGE = (0.8, 1.25)  # beyond, ring and patch differ in sharpness rather than in light
 
 
 def laplacian_blend(
@@ -68,7 +68,7 @@ def blend_region(
         return region.copy()
     outside = (mask <= 0).astype(np.uint8)
     weights = _gaussian_pyramid(mask, num_levels)
-    effect = np.float32(opacity) * np.minimum(mask / _FULL_EFFECT, 1)
+    effect = np.float32(opacity) * np.minimum(mask / FULL_EFFECT, 1)
     # One colour at a time: of a face that fills 4096 x 4096 px, every copy takes 67 MB, not 200.
     shown = []
     for color in range(region.shape[2]):
@@ -117,13 +117,13 @@ def match_color(patch: UInt8Array | FloatArray, region: UInt8Array, ring: BoolAr
         float32 ``[H, W, 3]``, which may leave 0..255; a float patch that is not changed, itself.
     """
     colors = patch.astype(np.float32, copy=False)
-    if np.count_nonzero(ring) < _MIN_RING_PIXELS:
+    if np.count_nonzero(ring) < MIN_RING_PIXELS:
         return colors
     pixels = np.flatnonzero(ring)
     flat = colors.reshape(-1, 3), region.reshape(-1, 3)
     have, want = (part[pixels].astype(np.float64) for part in flat)
     spread = have.std(axis=0)
-    gain = np.clip(want.std(axis=0) / np.maximum(spread, 1e-3), *_GAIN_RANGE)
+    gain = np.clip(want.std(axis=0) / np.maximum(spread, 1e-3), *GAIN_RANGE)
     gain[spread < 1e-3] = 1  # a flat ring has no contrast to match
     offset = want.mean(axis=0) - gain * have.mean(axis=0)
     # One row of numbers is computed several times faster than pixels of three.

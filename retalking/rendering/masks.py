@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.blocks.lower_half import EDITED_FROM
 from retalking.face.crops import LIP_PX
 from retalking.ibug68 import JAW, LOWER_JAW, OUTER_LIPS
-from retalking.types import FloatArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, UInt8Array
 from third_party.parsenet import FacePart
 
 FACE_PARTS = (
@@ -29,8 +29,8 @@ MOUTH_PARTS = (FacePart.MOUTH, FacePart.UPPER_LIP, FacePart.LOWER_LIP)
 """What is taken from the restored face (upstream's choice: teeth, not identity)."""
 
 _CHIN_ROOM = 0.06  # share of the crop by which an opening mouth may lower the chin
-_INSET = 2 * round(0.025 * LIP_PX) + 1  # px
-_SLOPE = 0.03  # standard deviation of a mask's edge, share of its side
+INSET_PX = 2 * round(0.025 * LIP_PX) + 1
+SLOPE = 0.03  # standard deviation of a mask's edge, share of its side
 _FELT = 2.66  # standard deviations beyond which a Gaussian has 1/256 of its sum
 _FADE_PX = 8
 _RIM = 0.03  # share of the crop's side along which everything fades to nothing
@@ -48,14 +48,19 @@ def lower_face_mask(landmarks: NDArray[np.floating], whole_face: bool = False) -
     Returns:
         float32 ``[384, 384]``, soft, zero along the border of the crop.
     """
+    mask = fill_hull(lower_face_outline(landmarks, whole_face), LIP_PX)
+    # The slope lies inside the outline, or the blurred edge of the face would spill over the rest.
+    core = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (INSET_PX, INSET_PX)))
+    return soften(core.astype(np.float32)) * edited_band(whole_face)
+
+
+def lower_face_outline(landmarks: NDArray[np.floating], whole_face: bool = False) -> Float64Array:
+    """Points ``[19, 2]`` whose hull ``lower_face_mask`` lies in; the arguments are the same."""
     jaw = np.array(landmarks[JAW], dtype=np.float64)
     jaw[LOWER_JAW, 1] += _CHIN_ROOM * LIP_PX
     top = 0.0 if whole_face else EDITED_FROM * LIP_PX
     lid = [(x, min(y, top)) for x, y in jaw[[-1, 0]]]
-    mask = fill_hull(np.concatenate([jaw, lid]), LIP_PX)
-    # The slope lies inside the outline, or the blurred edge of the face would spill over the rest.
-    core = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_INSET, _INSET)))
-    return soften(core.astype(np.float32)) * edited_band(whole_face)
+    return np.concatenate([jaw, lid])
 
 
 def upper_face_mask(landmarks: NDArray[np.floating]) -> FloatArray:
@@ -123,7 +128,7 @@ def part_mask(labels: UInt8Array, parts: tuple[FacePart, ...]) -> FloatArray:
 def inner_square(size_px: int) -> FloatArray:
     """Whole crop but its rim: float32 ``[size_px, size_px]``, soft, zero along the border."""
     mask = np.zeros((size_px, size_px), dtype=np.float32)
-    margin = round(3 * _SLOPE * size_px)
+    margin = round(3 * SLOPE * size_px)
     mask[margin:-margin, margin:-margin] = 1
     return soften(mask)
 
@@ -140,10 +145,10 @@ def fade_out(height_px: int, width_px: int) -> FloatArray:
 
 def felt_px(size_px: int) -> int:
     """How far from an edge ``soften`` changes a mask by more than 1/256."""
-    return int(np.ceil(_FELT * _SLOPE * size_px))
+    return int(np.ceil(_FELT * SLOPE * size_px))
 
 
 def soften(mask: FloatArray) -> FloatArray:
     """Turn the edge of a mask into a slope that is as wide as the face is large."""
-    soft = cv2.GaussianBlur(mask, (0, 0), _SLOPE * mask.shape[0])
+    soft = cv2.GaussianBlur(mask, (0, 0), SLOPE * mask.shape[0])
     return soft.astype(np.float32, copy=False)

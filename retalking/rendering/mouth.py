@@ -59,6 +59,24 @@ class MadeFaces:
 
 
 @dataclass(frozen=True)
+class FinishedPart:
+    """A part of a frame as it goes into the output.
+
+    Attributes:
+        rgb: uint8 ``[h, w, 3]``.
+        corner_px: x and y of its first pixel.
+    """
+
+    rgb: UInt8Array
+    corner_px: tuple[int, int]
+
+    def put_into(self, frame: UInt8Array) -> None:
+        """Replace that part of a frame, in place."""
+        (x, y), (height, width) = self.corner_px, self.rgb.shape[:2]
+        frame[y : y + height, x : x + width] = self.rgb
+
+
+@dataclass(frozen=True)
 class NewFaces:
     """What goes into the frames of a chunk.
 
@@ -69,6 +87,8 @@ class NewFaces:
         limit: float32 ``[S, S]`` in the space of every layer, the most that a mask may cover;
             ``None`` if that is the layer's own mask.
         made: pictures on the way, if there were any.
+        finished: parts of the frames with their new faces, if the way has blended them itself;
+            then there are no layers.
     """
 
     layers: list[Layer]
@@ -76,6 +96,7 @@ class NewFaces:
     further: list[tuple[Layer, ...]]
     limit: FloatArray | None = None
     made: MadeFaces | None = None
+    finished: list[FinishedPart] | None = None
 
     @classmethod
     def of(

@@ -17,7 +17,7 @@ from retalking.face.crops import crop_bounds, shift_source, warp
 from retalking.rendering.blending import blend_region, border_ring, match_color
 from retalking.types import Float64Array, FloatArray, UInt8Array
 
-_RING = 0.04  # width of the ring on which colours are matched, share of the region's height
+RING = 0.04  # width of the ring on which colours are matched, share of the region's height
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def composite(
     region = frame[y1:y2, x1:x2]
 
     patch, mask = _place(face, (x1, y1, x2, y2))
-    ring = border_ring(mask, max(round(_RING * (y2 - y1)), 2))
+    ring = border_ring(mask, max(round(RING * (y2 - y1)), 2))
     patch = match_color(patch, region, ring)
     for overlay in overlays:
         rgb, share = _place(overlay, (x1, y1, x2, y2))

@@ -179,6 +179,9 @@ class Renderer(Generic[BegunType]):
         return RenderedChunk(chunk, FrameChunk(chunk.start, pts, output), faces, new)
 
     def _blend(self, frame: np.ndarray, new: NewFaces, place: int, faces: ChunkFaces) -> None:
+        if new.finished is not None:
+            new.finished[place].put_into(frame)
+            return
         number, source = int(faces.numbers[place]), int(faces.source[place])
         opacity = float(self._plan.opacity[number])
         marked = None if self._mark is None else MarkedFrame(self._mark, number, source)

@@ -67,7 +67,7 @@ class NetworkMouth:
             logger.warning("--exp-img and --one-shot have no effect without D-Net (dnet: null)")
         look_for_coverings(scene.source, scene.analysis)
         self._frames = find_references(chosen, scene, dnet)
-        self._stabiliser = _make_stabiliser(parts, scene, chosen, template)
+        self._stabiliser = make_stabiliser(parts, scene, chosen, template)
         # Other references are not where the face is in the frame, and nor are their surroundings.
         in_place = chosen == "warped" or (dnet is not None and chosen != "first")
         self._surroundings = (
@@ -119,9 +119,10 @@ class NetworkMouth:
         return NewFaces.of(layers, self._limit, made)
 
 
-def _make_stabiliser(
+def make_stabiliser(
     parts: Parts, scene: Scene, chosen: ReferenceSource, template: FloatArray
 ) -> Stabiliser | None:
+    """Return what makes references of a scene's faces, if there is a D-Net."""
     if parts.dnet is None:
         return None
     analysis, scale_ratio = scene.analysis, 1.0

@@ -26,7 +26,7 @@ from retalking.networks.calls import (
     template_of,
     where_it_fits,
 )
-from retalking.networks.runner import Run
+from retalking.networks.run import Run
 from retalking.rendering.masks import inner_square
 from retalking.types import Float64Array, UInt8Array
 from third_party.gfpgan import GFPGAN
@@ -86,7 +86,13 @@ def locate_references(
     """
     starts = source_landmarks_px.astype(np.float32)
     followed = run.over(lambda *faces: landmarker.follow(*faces)[0][..., :2], rgb, starts)
-    found: Float64Array = followed.astype(np.float64)
+    return believe_drift(followed.astype(np.float64), source_landmarks_px, source_anchors_px)
+
+
+def believe_drift(
+    found: Float64Array, source_landmarks_px: Float64Array, source_anchors_px: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Say what is believed of landmarks ``[A, 68, 2]`` found; see ``locate_references``."""
     drift = lip_anchors(found) - source_anchors_px
     eyes = source_anchors_px[:, 1] - source_anchors_px[:, 0]
     limit = _MAX_DRIFT * np.linalg.norm(eyes, axis=-1)

@@ -18,7 +18,7 @@ from retalking.face.landmarks import Landmarker
 from retalking.mouth.networks.reference_frames import enlargement
 from retalking.mouth.networks.references import References, locate_references, restore_references
 from retalking.networks.calls import FaceRestorer, edit_expression
-from retalking.networks.runner import Run
+from retalking.networks.run import Run
 from retalking.timings import Timings
 from retalking.types import (
     FaceCoefficients,
@@ -84,6 +84,19 @@ class Stabiliser:
         self._video = video
         self._enhancer = enhancer
 
+    def windows(self, frames: IntArray) -> FloatArray:
+        """Return what D-Net is told: ``coefficient_windows`` of frames ``[A]``."""
+        video = self._video
+        return coefficient_windows(
+            video.coefficients, frames, video.track.shot_id, video.template, video.scale_ratio
+        )
+
+    def expect(self, frames: IntArray) -> tuple[Float64Array, Float64Array]:
+        """Return landmarks ``[A, 68, 2]`` and anchors ``[A, 3, 2]`` of the frames' own faces."""
+        crops, points = self.crops[frames], self._video.track.landmarks_px[frames]
+        landmarks = transform_points(crops, points.astype(np.float64))
+        return landmarks, transform_points(crops, self._video.anchors_px[frames])
+
     def edit(
         self, run: Run, pictures: UInt8Array, frames: IntArray, timings: Timings
     ) -> References:
@@ -95,21 +108,15 @@ class Stabiliser:
             frames: int64 ``[A]``, whose pose and place they shall have.
             timings: told how long it took.
         """
-        video, crops = self._video, self.crops[frames]
         with timings.measure("D-Net", len(frames)):
-            windows = coefficient_windows(
-                video.coefficients, frames, video.track.shot_id, video.template, video.scale_ratio
-            )
-            rgb = edit_expression(run, self._dnet, pictures, windows)
+            rgb = edit_expression(run, self._dnet, pictures, self.windows(frames))
         with timings.measure("reference landmarks", len(frames)):
-            points = video.track.landmarks_px[frames].astype(np.float64)
-            anchors = transform_points(crops, video.anchors_px[frames])
-            expected = transform_points(crops, points)
+            expected, anchors = self.expect(frames)
             landmarks, drift = locate_references(run, self._landmarker, rgb, expected, anchors)
         references = References(rgb, anchors, drift)
         if self._enhancer is None:
             return references
         with timings.measure("reference enhancer", len(frames)):
-            seen = lip_crops(anchors + drift, video.pads)
+            seen = lip_crops(anchors + drift, self._video.pads)
             restored = restore_references(run, self._enhancer, rgb, landmarks, seen)
         return dataclasses.replace(references, restored=restored)

@@ -23,8 +23,8 @@ from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray, UInt8
 _RARE = 2  # percent of the frames whose jaw may lie further out, by mistake or for a blink of time
 _ROOM = 0.04  # share of the crop's side around the jaw that still moves with it
 _SLOPE = 0.015  # standard deviation of the region's edge, share of its side
-_REACH = 1 / 12  # standard deviation over which a tint is smoothed, share of the side
-_TINT_PX = 96  # a tint needs no more
+REACH = 1 / 12  # standard deviation over which a tint is smoothed, share of the side
+TINT_PX = 96  # a tint needs no more
 
 
 def outline_face(jaws_px: NDArray[np.floating]) -> Float64Array:
@@ -77,24 +77,31 @@ def keep_surroundings(references: UInt8Array, faces: UInt8Array, region: FloatAr
         uint8 ``[A, S, S, 3]``.
     """
     size_px = len(region)
-    small = (min(size_px, _TINT_PX),) * 2
-    known = 1 - region
-    known[: round(EDITED_FROM * size_px)] = 1
-    share = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
-    weight = _smooth(share) + 1e-3
+    share, weight = tint_shares(region)
+    small = (len(share), len(share))
     kept = np.empty_like(references)
     for row, (reference, face) in enumerate(zip(references, faces, strict=True)):
         excess = reference.astype(np.float32) - face
         shrunk = cv2.resize(excess, small, interpolation=cv2.INTER_AREA)
         tint = _smooth(shrunk * share[..., None]) / weight[..., None]
-        tint = cv2.resize(tint, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
-        mixed = face + region[..., None] * (excess - tint)
+        large = cv2.resize(tint, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+        mixed = face + region[..., None] * (excess - large)
         kept[row] = np.rint(mixed.clip(0, 255))
     return kept
 
 
+def tint_shares(region: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How much each place says about the tint, and the sum of what is near: ``[s, s]`` both."""
+    size_px = len(region)
+    small = (min(size_px, TINT_PX),) * 2
+    known = 1 - region
+    known[: round(EDITED_FROM * size_px)] = 1
+    share = cv2.resize(known, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return share, _smooth(share) + np.float32(1e-3)
+
+
 def _smooth(picture: FloatArray) -> FloatArray:
-    smooth = cv2.GaussianBlur(picture, (0, 0), _REACH * len(picture))
+    smooth = cv2.GaussianBlur(picture, (0, 0), REACH * len(picture))
     return smooth.astype(np.float32, copy=False)
 
 
@@ -122,10 +129,11 @@ class Surroundings:
         shots = self._shot_id[source]
         for shot in np.unique(shots).tolist():
             rows = shots == shot
-            kept[rows] = keep_surroundings(references[rows], faces[rows], self._region(shot))
+            kept[rows] = keep_surroundings(references[rows], faces[rows], self.region(shot))
         return kept
 
-    def _region(self, shot: int) -> FloatArray:
+    def region(self, shot: int) -> FloatArray:
+        """Return ``face_region`` in the lip crops of a shot."""
         if self._last is None or self._last[0] != shot:
             self._last = shot, face_region(self._outlines[shot], LIP_PX)
         return self._last[1]

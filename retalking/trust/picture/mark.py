@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from retalking.arrays import scratch
 from retalking.face.affine import invert_affine
 from retalking.face.crops import shift_source, warp
+from retalking.trust.picture.on_device import DETAIL, MOST_GAIN, PLAIN, SPREAD_PX, mark_patches
 from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
-from retalking.types import Float64Array, FloatArray
+from retalking.types import Float64Array, FloatArray, IntArray
 
 _MOST, _LEAST = 2.3, 0.6
 """Root mean square within the mask, in levels of 255; the most leaves over 42 dB."""
 _SMALL_FACE = 1.6  # pixels of the frame per pixel of the small crop: 150 px from hairline to chin
 _FALL = 1.7
 """Larger faces have larger cells, which outlive compression with less; by which power of size."""
-_SPREAD_PX = 1.5  # of the small crop, over which detail is judged
-_PLAIN, _DETAIL, _MOST_GAIN = 0.4, 8.0, 2.5
-"""Gain of flat skin, levels of detail that add 1, the largest gain."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,28 @@ class PictureMark:
         size = below.shape[1::-1]
         below += cv2.warpAffine(change, to_below, size, flags=cv2.INTER_LINEAR)[..., None]
 
+    def mark_batch(
+        self,
+        patches: Tensor,
+        masks: Tensor,
+        corners_px: IntArray,
+        numbers: IntArray,
+        source: IntArray,
+        send: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """Mark a batch of faces; see ``rendering.on_device.paste_back.BatchMark``."""
+        pairs = zip(source.tolist(), corners_px.tolist(), strict=True)
+        to_grid = np.stack([shift_source(self.to_grid[row], *corner) for row, corner in pairs])
+        moments = self.time_s[numbers].tolist()
+        pattern = np.stack([self.pattern.at(moment) for moment in moments])[:, None]
+        return mark_patches(patches, masks, to_grid, send(torch.from_numpy(pattern)), self.rms)
+
 
 def _gain(light: FloatArray) -> FloatArray:
-    mean = cv2.GaussianBlur(light, (0, 0), _SPREAD_PX)
-    square = cv2.GaussianBlur(light * light, (0, 0), _SPREAD_PX)
+    mean = cv2.GaussianBlur(light, (0, 0), SPREAD_PX)
+    square = cv2.GaussianBlur(light * light, (0, 0), SPREAD_PX)
     detail = np.sqrt(np.maximum(square - mean * mean, 0))
-    gain: FloatArray = np.minimum(_PLAIN + detail / _DETAIL, _MOST_GAIN).astype(np.float32)
+    gain: FloatArray = np.minimum(PLAIN + detail / DETAIL, MOST_GAIN).astype(np.float32)
     return gain
 
 

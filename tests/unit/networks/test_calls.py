@@ -20,7 +20,8 @@ from retalking.networks.calls import (
     synthesise_lips,
     where_it_fits,
 )
-from retalking.networks.runner import Run, Runner
+from retalking.networks.run import Run
+from retalking.networks.runner import Runner
 from third_party.ganimation import EXPRESSIONS, GANimation, GANimationConfig, expression_aus
 from third_party.parsenet import ParseNet, ParseNetConfig
 from third_party.windows import Window
