@@ -19,6 +19,7 @@ from torch import nn
 
 from models.speech.lip_shapes import NUM_SHAPES, LipShapeNet
 from retalking.face.lip_motion import correlate
+from retalking.mouth.warp.lip_measures import OPENING
 from retalking.personal.talk_piece import FARTHEST, TalkPiece
 from retalking.personal.tuned_heads import join_heads, tell, tune_heads
 from retalking.types import BoolArray, Float64Array, IntArray
@@ -63,21 +64,19 @@ def fit_own_speech(common: LipShapeNet, talks: Sequence[TalkPiece]) -> OwnSpeech
     before = _correlate(rows.guess.mean(axis=0), rows.lips, pieces)
     layer = _LastLayer.choose(rows, pieces, before)
     told = (layer.guess + _leave_out_of_tuning(common, talks, pieces)) / 2
-    left, after = (
-        float((1 - _correlate(guess, rows.lips, pieces) ** 2).mean())
-        for guess in (layer.guess, told)
-    )
-    tunes = after < (1 - _LEAST_GAIN) * left
+    kept, joined = (_correlate(guess, rows.lips, pieces) for guess in (layer.guess, told))
+    gains = (1 - joined**2).sum() < (1 - _LEAST_GAIN) * (1 - kept**2).sum()
+    tunes = bool(gains and joined[OPENING] >= kept[OPENING])  # what is seen first must not suffer
     if not layer.kept.any() and not tunes:
         return OwnSpeechFit(None, before, before)
     network = layer.fit(common, rows)
     if tunes:
         everything = np.ones(len(rows.lips), np.bool_)
         network = join_heads(network, tune_heads(common, talks, everything))
-    told = told if tunes else layer.guess
+    gain = _measure_gain(told if tunes else layer.guess, rows.lips, pieces)
     with torch.no_grad():
-        network.gain.copy_(torch.from_numpy(_measure_gain(told, rows.lips, pieces)))
-    return OwnSpeechFit(network, before, _correlate(told, rows.lips, pieces))
+        network.gain.copy_(torch.from_numpy(gain))
+    return OwnSpeechFit(network, before, joined if tunes else kept)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from models import weights
 from models.speech.lip_shapes import LipShapeConfig, LipShapeNet
+from retalking.mouth.warp.lip_measures import OPENING
 from retalking.personal import own_speech, tuned_heads
 from retalking.personal.own_speech import fit_own_speech
 from retalking.personal.talk_piece import TalkPiece
@@ -85,6 +86,21 @@ def test_tuned_heads_join_in_where_pieces_left_out_gain(monkeypatch: pytest.Monk
         fit = fit_own_speech(common, talks)
         assert fit.network is not None
         assert fit.network.config.num_heads == heads
+
+
+def test_an_opening_that_would_suffer_keeps_tuned_heads_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    common, teacher = network(0), network(1)
+    talks = [talk_of(teacher, 400, 1)]
+    with torch.no_grad():
+        for head in teacher.heads:  # knows all shapes, but of the opening the opposite
+            head.shapes.weight[OPENING] *= -1
+            head.shapes.bias[OPENING] *= -1
+    monkeypatch.setattr(own_speech, "tune_heads", lambda *_: teacher)
+    fit = fit_own_speech(common, talks)
+    assert fit.network is not None
+    assert fit.network.config.num_heads == 2
 
 
 def test_lips_go_no_further_than_speech_tells(monkeypatch: pytest.MonkeyPatch) -> None:
