@@ -29,6 +29,7 @@ _STIFFNESS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _PIECE_FRAMES, _FEWEST_PIECES, _MOST_PIECES = 75, 4, 8
 _GAP_FRAMES = 8  # beside a piece that judges, which what is heard there reaches into
 _LEAST_GAIN = 0.02  # of what is not explained, below which things are left as they are
+_FITS = 0.7  # correlation of the opening, below which no layer but the last is touched
 _TUNINGS = 4  # each judged by another quarter of the pieces
 
 
@@ -66,7 +67,8 @@ def fit_own_speech(common: LipShapeNet, talks: Sequence[TalkPiece]) -> OwnSpeech
     told = (layer.guess + _leave_out_of_tuning(common, talks, pieces)) / 2
     kept, joined = (_correlate(guess, rows.lips, pieces) for guess in (layer.guess, told))
     gains = (1 - joined**2).sum() < (1 - _LEAST_GAIN) * (1 - kept**2).sum()
-    tunes = bool(gains and joined[OPENING] >= kept[OPENING])  # what is seen first must not suffer
+    # What is seen first must not suffer, and speech that hardly fits would teach its own faults.
+    tunes = bool(gains and before[OPENING] >= _FITS and joined[OPENING] >= kept[OPENING])
     if not layer.kept.any() and not tunes:
         return OwnSpeechFit(None, before, before)
     network = layer.fit(common, rows)

@@ -83,9 +83,15 @@ def test_tuned_heads_join_in_where_pieces_left_out_gain(monkeypatch: pytest.Monk
     talks = [talk_of(teacher, 400, 1)]
     for tuned, heads in ((teacher, 4), (common, 2)):  # one knows, the other has learnt nothing
         monkeypatch.setattr(own_speech, "tune_heads", lambda *_, net=tuned: net)
+        monkeypatch.setattr(own_speech, "_FITS", 0.0)
         fit = fit_own_speech(common, talks)
         assert fit.network is not None
         assert fit.network.config.num_heads == heads
+    monkeypatch.undo()  # to the common network these lips do not fit the speech
+    monkeypatch.setattr(own_speech, "tune_heads", lambda *_: teacher)
+    fit = fit_own_speech(common, talks)
+    assert fit.network is not None
+    assert fit.network.config.num_heads == 2
 
 
 def test_an_opening_that_would_suffer_keeps_tuned_heads_out(
@@ -98,6 +104,7 @@ def test_an_opening_that_would_suffer_keeps_tuned_heads_out(
             head.shapes.weight[OPENING] *= -1
             head.shapes.bias[OPENING] *= -1
     monkeypatch.setattr(own_speech, "tune_heads", lambda *_: teacher)
+    monkeypatch.setattr(own_speech, "_FITS", 0.0)
     fit = fit_own_speech(common, talks)
     assert fit.network is not None
     assert fit.network.config.num_heads == 2
