@@ -21,14 +21,14 @@ from retalking.errors import ConfigError
 from retalking.files import commit, partial_file
 from retalking.trust.manifest.certificates import Credentials, find_credentials
 from retalking.trust.options import ProvenanceSection
-from retalking.trust.payload_code import payload_of
+from retalking.trust.payload_code import VERSION, payload_of
 from retalking.weights.catalogue import sha256_of
 
 logger = logging.getLogger(__name__)
 
 EDITED = "compositeWithTrainedAlgorithmicMedia"
 JOB_LABEL = "org.retalking.job"
-PICTURE_BINDING, SOUND_BINDING = "org.retalking.picture.2", "org.retalking.sound.2"
+PICTURE_BINDING, SOUND_BINDING = (f"org.retalking.{of}.{VERSION}" for of in ("picture", "sound"))
 EMBEDDED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}
 """File types that hold their manifest; all others have it in a file beside them."""
 ANY_FILE = "application/octet-stream"
