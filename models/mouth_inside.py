@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from models.checks import require_positive
 
-NUM_PLACES = 5
-"""Columns of a place, in shape units: how far right of the middle of the mouth, how far below the
-upper lip, height of the gap there; opening of the lips in the middle, distance of the corners."""
 _OCTAVES = 5
 _START = -0.7  # logarithm of the colour of a mouth that nothing is known of
 
@@ -64,7 +61,9 @@ class MouthInsideNet(nn.Module):
         """Tell the colours of places.
 
         Args:
-            places: ``[N, 5]``, see ``NUM_PLACES``.
+            places: ``[N, 5]`` in shape units: how far right of the middle of the mouth, how far
+                below the upper lip, height of the gap there; opening of the lips in the middle,
+                distance of the corners.
             skin: ``[N, 3]``, colour of the skin around the lips over its mean.
             codes: ``[N, P + M]``; by default those of ``person`` at a usual moment.
 

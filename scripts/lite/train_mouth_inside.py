@@ -52,7 +52,7 @@ class Mouth(NamedTuple):
     """What the clip of a person shows between the lips, in ``N`` pixels of ``F`` frames.
 
     Attributes:
-        places: float32 ``[N, 5]``, see ``models.mouth_inside``.
+        places: float32 ``[N, 5]``, see ``MouthInsideNet.forward``.
         colors: float32 ``[N, 3]``, over the mean of the skin.
         frame: int64 ``[N]``.
         skin: float32 ``[F, 3]``, over its mean.
