@@ -73,16 +73,18 @@ def _compare_lips(
     moved = {"motion": float(made.std()), "follow": best}
     if made.std() > _LEAST_MOTION and best > _FOLLOWS:
         moved["late_ms"] = 1000 * late / frame_rate
-    return {
-        **moved,
-        "leak": partial_correlation(made, old, words),
-    }
+    return {**moved, "leak": semipartial_correlation(made, old, words)}
 
 
-def partial_correlation(a: Float64Array, b: Float64Array, given: Float64Array) -> float:
-    """Correlation of two curves ``[F]`` beyond what a third explains of both; 0 if one is still."""
+def semipartial_correlation(a: Float64Array, b: Float64Array, given: Float64Array) -> float:
+    """Correlation of a curve ``[F]`` with the part of ``b`` that ``given`` does not explain.
+
+    Its square is the share of the movement of ``a`` that only ``b`` accounts for, so that what
+    little is left beside lips that follow well does not count as much as lips that do not. 0 if one
+    is still, or if ``given`` explains all of ``b``.
+    """
     ab, ac, bc = correlate(a, b), correlate(a, given), correlate(b, given)
-    rest = (1 - ac * ac) * (1 - bc * bc)
+    rest = 1 - bc * bc
     return (ab - ac * bc) / float(np.sqrt(rest)) if rest > 1e-6 else 0.0
 
 

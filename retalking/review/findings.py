@@ -111,7 +111,7 @@ RULES = (
         "leak",
         "old words still on the lips",
         _PURE,
-        "The mouth still moves with its old words (correlation {} beyond chance).",
+        "The mouth still moves with its old words (correlation {}, the new ones left out).",
         "Look whether something hides the mouth; try --reference-source quiet with --mouth "
         "networks, or --profile lite.",
         high=0.5,
