@@ -114,7 +114,7 @@ RULES = (
         "The mouth still moves with its old words (correlation {}, the new ones left out).",
         "Look whether something hides the mouth; try --reference-source quiet with --mouth "
         "networks, or --profile lite.",
-        high=0.5,
+        high=0.4,
     ),
     Rule(
         "hidden",
