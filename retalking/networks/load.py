@@ -134,12 +134,13 @@ def load_parts(config: PartsOptions) -> Parts:
 
 
 def _choose_programs(parts: Parts, name: EngineName) -> None:
-    """Let an engine compute the networks of the mouth."""
+    """Let an engine compute the networks of the mouth; any but PyTorch reads the host's memory."""
     runner = parts.runner
     engine = choose_engine(name, runner.device)
+    runner.holds_pictures &= engine == "torch"
     kinds = (parts.dnet, parts.enet, parts.reference_enhancer, parts.restorer, parts.parser)
     for network in {id(kind): kind for kind in kinds if kind is not None}.values():
-        run_with(engine, network, runner.precision)
+        run_with(engine, network, runner)
 
 
 @dataclass(frozen=True)

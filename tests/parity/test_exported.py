@@ -15,6 +15,7 @@ from models.enet import ENet
 from models.lnet import LNet
 from models.weights import load_official
 from retalking.networks.engines.run import EngineName, run_with
+from retalking.networks.runner import Runner
 from third_party.gfpgan import GFPGAN
 from third_party.gpen import GPEN
 from third_party.parsenet import ParseNet
@@ -62,7 +63,7 @@ def test_an_exported_network_gives_the_golden_outputs(
     for needed in ("onnx", package):
         pytest.importorskip(needed, reason="needs requirements-engines.txt")
     network = load(name)
-    run_with(engine, network, torch.float32)
+    run_with(engine, network, Runner(torch.device("cpu"), torch.float32, 2))
     case = golden.network_cases(name)[NETWORKS[name][1]]
     found = outputs_of(name, network, case.tensors())
     findings = {

@@ -15,6 +15,7 @@ from models.dnet import DNet, DNetOutput
 from models.enet import ENet, ENetOutput
 from retalking.errors import ConfigError
 from retalking.networks.engines.export import export_onnx, require
+from retalking.networks.runner import Runner
 from retalking.types import FloatArray
 from third_party.windows import Window
 
@@ -52,23 +53,24 @@ def require_engine(name: EngineName) -> None:
         require(package)
 
 
-def run_with(engine: EngineName, network: nn.Module, precision: torch.dtype) -> None:
+def run_with(engine: EngineName, network: nn.Module, runner: Runner) -> None:
     """Let an engine compute a network from now on, whose weights PyTorch then forgets.
 
-    The network keeps its class, its configuration and what is built on ``forward``.
+    The network keeps its class, its configuration and what is built on ``forward``. Engines read
+    and write the host's memory: inputs come back from the runner's device, and results go there.
 
     Args:
         engine: of ``choose_engine``.
-        network: on the CPU, see ``example_inputs`` for the kinds.
-        precision: bfloat16, if the engine may compute in it; only OpenVINO does.
+        network: see ``example_inputs`` for the kinds.
+        runner: runs it. In bfloat16, so may the engine; only OpenVINO does.
 
     Raises:
         ConfigError: another kind of network.
     """
     if engine == "torch":
         return
-    if isinstance(network, DNet):
-        precision = torch.float32  # positions need more than the 8 bits of bfloat16's mantissa
+    # Positions need more than the 8 bits of bfloat16's mantissa.
+    precision = torch.float32 if isinstance(network, DNet) else runner.precision
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         export_onnx(network, path)
@@ -76,8 +78,9 @@ def run_with(engine: EngineName, network: nn.Module, precision: torch.dtype) -> 
     make: Callable[..., Any] = _RESULTS.get(type(network), lambda only: only)
 
     def forward(*inputs: Tensor | None, window: Window | None = None, **_: bool) -> Any:
-        given = [part.float().cpu().numpy() for part in inputs if part is not None]
-        made = [torch.from_numpy(part) for part in compute(list(map(np.ascontiguousarray, given)))]
+        given = [runner.fetch(part.float()).numpy() for part in inputs if part is not None]
+        results = compute(list(map(np.ascontiguousarray, given)))
+        made = [runner.send(torch.from_numpy(part)) for part in results]
         return make(*made) if window is None else window.of(*made)  # whole pictures, all of them
 
     network.to("meta")

@@ -15,6 +15,9 @@ from models.dnet import DNet
 from models.enet import ENet
 from models.lnet import LNet
 from retalking.errors import ConfigError
+from retalking.inference.profiles import load_profile
+from retalking.mouth.networks.device_mouth import DeviceMouth
+from retalking.networks import load
 from retalking.networks.calls import edit_expression, restore_faces, synthesise_lips
 from retalking.networks.engines.export import example_inputs, export_onnx
 from retalking.networks.engines.run import EngineName, choose_engine, run_with
@@ -29,6 +32,7 @@ from third_party.windows import Window
 CPU = torch.device("cpu")
 INSTALLED = {"openvino": "openvino", "onnx": "onnxruntime"}
 FACES = 3
+PARSENET = ParseNetConfig(base_channels=4, max_channels=8, num_halvings=2, body_depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def test_lips_are_the_same(
     mels = np.random.default_rng(1).uniform(-4, 4, (FACES, 1, 80, 16)).astype(np.float32)
     inputs = (pictures(384), pictures(384, 1), mels)
     want = synthesise_lips(runner(), network, *inputs)  # type: ignore[arg-type]
-    run_with(engine, network, torch.float32)
+    run_with(engine, network, runner())
     assert all(parameter.is_meta for parameter in network.parameters())
     made = synthesise_lips(runner(), network, *inputs)  # type: ignore[arg-type]
     assert grey_levels_apart(made.rgb, want.rgb) < 0.5
@@ -82,7 +86,8 @@ def test_expressions_are_the_same(engine: EngineName, files: dict[str, Path]) ->
     assert isinstance(network, DNet)
     windows = np.random.default_rng(1).standard_normal((FACES, 73, 26)).astype(np.float32)
     want = edit_expression(runner(), network, pictures(256), windows)
-    run_with(engine, network, torch.bfloat16)  # D-Net is computed in fp32 all the same
+    in_bf16 = Runner(CPU, torch.bfloat16, FACES)
+    run_with(engine, network, in_bf16)  # D-Net is computed in fp32 all the same
     made = edit_expression(runner(), network, pictures(256), windows)
     assert grey_levels_apart(made, want) < 0.5
 
@@ -98,19 +103,42 @@ def test_restored_faces_are_the_same(engine: EngineName, kind: str) -> None:
     placed(network)
     window = Window(16, 16, 64, 48, 64, 2)
     want, part = (restore_faces(runner(), network, pictures(64), seen) for seen in (None, window))
-    run_with(engine, network, torch.float32)
+    run_with(engine, network, runner())
     assert grey_levels_apart(restore_faces(runner(), network, pictures(64)), want) < 0.5
     assert grey_levels_apart(restore_faces(runner(), network, pictures(64), window), part) < 0.5
 
 
 def test_the_parser_is_exported_for_any_batch(engine: EngineName) -> None:
-    config = ParseNetConfig(base_channels=4, max_channels=8, num_halvings=2, body_depth=1)
-    network = placed(ParseNet(config))
+    network = placed(ParseNet(PARSENET))
     (faces,) = example_inputs(network, 1)
     with torch.inference_mode():
         want = network(faces)
-    run_with(engine, network, torch.float32)
+    run_with(engine, network, runner())
     torch.testing.assert_close(network(faces), want, atol=1e-3, rtol=1e-3)
+
+
+def test_pictures_travel_to_an_engine_and_are_counted(engine: EngineName) -> None:
+    """Engines read the host's memory, wherever the other steps are computed."""
+    network = placed(ParseNet(PARSENET))
+    (faces,), host = example_inputs(network, FACES), runner()
+    run_with(engine, network, host)
+    network(faces)
+    assert (host.traffic.num_fetched, host.traffic.num_sent) == (1, 1)
+    assert host.traffic.bytes_fetched == FACES * 3 * 512 * 512 * 4
+
+
+@pytest.mark.parametrize("name", ["auto", "torch", "openvino", "onnx"])
+def test_pictures_stay_on_the_device_for_pytorch_only(
+    name: EngineName, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_gpu = Runner(CPU, torch.float32, 2, holds_pictures=True)
+    monkeypatch.setattr(load, "make_runner", lambda *_: on_gpu)
+    if name in INSTALLED:  # as if it were
+        monkeypatch.setattr(load, "choose_engine", lambda *_: name)
+        monkeypatch.setattr(load, "run_with", lambda *_: None)
+    options = {**files, "engine": name, "reference_source": "current"}
+    config = load_profile("small", options)
+    assert DeviceMouth.suits(load.load_parts(config), config) == (name not in INSTALLED)
 
 
 def test_the_script_writes_files_and_says_how_exact_they_are(
