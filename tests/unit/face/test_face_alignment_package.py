@@ -69,6 +69,7 @@ def test_one_picture_per_face_is_the_same_as_one_for_all(analyser: FanLandmarker
     assert followed.shape == (1, 68, 3)
 
 
+@pytest.mark.slow
 def test_faces_in_a_batch_are_where_the_package_finds_them_one_by_one(
     analyser: FanLandmarker,
 ) -> None:
