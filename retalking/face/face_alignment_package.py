@@ -20,17 +20,19 @@ from face_alignment.utils import (
     REFERENCE_SCALE,
     SCALE_FACTOR,
     crop,
+    transform,
 )
 from torch import Tensor
 
 from models.weights import load_any
 from retalking.face.landmarks import face_boxes
 from retalking.locations import CHECKPOINTS
-from retalking.types import Float64Array, FloatArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 from retalking.weights import catalogue
 from third_party.retinaface import RetinaFace
 from third_party.s3fd import S3FD
 
+_SEEN_PX = 256
 _DETECTORS: dict[str, type[S3FD] | type[RetinaFace]] = {"S3FD": S3FD, "RetinaFace": RetinaFace}
 
 
@@ -71,9 +73,16 @@ class NetworkDetector:
 
 
 class FanLandmarker:
-    """FAN as a ``Landmarker``."""
+    """FAN as a ``Landmarker``, and ``LooksAtSquares``."""
 
-    def __init__(self, device: torch.device) -> None:
+    crop_px = _SEEN_PX
+
+    def __init__(self, network: FAN, device: torch.device) -> None:
+        """Take a loaded network, where it is to run."""
+        self._network, self._device = network, device
+
+    @classmethod
+    def from_package(cls, device: torch.device) -> FanLandmarker:
         """Load the package's network; its file must be where ``weight_paths`` looks.
 
         The package loads a detector too; this one, which reads boxes from files, has no weights.
@@ -85,8 +94,7 @@ class FanLandmarker:
             face_detector="folder",
             compile=False,
         )
-        self._network: FAN = package.face_alignment_net
-        self._device = device
+        return cls(package.face_alignment_net, device)
 
     def predict(self, rgb: UInt8Array, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See ``Landmarker``; depth is 0, and confidence the mean height of the heatmaps.
@@ -99,21 +107,35 @@ class FanLandmarker:
         pictures = rgb if rgb.ndim == 4 else np.broadcast_to(rgb, (len(boxes_px), *rgb.shape))
         places = [_place_of(box) for box in boxes_px]
         crops = [crop(picture, *place) for picture, place in zip(pictures, places, strict=True)]
-        peaks = self._find_peaks(np.stack(crops))
-        for row, (center, scale) in enumerate(places):
-            points[row, :, :2] = _to_picture(peaks[row, :, :2], center, scale)
+        seen = torch.from_numpy(np.stack(crops)).to(self._device).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            peaks: FloatArray = self.read(seen).cpu().numpy()
+        points[..., :2] = _to_picture(peaks, places)
         return points, peaks[..., 2].mean(axis=1).clip(0, 1)
-
-    @torch.inference_mode()
-    def _find_peaks(self, crops: UInt8Array) -> FloatArray:
-        """Highest points of the heatmaps of crops ``[N, 256, 256, 3]``: see ``find_peaks``."""
-        pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255
-        peaks: FloatArray = find_peaks(self._network(pixels)[-1]).cpu().numpy()
-        return peaks
 
     def follow(self, rgb: UInt8Array, points_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See ``Landmarker``."""
         return self.predict(rgb, face_boxes(points_px))
+
+    def squares(self, points_px: FloatArray) -> IntArray:
+        """See ``LooksAtSquares``; the package's rounding kept."""
+        places = [_place_of(box) for box in face_boxes(points_px)]
+        ends = ((1, 1), (_SEEN_PX, _SEEN_PX))
+        return np.array(
+            [
+                [side for end in ends for side in transform(end, *place, _SEEN_PX, True).tolist()]
+                for place in places
+            ]
+        )
+
+    def read(self, crops: Tensor) -> Tensor:
+        """See ``LooksAtSquares``: ``find_peaks`` of the heatmaps."""
+        with torch.autocast(crops.device.type, enabled=False):
+            return find_peaks(self._network(crops / 255)[-1])
+
+    def place(self, found: FloatArray, points_px: FloatArray) -> FloatArray:
+        """See ``LooksAtSquares``."""
+        return _to_picture(found, [_place_of(box) for box in face_boxes(points_px)])
 
 
 def find_peaks(heatmaps: Tensor) -> Tensor:
@@ -151,10 +173,9 @@ def _place_of(box_px: FloatArray) -> tuple[Float64Array, float]:
     return center, (width + height) / REFERENCE_SCALE
 
 
-def _to_picture(points: FloatArray, center: Float64Array, scale: float) -> Float64Array:
-    """Bring points ``[P, 2]`` of a heatmap into the picture, down to whole pixels."""
-    side_px = SCALE_FACTOR * scale
-    placed: Float64Array = np.trunc(
-        (points / HEATMAP_RESOLUTION - 0.5).astype(np.float64) * side_px + center
-    )
-    return placed
+def _to_picture(peaks: FloatArray, places: list[tuple[Float64Array, float]]) -> FloatArray:
+    """Bring peaks ``[N, P, 3]`` of heatmaps into the picture, down to whole pixels: 2 columns."""
+    centers = np.array([center for center, _ in places])[:, None]
+    sides_px = SCALE_FACTOR * np.array([scale for _, scale in places])[:, None, None]
+    points = (peaks[..., :2] / HEATMAP_RESOLUTION - 0.5).astype(np.float64) * sides_px + centers
+    return np.trunc(points).astype(np.float32)

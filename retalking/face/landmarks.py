@@ -14,7 +14,7 @@ from models.landmarks import LandmarkNet
 from retalking.face.landmark_crop import FaceCrop, crop_around_box, crop_around_landmarks, cut_crop
 from retalking.face.picture import Box
 from retalking.locations import LITE_WEIGHTS
-from retalking.types import FloatArray, UInt8Array
+from retalking.types import FloatArray, IntArray, UInt8Array
 
 LITE_LANDMARKS_PATH = LITE_WEIGHTS / "landmarks.safetensors"
 FOREHEAD = 0.2
@@ -44,6 +44,28 @@ class NearSighted(Protocol):
 
     def looks_at(self, points_px: FloatArray) -> list[Box]:
         """Boxes outside of which ``follow`` reads no pixel; they may reach beyond the picture."""
+        ...
+
+
+@runtime_checkable
+class LooksAtSquares(Protocol):
+    """A ``Landmarker`` that sees upright squares, which may be cut where its network runs."""
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the crops that ``read`` takes."""
+        ...
+
+    def squares(self, points_px: FloatArray) -> IntArray:
+        """Where ``follow`` looks: ``[N, 4]``, x1 y1 x2 y2; zero beyond the picture."""
+        ...
+
+    def read(self, crops: torch.Tensor) -> torch.Tensor:
+        """Apply the network to crops ``[N, 3, S, S]`` in 0..255, where they are: ``[N, 68, 3]``."""
+        ...
+
+    def place(self, found: FloatArray, points_px: FloatArray) -> FloatArray:
+        """Return what ``follow`` would of what ``read`` found: points ``[N, 68, 2]``."""
         ...
 
 

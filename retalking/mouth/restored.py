@@ -6,6 +6,8 @@ import dataclasses
 from typing import Generic
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from retalking.face.affine import (
     compose_affine,
@@ -19,8 +21,8 @@ from retalking.ibug68 import five_points_by_corners, lip_opening
 from retalking.networks.calls import (
     RESTORED_PX,
     FaceRestorer,
-    parse_faces,
-    restore_faces,
+    parse_pixels,
+    restore_pixels,
     template_of,
     where_it_fits,
 )
@@ -39,7 +41,7 @@ from retalking.rendering.mouth import BegunType, ChunkFaces, Mouth, NewFaces
 from retalking.rendering.paste_back import Layer, paste
 from retalking.rendering.scene import Scene
 from retalking.timings import Timings
-from retalking.types import Float64Array, FloatArray, UInt8Array
+from retalking.types import BoolArray, Float64Array, FloatArray, UInt8Array
 from third_party.parsenet import ParseNet
 from third_party.windows import Window
 
@@ -49,7 +51,10 @@ _TEETH_SHOW = (0.04, 0.1)  # ``lip_opening`` at which the restored mouth begins 
 RESTORED = Window(288, 144, 480, 368, RESTORED_PX, 4)
 """What of an aligned face is restored: the mouth, as far as its mask is felt, in 345 frames of 115
 clips."""
-_FADE = fade_out(RESTORED.bottom - RESTORED.top, RESTORED.right - RESTORED.left)
+FADE = torch.from_numpy(
+    fade_out(RESTORED.bottom - RESTORED.top, RESTORED.right - RESTORED.left)[..., None]
+)
+"""Its weight in there: float32 ``[h, w, 1]``."""
 PARSED = Window(272, 40, 512, 480, RESTORED_PX, 3)
 """What of an aligned face is parsed: the lower half of the lip crop, and as far as it is felt."""
 
@@ -104,7 +109,8 @@ class RestoredMouth(Generic[BegunType]):
             rows = np.flatnonzero(shares)
             with self._timings.measure("restorer", len(faces)):
                 if len(rows):
-                    pictures[rows] = _restore_mouths(run.only(rows), parts.restorer, pictures[rows])
+                    opened = torch.from_numpy(pictures[rows])
+                    pictures[rows] = restore_mouths(run.only(rows), parts.restorer, opened, FADE)
             masks = [mouth_mask(face, RESTORED_PX) for face in points]
         if parts.parser is not None:
             with self._timings.measure("parser", len(faces)):
@@ -134,14 +140,8 @@ class RestoredMouth(Generic[BegunType]):
             bool(PARSED.holds(_reach(new, place, matrix)))
             for place, matrix in enumerate(to_aligned)
         ]
-        return where_it_fits(
-            run,
-            np.array(fits),
-            PARSED,
-            lambda some, rows, part: parse_faces(
-                some, parser, pictures[rows], self._options.parser_px, part
-            ),
-        )
+        seen = torch.from_numpy(pictures)
+        return parse_parts(run, parser, seen, np.array(fits), self._options.parser_px).numpy()
 
     def _shares(self, run: Run, pictures: UInt8Array, points: Float64Array) -> FloatArray:
         """How much of each restored mouth shows ``[A]``: all, or as far as the lips are apart."""
@@ -151,37 +151,63 @@ class RestoredMouth(Generic[BegunType]):
         found = run.over(
             lambda *faces: landmarker.follow(*faces)[0], pictures, points.astype(np.float32)
         )
-        closed, opened = _TEETH_SHOW
-        return np.clip((lip_opening(found) - closed) / (opened - closed), 0, 1)
+        return share_of_mouth(found)
 
 
-def _restore_mouths(run: Run, restorer: FaceRestorer, pictures: UInt8Array) -> UInt8Array:
-    """Restore what is around the mouths of aligned faces ``[A, 512, 512, 3]``; it fades out."""
-    restored = restore_faces(run, restorer, pictures, RESTORED)
+def share_of_mouth(landmarks: FloatArray) -> FloatArray:
+    """How much of a restored mouth shows ``[A]`` where teeth are meant, by its landmarks."""
+    closed, opened = _TEETH_SHOW
+    return np.clip((lip_opening(landmarks) - closed) / (opened - closed), 0, 1)
+
+
+def restore_mouths(run: Run, restorer: FaceRestorer, pictures: Tensor, fade: Tensor) -> Tensor:
+    """Restore what is around the mouths of aligned faces uint8 ``[A, 512, 512, 3]``.
+
+    It fades out as ``FADE`` says, which is to be where the pictures are.
+    """
+    restored = restore_pixels(run, restorer, pictures, RESTORED)
     part = np.s_[:, RESTORED.top : RESTORED.bottom, RESTORED.left : RESTORED.right]
-    before, share = pictures[part].astype(np.float32), _FADE[..., None]
-    restored[part] = np.rint(before + share * (restored[part] - before)).astype(np.uint8)
+    before = pictures[part].float()
+    restored[part] = (before + fade * (restored[part] - before)).round().to(torch.uint8)
     return restored
+
+
+def parse_parts(
+    run: Run, parser: ParseNet, pictures: Tensor, fits: BoolArray, side_px: int
+) -> Tensor:
+    """Label aligned faces ``[A, 512, 512, 3]``, no more than ``PARSED`` of those that fit."""
+    return where_it_fits(
+        run,
+        fits,
+        PARSED,
+        lambda some, rows, part: parse_pixels(some, parser, pictures[rows], side_px, part),
+    )
+
+
+def feel(points: Float64Array) -> Float64Array:
+    """Corners ``[..., 2N, 2]`` of what masks of aligned faces depend on around ``[..., N, 2]``."""
+    felt = felt_px(RESTORED_PX)
+    return np.concatenate([points - felt, points + felt], axis=-2)
 
 
 def _reach(new: NewFaces, place: int, to_aligned: Float64Array) -> Float64Array:
     """Corners ``[N, 2]`` of what a frame's masks may depend on in its aligned face."""
     corners = [
         transform_points(
-            compose_affine(to_aligned, invert_affine(layer.to_crop)), _corners(layer, limit)
+            compose_affine(to_aligned, invert_affine(layer.to_crop)),
+            corners_of(layer.mask if limit is None else limit),
         )
         for layer, limit in (
             (new.layers[place], new.limit),
             *((layer, None) for layer in new.further[place]),
         )
     ]
-    felt = felt_px(RESTORED_PX)
-    return np.concatenate([points + shift for points in corners for shift in (-felt, felt)])
+    return np.concatenate([feel(points) for points in corners])
 
 
-def _corners(layer: Layer, limit: FloatArray | None) -> Float64Array:
-    """Corners ``[4, 2]`` of the part of a layer that may show."""
-    shown = (layer.mask if limit is None else limit) > 0
+def corners_of(mask: FloatArray) -> Float64Array:
+    """Corners ``[4, 2]`` of the part of a crop that a mask may show; none if it shows nothing."""
+    shown = mask > 0
     down, across = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
     if not len(down):
         return np.zeros((0, 2))

@@ -181,12 +181,19 @@ def restore_faces(
     Returns:
         ``[T, 512, 512, 3]``; outside the window as given.
     """
+    return restore_pixels(run, restorer, torch.from_numpy(faces), window).numpy()
+
+
+def restore_pixels(
+    run: Run, restorer: FaceRestorer, faces: Tensor, window: Window | None
+) -> Tensor:
+    """``restore_faces`` of tensors."""
 
     def restore(pixels: Tensor) -> Tensor:
         return restorer(_to_signed(pixels), window=window)
 
-    made = run(restorer, torch.from_numpy(faces), forward=restore, finish=_from_signed).numpy()
-    return made if window is None else _put_in(faces.copy(), made, window)
+    made = run(restorer, faces, forward=restore, finish=_from_signed)
+    return made if window is None else _put_in(faces.clone(), made, window)
 
 
 def parse_faces(
@@ -209,6 +216,13 @@ def parse_faces(
     Returns:
         uint8 ``[T, 512, 512]``, ``third_party.parsenet.FacePart``; background outside the window.
     """
+    return parse_pixels(run, parser, torch.from_numpy(faces), side_px, window).numpy()
+
+
+def parse_pixels(
+    run: Run, parser: ParseNet, faces: Tensor, side_px: int, window: Window | None
+) -> Tensor:
+    """``parse_faces`` of tensors."""
     if window is not None and faces.shape[1] % side_px:
         window = None
     seen = None if window is None else window.scaled(side_px)
@@ -225,18 +239,18 @@ def parse_faces(
     def to_bytes(labels: Tensor) -> Tensor:
         return labels.to(torch.uint8)
 
-    made = run(parser, torch.from_numpy(faces), forward=label, finish=to_bytes).numpy()
+    made = run(parser, faces, forward=label, finish=to_bytes)
     if window is None:
         return made
-    return _put_in(np.full(faces.shape[:3], FacePart.BACKGROUND, np.uint8), made, window)
+    return _put_in(made.new_full(faces.shape[:3], FacePart.BACKGROUND), made, window)
 
 
 def where_it_fits(
     run: Run,
     fits: BoolArray,
     window: Window,
-    apply: Callable[[Run, IntArray, Window | None], UInt8Array],
-) -> UInt8Array:
+    apply: Callable[[Run, IntArray, Window | None], Tensor],
+) -> Tensor:
     """Compute a part of the pictures that need no more, and all of the others.
 
     Args:
@@ -246,17 +260,17 @@ def where_it_fits(
         apply: given a run, the rows it is for, and the part or ``None``, returns their results.
 
     Returns:
-        ``[T, ...]``.
+        ``[T, ...]``, where the results are.
     """
     parts = [(np.flatnonzero(some), part) for some, part in ((fits, window), (~fits, None))]
     made = [(rows, apply(run.only(rows), rows, part)) for rows, part in parts if len(rows)]
-    result = np.empty((len(fits), *made[0][1].shape[1:]), np.uint8)
-    for rows, pictures in made:
-        result[rows] = pictures
-    return result
+    if len(made) == 1:
+        return made[0][1]
+    order = np.argsort(np.concatenate([rows for rows, _ in made]))
+    return torch.cat([pictures for _, pictures in made])[order]
 
 
-def _put_in(pictures: UInt8Array, part: UInt8Array, window: Window) -> UInt8Array:
+def _put_in(pictures: Tensor, part: Tensor, window: Window) -> Tensor:
     """Put a part ``[T, h, w, ...]`` into pictures ``[T, S, S, ...]``, in place."""
     pictures[:, window.top : window.bottom, window.left : window.right] = part
     return pictures

@@ -196,7 +196,7 @@ def load_face_analysis(
 
     paths = package.weight_paths(kind, checkpoints)
     detector = package.NetworkDetector.from_file(kind, paths[0], device)
-    return detector, package.FanLandmarker(device), paths
+    return detector, package.FanLandmarker.from_package(device), paths
 
 
 def _load_listener(config: PartsOptions) -> LipListener:

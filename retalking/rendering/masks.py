@@ -106,10 +106,15 @@ def mouth_mask(landmarks: NDArray[np.floating], size_px: int) -> FloatArray:
     Returns:
         float32 ``[size_px, size_px]``, soft.
     """
+    return soften(fill_mouth(landmarks, size_px).astype(np.float32))
+
+
+def fill_mouth(landmarks: NDArray[np.floating], size_px: int) -> UInt8Array:
+    """``mouth_mask`` before it is softened: uint8 ``[size_px, size_px]``, 1 inside."""
     mask = np.zeros((size_px, size_px), dtype=np.uint8)
     outline = cv2.convexHull(np.rint(landmarks[OUTER_LIPS]).astype(np.int32))
     cv2.fillConvexPoly(mask, outline, 1)
-    return soften(mask.astype(np.float32))
+    return mask
 
 
 def part_mask(labels: UInt8Array, parts: tuple[FacePart, ...]) -> FloatArray:

@@ -29,25 +29,26 @@ class FrameParts:
     heights_px: IntArray
 
     @classmethod
-    def of(cls, scene: Scene, crops: Float64Array, crop_px: int) -> FrameParts:
-        """Find parts that hold the lip crop and another one.
+    def of(cls, scene: Scene, *others: tuple[Float64Array, int]) -> FrameParts:
+        """Find parts that hold the lip crop and others.
 
         Args:
             scene: the video.
-            crops: float64 ``[F, 2, 3]``, frame to the other crop.
-            crop_px: side of that.
+            others: float64 ``[F, 2, 3]``, frame to another crop, and the side of that.
         """
         info, seen = scene.source.info, np.flatnonzero(scene.analysis.track.detected)
         limit = np.array([info.width_px, info.height_px])
-        corners, ends = (np.zeros((len(crops), 2), np.int64) for _ in range(2))
-        heights = np.zeros(len(crops), np.int64)
+        num_frames, wanted = len(scene.to_lips), ((scene.to_lips, LIP_PX), *others)
+        corners, ends = (np.zeros((num_frames, 2), np.int64) for _ in range(2))
+        heights = np.zeros(num_frames, np.int64)
         for frame in seen.tolist():
-            pairs = ((scene.to_lips[frame], LIP_PX), (crops[frame], crop_px))
-            lips, other = (np.array(crop_bounds(*pair, *limit.tolist())) for pair in pairs)
-            low = np.minimum(lips[:2], other[:2])
+            boxes = np.array(
+                [crop_bounds(crops[frame], px, *limit.tolist()) for crops, px in wanted]
+            )
+            lips, low = boxes[0], boxes[:, :2].min(axis=0)
             aligned = lips[:2] - _GRID_PX * -(-(lips[:2] - low) // _GRID_PX)
             corners[frame] = np.where(aligned < 0, 0, aligned)
             heights[frame] = lips[3] - lips[1]
-            ends[frame] = np.maximum(lips[2:], other[2:])
+            ends[frame] = boxes[:, 2:].max(axis=0)
         size = np.minimum((ends - corners)[seen].max(axis=0), limit)
         return cls((int(size[0]), int(size[1])), np.minimum(corners, limit - size), heights)

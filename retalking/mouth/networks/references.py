@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from retalking.face.affine import (
     compose_affine,
@@ -22,13 +24,13 @@ from retalking.ibug68 import five_points_by_corners
 from retalking.networks.calls import (
     RESTORED_PX,
     FaceRestorer,
-    restore_faces,
+    restore_pixels,
     template_of,
     where_it_fits,
 )
 from retalking.networks.run import Run
 from retalking.rendering.masks import inner_square
-from retalking.types import Float64Array, UInt8Array
+from retalking.types import BoolArray, Float64Array, UInt8Array
 from third_party.gfpgan import GFPGAN
 from third_party.gpen import GPEN
 from third_party.windows import Window
@@ -121,21 +123,40 @@ def restore_references(
     Returns:
         uint8 ``[A, 512, 512, 3]`` and float64 ``[A, 2, 3]``, stabiliser crop to restored face.
     """
+    to_restored, fits = align_references(restorer, landmarks_px, to_lips)
+    aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
+    restored = sharpen(run, restorer, torch.from_numpy(np.stack(aligned)), fits).numpy()
+    return restored, to_restored
+
+
+def align_references(
+    restorer: FaceRestorer, landmarks_px: Float64Array, to_lips: Float64Array
+) -> tuple[Float64Array, BoolArray]:
+    """How stabilised faces come to the restorer; the arguments are those of ``restore_references``.
+
+    Returns:
+        float64 ``[A, 2, 3]``, and bool ``[A]``: whether the restorer's window holds what is seen.
+    """
     points = five_points_by_corners(landmarks_px)
     to_restored = fit_similarity(points, template_of(restorer))
-    aligned = [cut(face, m, RESTORED_PX) for face, m in zip(rgb, to_restored, strict=True)]
-    pictures = np.stack(aligned)
-    window = LOOKED_AT[GPEN if isinstance(restorer, GPEN) else GFPGAN]
     corners = np.array([(x, y) for x in (0, LIP_PX) for y in (0, LIP_PX)], np.float64)
     reach = transform_points(compose_affine(to_restored, invert_affine(to_lips)), corners)
     room = np.concatenate([reach - _ROOM_PX, reach + _ROOM_PX], axis=1)
-    restored = where_it_fits(
+    return to_restored, _window_of(restorer).holds(room)
+
+
+def sharpen(run: Run, restorer: FaceRestorer, aligned: Tensor, fits: BoolArray) -> Tensor:
+    """Restore aligned faces uint8 ``[A, 512, 512, 3]``, in the window alone where it ``fits``."""
+    return where_it_fits(
         run,
-        window.holds(room),
-        window,
-        lambda some, rows, part: restore_faces(some, restorer, pictures[rows], part),
+        fits,
+        _window_of(restorer),
+        lambda some, rows, part: restore_pixels(some, restorer, aligned[rows], part),
     )
-    return restored, to_restored
+
+
+def _window_of(restorer: FaceRestorer) -> Window:
+    return LOOKED_AT[GPEN if isinstance(restorer, GPEN) else GFPGAN]
 
 
 def cut_references(

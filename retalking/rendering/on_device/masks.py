@@ -17,7 +17,7 @@ from retalking.rendering.masks import (
     lower_face_outline,
 )
 from retalking.rendering.on_device.filters import blur
-from retalking.types import Float64Array, IntArray
+from retalking.types import Float64Array, IntArray, UInt8Array
 
 
 def outline_rows(landmarks: Float64Array, whole_face: bool = False) -> IntArray:
@@ -28,24 +28,37 @@ def outline_rows(landmarks: Float64Array, whole_face: bool = False) -> IntArray:
         whole_face: take the upper half of the crop as well.
 
     Returns:
-        int64 ``[N, 384, 2]``, first column within and first one after it.
+        int64 ``[N, 384, 2]``, see ``rows_of``.
     """
-    rows = np.zeros((len(landmarks), LIP_PX, 2), np.int64)
-    for place, points in enumerate(landmarks):
-        filled = fill_hull(lower_face_outline(points, whole_face), LIP_PX)
-        rows[place, :, 0] = filled.argmax(axis=1)
-        rows[place, :, 1] = rows[place, :, 0] + filled.sum(axis=1)
-    return rows
+    outlines = [lower_face_outline(points, whole_face) for points in landmarks]
+    return rows_of([fill_hull(points, LIP_PX) for points in outlines])
+
+
+def rows_of(filled: list[UInt8Array]) -> IntArray:
+    """Describe convex areas ``[S, S]``: int64 ``[N, S, 2]``, first column within, first after."""
+    first = [area.argmax(axis=1) for area in filled]
+    ends = [start + area.sum(axis=1) for start, area in zip(first, filled, strict=True)]
+    return np.stack([np.array(first), np.array(ends)], axis=2).astype(np.int64)
+
+
+def areas_of(rows: Tensor) -> Tensor:
+    """Draw areas, float32 ``[N, 1, S, S]``, of ``rows_of`` where these are."""
+    columns = torch.arange(rows.shape[1], device=rows.device)
+    first, last = rows[:, None, :, None].unbind(4)
+    return ((columns >= first) & (columns < last)).float()
+
+
+def soften(areas: Tensor) -> Tensor:
+    """``masks.soften`` of ``[N, 1, S, S]``."""
+    return blur(areas, SLOPE * areas.shape[2])
 
 
 def lower_face_masks(rows: Tensor, whole_face: bool = False) -> Tensor:
     """Draw the masks, float32 ``[N, 1, 384, 384]``, of ``outline_rows`` where these are."""
-    columns = torch.arange(LIP_PX, device=rows.device)
-    first, last = rows[:, None, :, None].unbind(4)
-    within = ((columns >= first) & (columns < last)).float()
+    within = areas_of(rows)
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (INSET_PX, INSET_PX))
     kernel = torch.from_numpy(shape.astype(np.float32)).to(rows.device)[None, None]
     near_outside = conv2d(1 - within, kernel, padding=INSET_PX // 2)
     core = (near_outside < 0.5).float()
     band = torch.from_numpy(edited_band(whole_face)).to(rows.device)
-    return blur(core, SLOPE * LIP_PX) * band
+    return soften(core) * band

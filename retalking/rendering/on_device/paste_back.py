@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,28 @@ from retalking.types import Float64Array, IntArray
 
 Send = Callable[[Tensor], Tensor]
 """Brings numbers to the device."""
+
+
+class Placed(NamedTuple):
+    """Pictures in regions of frames.
+
+    Attributes:
+        patches: float32 ``[N, 3, h, w]`` in 0..255.
+        masks: float32 ``[N, 1, h, w]``.
+    """
+
+    patches: Tensor
+    masks: Tensor
+
+    def over(self, others: Tensor) -> Tensor:
+        """Lay them over other pictures."""
+        return others + self.masks * (self.patches - others)
+
+    def with_masks(self, masks: Tensor, to_layers: Float64Array) -> Placed:
+        """Return the same with other masks; the arguments are those of ``lay``."""
+        height, width = self.masks.shape[2:]
+        shown = resample(masks, invert_affine(to_layers), (width, height))
+        return Placed(self.patches, shown)
 
 
 class BatchMark(Protocol):
@@ -42,28 +64,33 @@ class BatchMark(Protocol):
         """
 
 
-def place_faces(
-    faces: Tensor, masks: Tensor, regions: Tensor, to_crops: Float64Array, heights_px: IntArray
-) -> tuple[Tensor, Tensor]:
-    """Bring faces and masks into regions of frames, with the colours of these.
+def lay(layers: Tensor, masks: Tensor, to_layers: Float64Array, regions: Tensor) -> Placed:
+    """Bring pictures and masks of crops into regions of frames.
 
     Args:
-        faces: float32 ``[N, 3, S, S]`` in 0..255.
+        layers: float32 ``[N, 3, S, S]`` in 0..255.
         masks: float32 ``[N, 1, S, S]``.
+        to_layers: float64 ``[N, 2, 3]``, region to crop.
         regions: float32 ``[N, 3, h, w]``.
-        to_crops: float64 ``[N, 2, 3]``, region to crop.
-        heights_px: int64 ``[N]``, of the crops' boxes in the frames.
-
-    Returns:
-        Patches and masks of the size of the regions.
     """
     height, width = regions.shape[2:]
-    to_regions = invert_affine(to_crops)
-    patches = resample(faces, to_regions, (width, height), repeats_edge=True)
-    shown = resample(masks, to_regions, (width, height))
+    to_regions = invert_affine(to_layers)
+    patches = resample(layers, to_regions, (width, height), repeats_edge=True)
+    return Placed(patches, resample(masks, to_regions, (width, height)))
+
+
+def match_rims(placed: Placed, regions: Tensor, heights_px: IntArray) -> Tensor:
+    """Give patches the colours of the regions along the rims of their masks.
+
+    Args:
+        placed: of ``lay``.
+        regions: float32 ``[N, 3, h, w]``.
+        heights_px: int64 ``[N]``, of the crops' boxes in the frames.
+    """
     widths = [max(round(RING * tall), 2) for tall in heights_px.tolist()]
+    shown = placed.masks
     rings = [rings_of(shown[k : k + 1], width) for k, width in enumerate(widths)]
-    return match_colors(patches, regions, torch.cat(rings)), shown
+    return match_colors(placed.patches, regions, torch.cat(rings))
 
 
 def blend_faces(

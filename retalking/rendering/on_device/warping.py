@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retalking.face.affine import invert_affine
-from retalking.types import Float64Array, FloatArray
+from retalking.types import Float64Array, FloatArray, IntArray
 
 _FINE, _STEPS = 1024, 32
 """Parts of a pixel in which OpenCV adds coordinates, and between which it interpolates."""
+_WEIGHTS = 2048
+"""Parts of the weights by which OpenCV resizes."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,52 @@ def resample(
         pictures = shrunk(pictures, small, rounds)
     sampled = Warp.of(matrices, size_px).to(pictures.device).apply(pictures, repeats_edge)
     return _nearest(sampled) if rounds else sampled
+
+
+def resized(pictures: Tensor, taps: Tensor) -> Tensor:
+    """``cv2.resize`` of parts of pictures of bytes, in its fixed-point arithmetic; zero beyond.
+
+    Args:
+        pictures: float32 ``[N, C, H, W]``, whole numbers.
+        taps: int32 ``[N, 2, 4, S]`` of ``resizing_taps``, where the pictures are.
+
+    Returns:
+        float32 ``[N, C, S, S]``, whole numbers.
+    """
+    columns, rows = (taps[:, axis].unbind(1) for axis in (0, 1))
+    across = []
+    left, right = (weight[:, None, None] for weight in columns[2:])
+    for row in rows[:2]:
+        near, far = (
+            _pick(pictures, x, y, repeats_edge=False).int()
+            for x, y in (torch.broadcast_tensors(x[:, None], row[..., None]) for x in columns[:2])
+        )
+        across.append((left * near + right * far) >> 4)
+    above, below = (
+        (weight[:, None, :, None] * part) >> 16
+        for weight, part in zip(rows[2:], across, strict=True)
+    )
+    return ((above + below + 2) >> 2).float()
+
+
+def resizing_taps(boxes_px: IntArray, size_px: int) -> NDArray[np.int32]:
+    """Say where the pixels of a resized part come from.
+
+    Args:
+        boxes_px: int64 ``[N, 4]``: x1, y1, x2, y2 in the picture; may reach beyond it.
+        size_px: side of the results.
+
+    Returns:
+        int32 ``[N, 2, 4, size_px]``: across and down, the places of the two pixels between which
+        each lies, and their weights in 1/2048.
+    """
+    low, lengths = boxes_px[:, :2, None], (boxes_px[:, 2:] - boxes_px[:, :2])[..., None]
+    places = ((np.arange(size_px) + 0.5) * (lengths / size_px) - 0.5).astype(np.float32)
+    first = np.floor(places)
+    share = places - first
+    pixels = [low + np.clip(pixel, 0, lengths - 1) for pixel in (first, first + 1)]
+    weights = [np.rint(part * np.float32(_WEIGHTS)) for part in (1 - share, share)]
+    return np.stack([*pixels, *weights], axis=2).astype(np.int32)
 
 
 def _shrink_of(matrix: Float64Array) -> int:

@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def analyser(folder: Path) -> FanLandmarker:
-    return FanLandmarker(torch.device("cpu"))
+    return FanLandmarker.from_package(torch.device("cpu"))
 
 
 def test_landmarks_lie_around_the_box(analyser: FanLandmarker) -> None:

@@ -218,11 +218,11 @@ def test_who_does_not_fit_a_window_is_computed_whole(runner: Runner) -> None:
     window = Window(256, 128, 512, 384, 512, 3)
     seen: list[tuple[list[int], Window | None]] = []
 
-    def apply(run: Run, rows: np.ndarray, part: Window | None) -> np.ndarray:
+    def apply(run: Run, rows: np.ndarray, part: Window | None) -> Tensor:
         seen.append((rows.tolist(), part))
         zeros = torch.zeros(len(rows), 1)
         assert run(lambda batch: batch, zeros).shape == zeros.shape
-        return rows[:, None].astype(np.uint8)
+        return torch.from_numpy(rows[:, None].astype(np.uint8))
 
     result = where_it_fits(runner.for_frames(np.array([4, 5, 9])), fits, window, apply)
     np.testing.assert_array_equal(result, [[0], [1], [2]])

@@ -12,7 +12,7 @@ from retalking.face.affine import transform_points
 from retalking.face.crops import LIP_PX, crop_bounds, cut, lip_anchors, lip_crops, shift_source
 from retalking.rendering.masks import lower_face_mask
 from retalking.rendering.on_device.masks import lower_face_masks, outline_rows
-from retalking.rendering.on_device.paste_back import blend_faces, place_faces
+from retalking.rendering.on_device.paste_back import blend_faces, lay, match_rims
 from retalking.rendering.paste_back import Layer, MarkedFrame, composite
 from retalking.trust.picture.mark import PictureMark
 from retalking.trust.picture.pattern import Pattern, picture_code
@@ -63,7 +63,8 @@ def test_faces_are_blended_as_by_opencv(eyes_px: float, is_marked: bool) -> None
     pictures = torch.from_numpy(new).permute(0, 3, 1, 2).float()
     masks = lower_face_masks(torch.from_numpy(outline_rows(points)))
     heights = boxes[:, 3] - boxes[:, 1]
-    patches, shown = place_faces(pictures, masks, regions, moved, heights)
+    placed = lay(pictures, masks, moved, regions)
+    patches, shown = match_rims(placed, regions, heights), placed.masks
     if is_marked:
         patches = mark.mark_batch(patches, shown, corners, NUMBERS, NUMBERS, lambda part: part)
     blended = blend_faces(regions, patches, shown, 6, torch.tensor(OPACITY)).numpy()
