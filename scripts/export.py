@@ -2,10 +2,14 @@
 
     python scripts/export.py --to onnx --folder exported --profile small
     python scripts/export.py --to openvino --folder exported --profile official --checkpoints DIR
+    python scripts/export.py --to tensorrt --folder exported --profile official --checkpoints DIR
 
 L-Net, E-Net with L-Net inside, D-Net, restorers and the parser, as far as the profile has them.
 Each file is run on a batch of three, another size than it was written with, and the table says how
 far its results are from those of PyTorch, in standard deviations. Needs requirements-engines.txt.
+TensorRT's engines (package tensorrt, an NVIDIA GPU) are for the GPU they are built on and batches
+of 1 to 16 faces, in fp16 but for D-Net, or all in fp32 with --precision fp32; what is checked is
+the ONNX file beside each.
 Unknown flags are those of inference.py.
 """
 
@@ -30,9 +34,18 @@ from retalking.networks.engines.export import (
     onnx_to_openvino,
 )
 from retalking.networks.engines.run import load_onnx, load_openvino, require_engine
+from retalking.networks.engines.tensorrt import (
+    may_be_half,
+    onnx_to_tensorrt,
+    require_builder,
+    shapes_of,
+)
 from retalking.networks.load import Parts, load_parts
 
 _CHECKED_FACES = 3
+_BESIDE = (".bin", ".engine")  # of OpenVINO, and of TensorRT
+_MOST_FACES = 16
+"""In a batch of a TensorRT engine; what a GPU gets at a time (``retalking.networks.runner``)."""
 
 
 @report_mistakes()
@@ -41,11 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--to", choices=("onnx", "openvino"), required=True)
+    parser.add_argument("--to", choices=("onnx", "openvino", "tensorrt"), required=True)
     parser.add_argument("--folder", type=Path, required=True, help="where the files go")
     own, rest = parser.parse_known_args(arguments)
-    require_engine(own.to)
+    require_engine("onnx" if own.to == "tensorrt" else own.to)
+    if own.to == "tensorrt":
+        require_builder()
     options = build_parser().parse_args([*rest, "--face", "-", "--audio", "-"])
+    precision = torch.float32 if options.precision == "fp32" else torch.float16
     for name, value in (("engine", "torch"), ("precision", "fp32"), ("device", "cpu")):
         setattr(options, name, value)
     networks = networks_of(load_parts(configure(options)))
@@ -54,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own.folder.mkdir(parents=True, exist_ok=True)
     print("| network | file | MB | mean deviation | largest |\n|---|---|---:|---:|---:|")
     for name, network in networks.items():
-        path = export(network, own.folder / name, own.to)
+        path = export(network, own.folder / name, own.to, precision)
         mean, most = deviation(network, path)
-        files = [path, path.with_suffix(".bin")] if own.to == "openvino" else [path]
+        files = [path, *(file for file in map(path.with_suffix, _BESIDE) if file.is_file())]
         size = sum(file.stat().st_size for file in files) / 2**20
         print(f"| {name} | {path} | {size:.1f} | {mean:.1e} | {most:.1e} |", flush=True)
     return 0
@@ -77,11 +93,14 @@ def networks_of(parts: Parts) -> dict[str, nn.Module]:
     return {name: network for name, network in found.items() if network is not None}
 
 
-def export(network: nn.Module, stem: Path, kind: str) -> Path:
-    """Write one network and return its file."""
+def export(network: nn.Module, stem: Path, kind: str, precision: torch.dtype) -> Path:
+    """Write one network and return the file that can be checked here; precision of TensorRT's."""
     path = stem.with_suffix(".onnx")
     export_onnx(network, path)
-    if kind == "onnx":
+    if kind == "tensorrt":
+        half = may_be_half(network, precision)
+        onnx_to_tensorrt(path, stem.with_suffix(".engine"), shapes_of(network), _MOST_FACES, half)
+    if kind != "openvino":
         return path
     onnx_to_openvino(path, stem.with_suffix(".xml"))
     path.unlink()

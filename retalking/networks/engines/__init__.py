@@ -1,1 +1,1 @@
-"""Running networks in other programs than PyTorch: ONNX Runtime, OpenVINO."""
+"""Running networks in other programs than PyTorch: ONNX Runtime, OpenVINO, TensorRT."""

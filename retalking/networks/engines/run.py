@@ -14,16 +14,21 @@ from torch import Tensor, nn
 from models.dnet import DNet, DNetOutput
 from models.enet import ENet, ENetOutput
 from retalking.errors import ConfigError
+from retalking.networks.engines import tensorrt
 from retalking.networks.engines.export import export_onnx, require
 from retalking.networks.runner import Runner
 from retalking.types import FloatArray
 from third_party.windows import Window
 
-EngineName = Literal["auto", "torch", "openvino", "onnx"]
+EngineName = Literal["auto", "torch", "openvino", "onnx", "tensorrt"]
 Compute = Callable[[Sequence[FloatArray]], list[FloatArray]]
 
 _RESULTS: dict[type[nn.Module], Callable[..., Any]] = {DNet: DNetOutput, ENet: ENetOutput}
-_PACKAGES: dict[EngineName, str] = {"openvino": "openvino", "onnx": "onnxruntime"}
+_PACKAGES: dict[EngineName, str] = {
+    "openvino": "openvino",
+    "onnx": "onnxruntime",
+    "tensorrt": "onnxruntime",
+}
 
 
 def choose_engine(name: EngineName, device: torch.device) -> EngineName:
@@ -40,6 +45,8 @@ def choose_engine(name: EngineName, device: torch.device) -> EngineName:
         require_engine(name)
     if name == "openvino" and device.type != "cpu":
         raise ConfigError(f"--engine openvino: runs on the CPU, but --device is {device.type}")
+    if name == "tensorrt":
+        tensorrt.require_tensorrt(device, require("onnxruntime").get_available_providers())
     return name
 
 
@@ -62,7 +69,8 @@ def run_with(engine: EngineName, network: nn.Module, runner: Runner) -> None:
     Args:
         engine: of ``choose_engine``.
         network: see ``example_inputs`` for the kinds.
-        runner: runs it. In bfloat16, so may the engine; only OpenVINO does.
+        runner: runs it. In less than float32, so may the engine: OpenVINO in bfloat16, TensorRT in
+            float16.
 
     Raises:
         ConfigError: another kind of network.
@@ -74,7 +82,12 @@ def run_with(engine: EngineName, network: nn.Module, runner: Runner) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         export_onnx(network, path)
-        compute = load_openvino(path, precision) if engine == "openvino" else load_onnx(path)
+        if engine == "openvino":
+            compute = load_openvino(path, precision)
+        elif engine == "onnx":
+            compute = load_onnx(path)
+        else:
+            compute = _load_tensorrt(path, network, runner)
     make: Callable[..., Any] = _RESULTS.get(type(network), lambda only: only)
 
     def forward(*inputs: Tensor | None, window: Window | None = None, **_: bool) -> Any:
@@ -87,15 +100,24 @@ def run_with(engine: EngineName, network: nn.Module, runner: Runner) -> None:
     network.forward = forward
 
 
-def load_onnx(path: Path) -> Compute:
-    """Return what computes an exported file with the best provider that ONNX Runtime has here."""
+def load_onnx(path: Path, providers: Sequence[tensorrt.Provider] | None = None) -> Compute:
+    """Return what computes an exported file.
+
+    Args:
+        path: of the file.
+        providers: of ONNX Runtime, best first; all that it has here but TensorRT, which would build
+            an engine first, if not given.
+    """
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(
-        str(path), options, providers=runtime.get_available_providers()
-    )
+    if providers:
+        session = tensorrt.open_session(runtime, path, options, providers)
+    else:
+        available = runtime.get_available_providers()
+        usual = [name for name in available if name != tensorrt.PROVIDER]
+        session = runtime.InferenceSession(str(path), options, providers=usual)
     names = [given.name for given in session.get_inputs()]
 
     def compute(inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -103,6 +125,12 @@ def load_onnx(path: Path) -> Compute:
         return made
 
     return compute
+
+
+def _load_tensorrt(path: Path, network: nn.Module, runner: Runner) -> Compute:
+    half = tensorrt.may_be_half(network, runner.precision)
+    shapes, most = tensorrt.shapes_of(network), runner.size_for(network)
+    return load_onnx(path, tensorrt.choose_providers(path, shapes, most, half))
 
 
 def load_openvino(path: Path, precision: torch.dtype = torch.float32) -> Compute:
