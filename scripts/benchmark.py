@@ -122,7 +122,7 @@ def measure_job(config: InferenceConfig, face: Path, audio: Path) -> list[Row]:
     retalker = Retalker(config)
     with tempfile.TemporaryDirectory() as folder:
         begin, begin_core = time.perf_counter(), time.process_time()
-        report = retalker(face, audio, Path(folder) / "out.mkv", progress=True)
+        report = retalker(face, audio, Path(folder) / "out.mp4", progress=True)
         seconds, core_s = time.perf_counter() - begin, time.process_time() - begin_core
     engine = choose_engine(config.engine, retalker.parts.runner.device)
     rows: list[Row] = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
+import numpy as np
 import pytest
 
-from retalking.timings import Timings
+from retalking.timings import Timings, peak_memory_bytes
 
 
 @pytest.fixture
@@ -44,3 +47,13 @@ def test_a_block_that_fails_is_not_counted() -> None:
         raise ValueError("broken")
     assert timings.rows() == []
     assert len(timings.table().splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows hides it")
+def test_peak_memory_is_that_of_this_process_and_not_of_the_one_that_began_it() -> None:
+    """One hour's figure was the memory of the script that had made the hour's video."""
+    held = np.ones(300 * 2**20, np.uint8)
+    assert peak_memory_bytes() > held.nbytes
+    code = "from retalking.timings import peak_memory_bytes; print(peak_memory_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert 2**20 < int(done.stdout) < held.nbytes

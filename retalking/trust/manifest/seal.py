@@ -7,7 +7,6 @@ it the output says in plain metadata alone that it was edited.
 from __future__ import annotations
 
 import functools
-import io
 import json
 import logging
 import os
@@ -122,12 +121,10 @@ class Seal:
                 if kind is None:
                     builder.set_no_embed()
                 with finished.open("rb") as source, target.open("w+b") as signed:
-                    to = signed if kind else io.BytesIO()
                     signer = _signer(c2pa, self._credentials)
-                    data = builder.sign(signer, kind or ANY_FILE, source, to)
-                    if kind is None:
-                        signed.write(data)
-                if kind is None:
+                    manifest = builder.sign(signer, kind or ANY_FILE, source, signed)
+                if kind is None:  # what was signed is a copy
+                    target.write_bytes(manifest)
                     commit(target, sidecar(named))
                 else:
                     os.replace(target, finished)
@@ -221,8 +218,12 @@ def _say_unsigned(reason: str) -> None:
 
 
 def offline(c2pa: Any) -> Any:
-    """Return the context in which the library asks nothing of a network."""
+    """Return the context in which the library asks nothing of a network and holds no file.
+
+    By itself it copies a file to memory and hashes it in pieces of 256 MB.
+    """
     settings = {
+        "core": {"backing_store_memory_threshold_in_mb": 8, "merkle_tree_chunk_size_in_kb": 1024},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
         "builder": {"thumbnail": {"enabled": False}},
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,11 +12,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 
+from retalking.timings import peak_memory_bytes
+
 _POLL_S = 0.05
 _WAITS = 30
 """How many times the limit a case may wait, for other programs too, without working itself."""
 _START_S, _END_S = 300.0, 10.0
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 Prepare = Callable[[Path], Callable[[int], tuple[str, str]]]
 """From a folder of its own to what runs a case by number, and says its kind and its fault."""
@@ -89,7 +89,7 @@ class Watched:
             answered = self._connection.poll(_POLL_S)
             waited = time.monotonic() - begun
             seconds = max(seconds, _work_s(pid) - worked, waited / _WAITS)
-            peak = max(peak, _peak_bytes(pid))
+            peak = max(peak, peak_memory_bytes(pid))
             if answered:
                 try:
                     kind, fault = self._connection.recv()
@@ -144,11 +144,3 @@ def _work_s(pid: int | None) -> float:
     except OSError:  # it has just ended
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_bytes(pid: int | None) -> int:
-    try:
-        found = _PEAK.search(Path(f"/proc/{pid}/status").read_text())
-    except OSError:  # it has just ended
-        return 0
-    return 1024 * int(found[1]) if found else 0
