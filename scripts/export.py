@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own.to == "tensorrt":
         require_builder()
     options = build_parser().parse_args([*rest, "--face", "-", "--audio", "-"])
-    precision = torch.float32 if options.precision == "fp32" else torch.float16
+    asked = getattr(options, "precision", None)
+    precision = torch.float32 if asked == "fp32" else torch.float16
     for name, value in (("engine", "torch"), ("precision", "fp32"), ("device", "cpu")):
         setattr(options, name, value)
     networks = networks_of(load_parts(configure(options)))

@@ -168,6 +168,29 @@ def test_engines_are_built_for_batches_of_any_size(
         tensorrt.onnx_to_tensorrt(source, path, SHAPES, 16, half=False)
 
 
+@pytest.mark.parametrize("precision", [[], ["--precision", "fp32"]])
+def test_the_script_writes_an_engine_beside_each_file(
+    precision: list[str],
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    builder = (package := MagicMock()).Builder.return_value
+    builder.build_serialized_network.return_value = b"engine"
+    install(monkeypatch, onnx=1, onnxruntime=1, tensorrt=package)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(export, "export_onnx", lambda _, path: path.write_bytes(b"model"))
+    monkeypatch.setattr(export, "deviation", lambda *_: (0.0, 0.0))
+    networks = [f"--set={name}={path}" for name, path in files.items()]
+    command = ["--to", "tensorrt", "--folder", str(tmp_path), "--profile", "small"]
+    assert export.main([*command, *networks, *precision]) == 0
+    assert "lnet.onnx" in capsys.readouterr().out
+    assert {path.stem for path in tmp_path.glob("*.engine")} == {"dnet", "lnet", "enet"}
+    in_half = builder.create_builder_config.return_value.set_flag.call_count
+    assert in_half == (0 if precision else 2)  # D-Net is not
+
+
 def test_the_script_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
