@@ -132,7 +132,7 @@ def judge_picture(
         faces = see_faces(path, every, max_seconds)
     except RetalkingError as error:
         return (), str(error)
-    return _judge(faces, key), "" if faces else "no face is seen in it"
+    return judge_faces(faces, key), "" if faces else "no face is seen in it"
 
 
 def _listen(path: Path, key: bytes) -> tuple[SoundFinding | None, str]:
@@ -144,7 +144,8 @@ def _listen(path: Path, key: bytes) -> tuple[SoundFinding | None, str]:
     return finding, "" if finding is not None else "it is silent, or too short"
 
 
-def _judge(faces: list[SeenFace], key: bytes) -> tuple[FaceVerdict, ...]:
+def judge_faces(faces: list[SeenFace], key: bytes) -> tuple[FaceVerdict, ...]:
+    """Judge faces of one video, each by itself."""
     code = picture_code(key)
     findings = [weigh(face.cells, face.weights, face.time_s, code) for face in faces]
     num_tried = max(sum(finding is not None for finding in findings), 1)

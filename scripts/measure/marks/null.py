@@ -15,6 +15,7 @@ from retalking.trust.picture.pattern import picture_code
 from retalking.trust.sound.evidence import SPEEDS, weigh_at_speed
 from retalking.trust.sound.pattern import sound_code
 from retalking.types import AudioClip, Float64Array
+from scripts.measure.marks.seen import seen_once
 
 _LOOKED_AT_S = 6.0
 
@@ -42,23 +43,24 @@ class NullSummary:
 
 
 def null_scores(
-    paths: Sequence[Path], window_s: float, num_keys: int, every: int
+    path: Path, window_s: float, num_keys: int, every: int, kept: Path | None = None
 ) -> Iterator[Float64Array]:
     """Yield ``log10_p`` ``[K]`` of every window of every face, one for each key.
 
-    Of each video the first six seconds are used, so that many people are seen. Windows begin a
-    fortieth of their length after one another; each has keys of its own.
+    Of a video the first six seconds are used, so that many people are seen. Windows begin a
+    fortieth of their length after one another; each has keys of its own. ``kept`` is where what is
+    seen lies, or will.
     """
-    for path in paths:
-        for place, face in enumerate(see_faces(path, every, _LOOKED_AT_S)):
-            start_s, last_s = float(face.time_s[0]), float(face.time_s[-1])
-            for first_s in np.arange(start_s, last_s - window_s + 0.1, window_s / 40).tolist():
-                rows = (face.time_s >= first_s) & (face.time_s < first_s + window_s)
-                name = f"{path.name} {place} {first_s:.3f}"
-                codes = [picture_code(f"{name} {number}".encode()) for number in range(num_keys)]
-                found = [weigh(face.cells[rows], face.weights, face.time_s[rows], c) for c in codes]
-                if all(finding is not None for finding in found):
-                    yield np.array([finding.log10_p for finding in found if finding])
+    faces = seen_once(kept, lambda: see_faces(path, every, _LOOKED_AT_S))
+    for place, face in enumerate(faces):
+        start_s, last_s = float(face.time_s[0]), float(face.time_s[-1])
+        for first_s in np.arange(start_s, last_s - window_s + 0.1, window_s / 40).tolist():
+            rows = (face.time_s >= first_s) & (face.time_s < first_s + window_s)
+            name = f"{path.name} {place} {first_s:.3f}"
+            codes = [picture_code(f"{name} {number}".encode()) for number in range(num_keys)]
+            found = [weigh(face.cells[rows], face.weights, face.time_s[rows], c) for c in codes]
+            if all(finding is not None for finding in found):
+                yield np.array([finding.log10_p for finding in found if finding])
 
 
 def sound_null_scores(path: Path, window_s: float, num_keys: int) -> Iterator[Float64Array]:

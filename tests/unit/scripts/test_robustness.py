@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,8 +13,12 @@ import numpy as np
 import pytest
 
 from retalking.errors import MediaError
+from retalking.exit_code import EXIT_ERROR, EXIT_INTERRUPTED
+from retalking.trust.picture.faces import SeenFace
+from scripts.measure import robustness
 from scripts.measure.marks.null import sound_null_scores, summarise
 from scripts.measure.marks.picture_attacks import PICTURE_ATTACKS, Clip, names_of, read_clip
+from scripts.measure.marks.seen import seen_once
 from scripts.measure.marks.sound_attacks import SOUND_ATTACKS
 from scripts.measure.robustness import tally, user_of
 from tests.media import moving_picture, speech_like, write_audio
@@ -63,13 +70,64 @@ def test_attacks_are_chosen_by_words_of_their_names() -> None:
 
 def test_findings_are_counted_at_the_threshold() -> None:
     rows = [
-        {"attack": "a", "log10_p": -9.0, "right": True},
-        {"attack": "a", "log10_p": -6.0, "right": False},
-        {"attack": "a", "log10_p": -5.9, "right": True},
+        {"attack": "a", "log10_p": -9.0, "right": True, "user": 0},
+        {"attack": "a", "log10_p": -6.0, "right": False, "user": 7},
+        {"attack": "a", "log10_p": -5.9, "right": True, "user": 7},
     ]
     assert tally(rows) == {
-        "a": {"files": 3, "found": 2, "right": 1, "weakest": -5.9, "median": -6.0}
+        "a": {"files": 3, "found": 2, "right": 1, "own": 1, "weakest": -5.9, "median": -6.0}
     }
+    assert tally([{**rows[0], "log10_p": -10.9}])["a"]["own"] == 1
+
+
+def test_what_was_seen_is_not_looked_at_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    face = SeenFace(
+        cells=rng.normal(size=(7, 5, 72)).astype(np.float32),
+        weights=rng.random(72).astype(np.float32),
+        time_s=np.arange(7) / 25,
+        height_px=123.4,
+        portrait=rng.integers(0, 256, (112, 112, 3), dtype=np.uint8),
+    )
+    for name, faces in (("two", [face, dataclasses.replace(face, height_px=60.0)]), ("none", [])):
+        file = tmp_path / "seen" / f"{name}.npz"
+        assert seen_once(file, lambda faces=faces: faces) == faces  # type: ignore[misc]
+        again = seen_once(file, lambda: pytest.fail("looked at again"))
+        assert [one.height_px for one in again] == [one.height_px for one in faces]
+        for one, kept in zip(faces, again, strict=True):
+            for field in ("cells", "weights", "time_s", "portrait"):
+                np.testing.assert_array_equal(getattr(kept, field), getattr(one, field))
+                assert getattr(kept, field).dtype == getattr(one, field).dtype
+
+
+def test_a_killed_measurement_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speech = [tmp_path / f"{number}.wav" for number in range(3)]
+    for number, path in enumerate(speech):
+        write_audio(path, speech_like(3.1, 8000, number), 8000)
+    looked: list[str] = []
+
+    def scores(path: Path, *_: object) -> Iterator[np.ndarray]:
+        if path == speech[1] and not looked.count(path.name):
+            looked.append(path.name)
+            raise KeyboardInterrupt
+        looked.append(path.name)
+        yield np.linspace(-2, 0, 30)
+
+    monkeypatch.setattr(robustness, "sound_null_scores", scores)
+    out = tmp_path / "out.json"
+    command = ["sound-null", *map(str, speech), "--out", str(out), "--go-on"]
+    assert robustness.main(command) == EXIT_INTERRUPTED
+    assert robustness.main(command) == 0
+    assert looked == ["0.wav", "1.wav", "1.wav", "2.wav"]
+    assert json.loads(out.read_text())["summary"]["num_scores"] == 90
+
+    write_audio(speech[0], speech_like(3.1, 8000, 9), 8000)  # another file of this name
+    assert robustness.main([*command, "--keys", "1"]) == 0
+    assert robustness.main([*command, "--keys", "2"]) == 0
+    assert looked[4:] == ["0.wav", "0.wav", "1.wav", "2.wav"]
+
+    out.write_text("{}")
+    assert robustness.main(command) == EXIT_ERROR
 
 
 def test_the_payload_is_told_by_the_comment(tmp_path: Path) -> None:
