@@ -96,7 +96,7 @@ def log10_tail(score: float, num_windows: int) -> float:
     return float(most + np.log(np.exp(terms - most).sum()) - half) / float(np.log(10))
 
 
-def best_payload(scores: Float64Array, num_windows: int, num_searches: int) -> tuple[int, float]:
+def best_payload(scores: Float64Array, num_windows: int, num_searches: float) -> tuple[int, float]:
     """Choose the payload that can least be chance, among all and at all places searched.
 
     Half of the false positives allowed are given to the payload 0 of those who chose none, and half
@@ -105,7 +105,8 @@ def best_payload(scores: Float64Array, num_windows: int, num_searches: int) -> t
     Args:
         scores: float64 ``[65536]`` as ``log10_tail`` takes them.
         num_windows: as there.
-        num_searches: places and scales at which the same was asked.
+        num_searches: places and scales at which the same was asked; or, if they are not given the
+            same share of the false positives allowed, the inverse of the share of this one.
 
     Returns:
         The user's bits, and log10 of the probability that this happens without a mark.

@@ -1,11 +1,11 @@
 """Evidence of the picture's mark in the faces of a video.
 
-The detector sees each face in the coordinates in which the mark was added, asks of every cell how
-it turns with the mark's frequencies, and of all cells together which payload they fit. What a
-moving mouth does to all cells is learnt from the other frequencies, and taken out (a matched filter
-for noise of known covariance). Nothing of that knows the key, so without the mark a score follows
-chance. ``T`` counts frames, ``P`` places at which the mark is looked for, ``C`` cells, ``K``
-frequencies.
+The detector sees each face in the coordinates in which the mark was added, held still, asks of
+every cell how it turns with the mark's frequencies, and of all cells together which payload they
+fit. What a moving mouth does to all cells is learnt from the other frequencies, and taken out (a
+matched filter for noise of known covariance). Nothing of that knows the key, so without the mark a
+score follows chance. ``T`` counts frames, ``P`` places at which the mark is looked for, ``C``
+cells, ``K`` frequencies.
 """
 
 from __future__ import annotations
@@ -16,31 +16,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from retalking.face.crops import LIP_PX, warp
+from retalking.face.crops import LIP_PX
 from retalking.rendering.masks import lower_face_mask
 from retalking.trust.payload_code import PayloadCode, best_payload
-from retalking.trust.picture.pattern import (
-    FREQUENCIES_HZ,
-    GRID_PX,
-    NUM_COLUMNS,
-    NUM_ROWS,
-    lightness,
-)
-from retalking.types import Float64Array, FloatArray, UInt8Array
+from retalking.trust.picture.cells import OFFSETS
+from retalking.trust.picture.pattern import FREQUENCIES_HZ, GRID_PX, NUM_COLUMNS, NUM_ROWS
+from retalking.types import Float64Array, FloatArray
 
 WINDOW_S = 10.0
 """Within this time the mark's frequencies are trusted to the phase."""
 SHORTEST_S = 2.0
 """Less shows too few periods to tell anything."""
-_OFFSETS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # px of the small crop, x and y
 _NUM_BEGINNINGS = 8
 """Times since the mark's frequencies last met, which are tried: a quarter of a second apart."""
-NUM_SEARCHES = 2 * len(_OFFSETS) * _NUM_BEGINNINGS
-"""Places and beginnings, and each mirrored as well."""
-
-_CELL_PX = GRID_PX / NUM_COLUMNS
-_BLUR = 0.3  # of a cell: what is averaged into its value
-_SURROUNDINGS = 2.0  # of a cell: standard deviation of what is taken from it
+_USUAL = 0.5
+_USUAL_SIDE = 0.9
+"""Shares of the false positives allowed that go to the face where it is seen, to a video from its
+beginning on, and to one that is not mirrored; other places, beginnings and mirrored videos share
+the rest. What most files are like is paid for with little that way, and all together with 1."""
 _SLOW_HZ, _FAST_HZ = 1.5, 9.0
 """Between them lies the noise that the mark is compared with; what is slower is left out."""
 _INDEPENDENT = 0.5  # share of the noise that cells are taken to have for themselves
@@ -69,33 +62,6 @@ class Finding:
         return min(self.log10_p + float(np.log10(num_tried)), 0.0)
 
 
-def look_at_cells(frame: UInt8Array, to_grid: Float64Array) -> FloatArray:
-    """Return what the cells of a face show: float32 ``[P, C]`` in levels of 255.
-
-    Args:
-        frame: uint8 ``[H, W, 3]``.
-        to_grid: ``[2, 3]``, frame to small lip crop.
-    """
-    grid = (GRID_PX, GRID_PX)
-    small = warp(frame.astype(np.float32), to_grid, grid, cv2.BORDER_REPLICATE)
-    light = lightness(small)
-    detail = light - cv2.GaussianBlur(light, (0, 0), _CELL_PX * _SURROUNDINGS)
-    averaged = cv2.GaussianBlur(detail, (0, 0), _CELL_PX * _BLUR)
-    values = np.empty((len(_OFFSETS), NUM_ROWS * NUM_COLUMNS), dtype=np.float32)
-    for place, offset in enumerate(_OFFSETS):
-        start = (_CELL_PX - 1) / 2 + np.array(offset)
-        matrix = np.column_stack([np.eye(2) * _CELL_PX, start])
-        cells = cv2.warpAffine(
-            averaged,
-            matrix,
-            (NUM_COLUMNS, NUM_COLUMNS),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        values[place] = cells[NUM_COLUMNS - NUM_ROWS :].ravel()
-    return values
-
-
 def face_weights(landmarks: Float64Array) -> FloatArray:
     """Return how much of each cell is edited: float32 ``[C]`` in [0, 1].
 
@@ -114,7 +80,7 @@ def weigh(
     """Weigh the evidence of a face.
 
     Args:
-        cells: float32 ``[T, P, C]`` of ``look_at_cells``.
+        cells: float32 ``[T, P, C]`` of ``CellReader``.
         weights: float32 ``[C]`` of ``face_weights``.
         time_s: float64 ``[T]``, increasing.
         code: of ``picture_code``.
@@ -126,14 +92,15 @@ def weigh(
     if not windows:
         return None
     best: Finding | None = None
-    for place in range(len(_OFFSETS)):
+    for place in range(len(OFFSETS)):
         turning = [
             weights * _turning(cells[rows, place].astype(np.float64), time_s[rows])
             for rows in windows
         ]
         for mirrored in (False, True):
             seen = [_mirror(values) for values in turning] if mirrored else turning
-            found = _decode(seen, code, mirrored)
+            share = _share(_USUAL, place, len(OFFSETS)) * _share(_USUAL_SIDE, mirrored, 2)
+            found = _decode(seen, code, mirrored, share)
             if best is None or found.log10_p < best.log10_p:
                 best = found
     return best
@@ -191,12 +158,19 @@ def _mirror(turning: Float64Array) -> Float64Array:
     return cells[..., ::-1].reshape(turning.shape)
 
 
-def _decode(turning: list[Float64Array], code: PayloadCode, mirrored: bool) -> Finding:
+def _share(usual: float, which: int, count: int) -> float:
+    """What the first of some possibilities is given of 1, or one of the others."""
+    return usual if which == 0 else (1 - usual) / (count - 1)
+
+
+def _decode(
+    turning: list[Float64Array], code: PayloadCode, mirrored: bool, share: float
+) -> Finding:
     """The payload that fits best, whatever the phase of each window."""
     squares = [_fit(each, code) for each in turning]
     count = len(squares)
-    alone = [best_payload(each.max(axis=0), 1, NUM_SEARCHES) for each in squares]
-    user, log10_p = best_payload(sum(squares[1:], squares[0]).max(axis=0), count, NUM_SEARCHES)
+    alone = [_best(each, 1, share) for each in squares]
+    user, log10_p = _best(sum(squares[1:], squares[0]), count, share)
     if count > 1:  # the mark may be in a part of the video only
         single = min(alone, key=lambda each: each[1])
         strongest = single[1] + float(np.log10(count))
@@ -204,6 +178,15 @@ def _decode(turning: list[Float64Array], code: PayloadCode, mirrored: bool) -> F
         log10_p += float(np.log10(2))
     windows = tuple(each[1] for each in alone)
     return Finding(user, min(log10_p, 0.0), windows, mirrored)
+
+
+def _best(squares: Float64Array, num_windows: int, share: float) -> tuple[int, float]:
+    """The payload that can least be chance, for any beginning."""
+    found = [
+        best_payload(each, num_windows, 1 / (share * _share(_USUAL, number, _NUM_BEGINNINGS)))
+        for number, each in enumerate(squares)
+    ]
+    return min(found, key=lambda each: each[1])
 
 
 def _fit(turning: Float64Array, code: PayloadCode) -> Float64Array:
@@ -219,7 +202,14 @@ def _fit(turning: Float64Array, code: PayloadCode) -> Float64Array:
         chips[1, number] = -sine, cosine
         along, across = (code.scores(part.ravel()) for part in chips)
         fits.append(along - 1j * across)
-    turns = np.arange(_NUM_BEGINNINGS)[:, None] * np.arange(len(fits)) / _NUM_BEGINNINGS
-    together = np.exp(2j * np.pi * turns) @ np.stack(fits)
+    # The square of the sum, by how far apart the frequencies are whose values are multiplied.
+    parts, waves = [], []
+    turns = 2 * np.pi * np.arange(_NUM_BEGINNINGS) / _NUM_BEGINNINGS
+    for lag in range(len(fits)):
+        pairs = zip(fits[lag:], fits, strict=False)
+        product = sum(high * low.conj() for high, low in pairs) * (1 if lag == 0 else 2)
+        parts += [product.real, product.imag]
+        waves += [np.cos(lag * turns), -np.sin(lag * turns)]
     power = float(np.square(turning).sum()) + 1e-12
-    return (np.square(together.real) + np.square(together.imag)) / power
+    fitting: Float64Array = np.stack(waves, axis=1) @ np.stack(parts) / power
+    return fitting

@@ -16,7 +16,8 @@ from retalking.face.landmarks import LiteLandmarker
 from retalking.face.smoothing import smooth_track
 from retalking.face.tracking import track_faces
 from retalking.media.video import VideoReader
-from retalking.trust.picture.evidence import face_weights, look_at_cells
+from retalking.trust.picture.cells import CellReader
+from retalking.trust.picture.evidence import face_weights
 from retalking.trust.picture.pattern import mark_crops
 from retalking.types import FaceSegment, Float64Array, FloatArray, FrameChunk, UInt8Array
 
@@ -30,7 +31,7 @@ class SeenFace:
     """A face through consecutive frames.
 
     Attributes:
-        cells: float32 ``[T, P, C]`` of ``look_at_cells``.
+        cells: float32 ``[T, P, C]`` of ``CellReader``.
         weights: float32 ``[C]`` of ``face_weights``.
         time_s: float64 ``[T]`` from the first frame of the video.
         height_px: typical height from hairline to chin.
@@ -71,15 +72,15 @@ def see_faces(path: Path, every: int = 1, max_seconds: float | None = None) -> l
         )
         time_s = (tracks.pts - tracks.pts[:1]).astype(np.float64) * tick_s
         placed = [_place(segment) for segment in tracks.segments]
-        cells: list[list[FloatArray]] = [[] for _ in placed]
+        readers = [CellReader() for _ in placed]
         for chunk in _some(reader, every, max_seconds):
-            for segment, to_grid, seen in zip(tracks.segments, placed, cells, strict=True):
+            for segment, to_grid, cells in zip(tracks.segments, placed, readers, strict=True):
                 row = chunk.start - segment.start
                 if 0 <= row < len(to_grid):
-                    seen.append(look_at_cells(chunk.rgb[0], to_grid[row]))
+                    cells.add(chunk.rgb[0], to_grid[row], float(time_s[chunk.start]))
     faces = [
-        _describe(segment, to_grid, np.stack(seen), time_s[segment.start : segment.stop])
-        for segment, to_grid, seen in zip(tracks.segments, placed, cells, strict=True)
+        _describe(segment, to_grid, cells.finish(), time_s[segment.start : segment.stop])
+        for segment, to_grid, cells in zip(tracks.segments, placed, readers, strict=True)
     ]
     return sorted(faces, key=lambda face: len(face.time_s), reverse=True)
 
