@@ -17,7 +17,7 @@ from retalking.trust.picture.on_device import DETAIL, MOST_GAIN, PLAIN, SPREAD_P
 from retalking.trust.picture.pattern import GRID_PX, Pattern, lightness, mark_crops
 from retalking.types import Float64Array, FloatArray, IntArray
 
-_MOST, _LEAST = 2.3, 0.6
+_MOST, _LEAST = 2.1, 0.6
 """Root mean square within the mask, in levels of 255; the most leaves over 42 dB."""
 _SMALL_FACE = 1.6  # pixels of the frame per pixel of the small crop: 150 px from hairline to chin
 _FALL = 1.7
