@@ -24,8 +24,8 @@ from retalking.files import replacing
 SUFFIX = ".arrays"
 _HEADER = b"retalking arrays 1 "
 _HASH_LENGTH = 64
-_IN_MEMORY, _AT_ONCE = 2**24, 2**20
-"""Bytes of a file that are held before it is written, and of a larger one."""
+_AT_ONCE = 2**20
+"""Bytes of a file that are held at once; a smaller one is not written twice."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -34,7 +34,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         MediaError: the file cannot be written.
     """
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as content:
+    with tempfile.SpooledTemporaryFile(_AT_ONCE) as content:
         with zipfile.ZipFile(content, "w") as archive:
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

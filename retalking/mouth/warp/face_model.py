@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retalking.arrays import scratch
 from retalking.coefficients.basis import ExpressionBasis
 from retalking.mouth.warp.lip_measures import NUM_MEASURES, differentiate_measures
 from retalking.mouth.warp.turns import TYPICAL_TURN, turn_terms
@@ -92,14 +93,14 @@ def fit_face(
     )
     trust = _PRIOR_FRAMES * np.concatenate([[0.0], deviations**2, TYPICAL_TURN**2])
     flat = shapes.reshape(len(shapes), size)
-    weights = np.ones(len(shapes))
+    weights, errors = np.ones(len(flat)), np.empty(len(flat))
     for _ in range(_ROUNDS):
         weighted = inputs * weights[:, None]
         power = weighted.T @ inputs + np.diag(trust)
         found = np.linalg.solve(power, weighted.T @ flat + trust[:, None] * prior)
-        rest = inputs @ found
-        np.subtract(flat, rest, out=rest)
-        errors = np.sqrt(np.square(rest, out=rest).sum(axis=1))
+        for rows in scratch.blocks(len(flat)):
+            rest = flat[rows] - inputs[rows] @ found
+            errors[rows] = np.sqrt(np.square(rest).sum(axis=1))
         weights = np.minimum(1.0, _OUTLIER * np.median(errors) / np.maximum(errors, 1e-9))
         weights = np.maximum(weights, 1e-3)
     parts = found.reshape(-1, *shapes.shape[1:])
