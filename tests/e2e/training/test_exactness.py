@@ -118,7 +118,10 @@ def train_for_ever(*arguments: Any) -> None:
     start(*arguments, "loop.num_steps=1000000")
 
 
-@pytest.mark.parametrize("name", ["dnet", "enet", "lnet", "syncnet"])
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("dnet", "enet")), "lnet", "syncnet"],
+)
 def test_killed_at_random_moments(
     name: str, tmp_path: Path, training_store: Path, lnet_file: Path, processes: Any
 ) -> None:
