@@ -195,9 +195,12 @@ def make_mouth(
     if isinstance(speech.heard, MelSpectrogram):
         mouth = NetworkMouth(parts, scene, speech.heard, config, expression, timings)
     else:
-        shapes = speech.heard.at(dub.plan.timeline.audio_time_s).values
-        person = find_person(config)
-        mouth = OwnPixelsMouth(scene, dub.plan, shapes, config, expression, timings, person)
+        lips = speech.heard.at(dub.plan.timeline.audio_time_s)
+        mouth = OwnPixelsMouth(
+            *(scene, dub.plan, lips.values, config, expression, timings),
+            person=find_person(config),
+            sounds=lips.sounds,
+        )
     if config.up_face != "original":
         assert parts.ganimation is not None
         mouth = EmotionalMouth(

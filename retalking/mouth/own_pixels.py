@@ -43,6 +43,7 @@ class OwnPixelsMouth:
         expression: FloatArray,
         timings: Timings,
         person: Person | None = None,
+        sounds: FloatArray | None = None,
     ) -> None:
         """Decide how every frame is made, and read the mouths that are lent.
 
@@ -55,6 +56,7 @@ class OwnPixelsMouth:
             expression: coefficients ``[64]`` of an ``ExpressionBasis``.
             timings: told how long it took.
             person: what other videos of the speaker have told.
+            sounds: float32 ``[N, K]`` that are said, see ``LipShapes``; ``None`` if unknown.
         """
         self._timings = timings
         basis = ExpressionBasis.from_file()
@@ -69,6 +71,7 @@ class OwnPixelsMouth:
                 basis,
                 known=person.lips if person else None,
                 bank=person.bank if person else None,
+                sounds=sounds if person and person.knows(sounds) else None,
             )
 
     def begin(self, faces: ChunkFaces) -> Nothing:

@@ -1,7 +1,8 @@
 """One person, learnt from videos by ``scripts/personalise.py``: a folder that ``--speaker`` names.
 
-It holds ``person.arrays`` (how far the lips move, and mouths to lend) and, where it was better than
-the common one, ``lips.safetensors`` (the network that tells this person's lips from speech).
+It holds ``person.arrays`` (how far the lips move, and mouths to lend), ``sounds.arrays`` (where the
+sounds lie that these were said with) and, where it was better than the common one,
+``lips.safetensors`` (the network that tells this person's lips from speech).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from retalking.errors import ConfigError
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lip_range import LipRange
 from retalking.networks.options import PERSON_FILE
+from retalking.types import FloatArray
 
 _RANGE, _BANK = "lips.", "bank."  # "range." where the fifth lip measure was a guessed depth
 _RANGE_ARRAYS = ("mean", "deviation", "low", "high")
@@ -30,6 +32,11 @@ class Person:
 
     lips: LipRange
     bank: MouthBank
+
+    def knows(self, sounds: FloatArray | None) -> bool:
+        """Whether the sounds ``[N, K]`` that are said can be looked up among those of the bank."""
+        width = self.bank.sounds.shape[1]
+        return sounds is not None and width > 0 and sounds.shape[1] == width
 
     def save(self, folder: Path) -> None:
         """Write ``person.arrays`` into a folder. Atomic.

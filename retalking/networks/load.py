@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from retalking.networks.engines.run import EngineName, choose_engine, run_with
 from retalking.networks.options import ENCODER_KEY, FaceAnalysis, PartsOptions
 from retalking.networks.runner import Runner, make_runner
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, LipListener
+from retalking.speech.sounds import SoundSpace
 from retalking.types import FloatArray
 from third_party.face3d import Face3D
 from third_party.ganimation import GANimation
@@ -201,13 +203,33 @@ def load_face_analysis(
 
 def _load_listener(config: PartsOptions) -> LipListener:
     """Load what hears lips; a speaker's own network only if it listens to this encoder."""
-    path = config.lip_shapes
-    if path != LIP_SHAPES_PATH and read_metadata(path).get(ENCODER_KEY) != sha256_of(ENCODER_PATH):
+    path, sounds = config.lip_shapes, config.sounds
+    if path != LIP_SHAPES_PATH:
+        _check_encoder(path, read_metadata(path).get(ENCODER_KEY))
+    listener = LipListener.from_files(shapes=path)
+    if sounds is not None:
+        listener = dataclasses.replace(listener, sounds=_load_sounds(sounds))
+    return listener
+
+
+def _load_sounds(path: Path) -> SoundSpace:
+    """Load where a speaker's sounds lie, as this encoder hears them."""
+    try:
+        space = SoundSpace.read(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read ({error}); run scripts/personalise.py again"
+        ) from None
+    _check_encoder(path, space.encoder)
+    return space
+
+
+def _check_encoder(path: Path, encoder: str | None) -> None:
+    if encoder != sha256_of(ENCODER_PATH):
         raise WeightsError(
             f"{path}: was fitted to another speech encoder than the one of this version; run "
             "scripts/personalise.py again"
         )
-    return LipListener.from_files(shapes=path)
 
 
 def _load_enet(files: _Loader, enet_path: Path | None, lnet_path: Path | None) -> ENet | LNet:

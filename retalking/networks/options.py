@@ -21,6 +21,7 @@ ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
 that quiet frame warped into pose, without D-Net."""
 PERSON_FILE, OWN_LIPS_FILE = "person.arrays", "lips.safetensors"
+SOUNDS_FILE = "sounds.arrays"
 """What a folder of ``--speaker`` holds: ``retalking.mouth.person``."""
 ENCODER_KEY = "encoder"
 """Metadata of its network: hash of the encoder that the network listens to."""
@@ -106,7 +107,15 @@ class MouthNetworksSection(Section):
     def own_pixel_files(self) -> tuple[Path, ...]:
         """What ``mouth: warp`` reads."""
         person = () if self.speaker is None else (self.speaker / PERSON_FILE,)
-        return (ENCODER_PATH, self.lip_shapes, VOICE_ACTIVITY_PATH, MOUTH_INSIDE_PATH, *person)
+        sounds = () if self.sounds is None else (self.sounds,)
+        common = (ENCODER_PATH, self.lip_shapes, VOICE_ACTIVITY_PATH, MOUTH_INSIDE_PATH)
+        return (*common, *person, *sounds)
+
+    @property
+    def sounds(self) -> Path | None:
+        """Where the speaker's sounds lie; ``None`` where that is unknown."""
+        file = None if self.speaker is None else self.speaker / SOUNDS_FILE
+        return file if file is not None and file.is_file() else None
 
     @property
     def active_restorers(self) -> tuple[Restorer, Restorer]:

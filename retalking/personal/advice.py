@@ -11,8 +11,6 @@ from retalking.mouth.warp.lip_range import TYPICAL_DEVIATION
 from retalking.personal.studied_video import StudiedVideo
 
 ENOUGH_S = 30.0
-FITTING = 0.4
-"""``SpeechFit.fit`` from which speech and lips belong together."""
 _DARK, _BRIGHT = 60.0, 215.0
 _TURN_DEG, _NOD_DEG = 10.0, 5.0
 _OPEN = 2.5  # typical deviations between closed and wide open lips
@@ -86,7 +84,7 @@ def _faults(video: StudiedVideo) -> list[str]:
     speech = video.speech
     if speech is None or speech.speaking < _SPEAKING:
         said.append("speech: little or none is heard; mouths are learnt, how they speak is not")
-    elif speech.fit.fit < FITTING:
+    elif not speech.fits:
         said.append(
             f"speech: it does not fit the lips (correlation {speech.fit.fit:.2f}); it may be "
             "dubbed, or drowned in noise. Mouths are learnt, how they speak is not"

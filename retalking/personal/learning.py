@@ -16,15 +16,16 @@ from retalking.files import replacing, sha256_of
 from retalking.inference.pipeline import Retalker
 from retalking.mouth.person import Person
 from retalking.mouth.warp.lending.bank import MouthBank
-from retalking.mouth.warp.lending.choosing import spread_of
+from retalking.mouth.warp.lending.price import spread_of
 from retalking.mouth.warp.lip_range import LipRange, measure_range
-from retalking.networks.options import ENCODER_KEY, OWN_LIPS_FILE, PERSON_FILE
-from retalking.personal.advice import FITTING, advise
+from retalking.networks.options import ENCODER_KEY, OWN_LIPS_FILE, PERSON_FILE, SOUNDS_FILE
+from retalking.personal.advice import advise
+from retalking.personal.own_sounds import place_sounds
 from retalking.personal.own_speech import OwnSpeechFit, fit_own_speech
 from retalking.personal.studied_video import StudiedVideo, study_video
 from retalking.personal.talk_piece import TalkPiece
 from retalking.speech.lip_shapes import ENCODER_PATH, LIP_SHAPES_PATH, SHAPE_NAMES
-from retalking.speech.windows import STEP_S
+from retalking.speech.sounds import SoundSpace
 from retalking.types import Float64Array
 
 REPORT_FILE = "person.json"
@@ -39,12 +40,14 @@ class Learnt:
     Attributes:
         person: to be saved.
         lips: fitted network and how well it tells lips.
+        sounds: where they lie; ``None`` if too little speech is known.
         advice: one sentence each, see ``advise``.
         videos: what was looked at.
     """
 
     person: Person
     lips: OwnSpeechFit
+    sounds: SoundSpace | None
     advice: tuple[str, ...]
     videos: tuple[StudiedVideo, ...]
 
@@ -65,6 +68,10 @@ class Learnt:
             weights.save(own, self.lips.network, bases)
         else:
             own.unlink(missing_ok=True)
+        if self.sounds is not None:
+            self.sounds.save(folder / SOUNDS_FILE)
+        else:
+            (folder / SOUNDS_FILE).unlink(missing_ok=True)
         with replacing(folder / REPORT_FILE) as partial:
             partial.write_text(json.dumps(self.report(), indent=2) + "\n", encoding="utf-8")
 
@@ -118,7 +125,7 @@ def learn_person(paths: Sequence[Path], retalker: Retalker, progress: bool = Fal
         FaceNotFoundError: one shows no face, or none a mouth that can be lent.
     """
     videos = [study_video(path, retalker, progress) for path in paths]
-    banks = [video.bank for video in videos if video.bank is not None]
+    sounds, banks = place_sounds(videos, sha256_of(ENCODER_PATH))
     if not banks:
         raise FaceNotFoundError("no video shows a mouth that is neither blurred nor hidden")
     bank = MouthBank.join(banks)
@@ -126,7 +133,7 @@ def learn_person(paths: Sequence[Path], retalker: Retalker, progress: bool = Fal
     lip_range = measure_range(np.concatenate([video.lips for video in videos]))
     assert retalker.parts.listener is not None
     lips = learn_speech(videos, lip_range, retalker.parts.listener.shapes)
-    return Learnt(Person(lip_range, bank), lips, tuple(advise(videos)), tuple(videos))
+    return Learnt(Person(lip_range, bank), lips, sounds, tuple(advise(videos)), tuple(videos))
 
 
 def learn_speech(
@@ -136,9 +143,9 @@ def learn_speech(
     talks = []
     for video in videos:
         speech = video.speech
-        if speech is None or speech.fit.fit < FITTING:
+        if speech is None or not speech.fits:
             continue
-        steps = np.rint((video.time_s + speech.fit.offset_s) / STEP_S).astype(np.int64)
+        steps = speech.steps(video.time_s)
         inside = (steps >= 0) & (steps < speech.heard.shape[1])
         lips: Float64Array = (video.lips - lip_range.mean) / lip_range.deviation
         talks.append(TalkPiece(speech.heard, steps[inside], lips[inside]))

@@ -19,7 +19,6 @@ from retalking.metrics.speech_fit import SpeechFit, fit_speech
 from retalking.mouth.warp.face_area import face_area
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.candidates import spread_candidates
-from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lending.lenders import (
     BYTES_PER_SQUARE,
     LentMouth,
@@ -27,6 +26,7 @@ from retalking.mouth.warp.lending.lenders import (
     mouth_width,
     read_lenders,
 )
+from retalking.mouth.warp.lending.price import spread_of
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import Speaker, study_speaker
 from retalking.mouth.warp.visibility import UsualFace
@@ -40,6 +40,8 @@ from retalking.types import FaceTrack, Float64Array, FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
+FITTING = 0.4
+"""``SpeechFit.fit`` from which speech and lips belong together."""
 _FLAWED = 0.5  # of ``find_flaws``, from which a mouth is too blurred or hidden to be kept
 _MOST_JAWS = 2000
 MOST_MOUTHS = 1500
@@ -61,6 +63,15 @@ class OwnSpeech:
     fit: SpeechFit
     speaking: float
 
+    @property
+    def fits(self) -> bool:
+        """Whether it belongs to the lips."""
+        return self.fit.fit >= FITTING
+
+    def steps(self, time_s: Float64Array) -> IntArray:
+        """Return columns of ``heard`` for frames, brought in step; some may lie outside of it."""
+        return np.rint((time_s + self.fit.offset_s) / STEP_S).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class StudiedVideo:
@@ -76,6 +87,7 @@ class StudiedVideo:
         brightness: mean of the lower face in 0..255, over frames.
         flawed: share of the mouths looked at that are blurred or hidden.
         bank: the others; ``None`` if there are none.
+        mouths_s: float64 ``[B]``, when those of the bank are shown.
         speech: ``None`` without sound.
     """
 
@@ -88,6 +100,7 @@ class StudiedVideo:
     brightness: float
     flawed: float
     bank: MouthBank | None
+    mouths_s: Float64Array
     speech: OwnSpeech | None
 
     @property
@@ -126,6 +139,7 @@ def study_video(path: Path, retalker: Retalker, progress: bool = False) -> Studi
             brightness=brightness,
             flawed=flawed,
             bank=bank,
+            mouths_s=analysis.time_s[[] if bank is None else bank.numbers],
             speech=_listen(path, retalker.parts.listener, analysis.time_s, opening),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from models.speech.voice_activity import VoiceActivityNet
 from retalking.arrays import scratch
 from retalking.locations import LITE_WEIGHTS
 from retalking.speech.features import hear
+from retalking.speech.sounds import SoundSpace
 from retalking.speech.voice_activity import LOOK_AHEAD_S, hear_voice
 from retalking.speech.windows import STEP_S, STEP_SAMPLES, Hearing, check_speech, cut_windows
 from retalking.types import AudioClip, Float64Array, FloatArray
@@ -43,12 +45,15 @@ class LipShapes:
         certainty: float32 ``[T, 5]`` in [0, 1], share of the lips' variance that the speech is
             expected to explain; 1 where nobody speaks. ``values`` already shrink with it.
         speaking: float32 ``[T]`` in [0, 1], see ``voice_activity.hear_voice``.
+        sounds: float32 ``[T, K]``, where they lie among those of a person, see ``SoundSpace``;
+            ``None`` where that is unknown.
     """
 
     time_s: Float64Array
     values: FloatArray
     certainty: FloatArray
     speaking: FloatArray
+    sounds: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.time_s)
@@ -76,7 +81,9 @@ class LipShapes:
             return np.stack(rows, axis=1).astype(np.float32)
 
         speaking = sample(self.speaking[:, None])[:, 0]
-        return LipShapes(times, sample(self.values), sample(self.certainty), speaking)
+        shown, certain = sample(self.values), sample(self.certainty)
+        sounds = None if self.sounds is None else sample(self.sounds)
+        return LipShapes(times, shown, certain, speaking, sounds)
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,13 @@ class LipListener:
         encoder: hears sounds.
         shapes: tells lips from sounds.
         voice: tells speech from silence, breath and music.
+        sounds: where those of the speaker lie, if that is known.
     """
 
     encoder: SpeechEncoder
     shapes: LipShapeNet
     voice: VoiceActivityNet
+    sounds: SoundSpace | None = None
 
     @classmethod
     def from_files(
@@ -140,10 +149,15 @@ def hear_lips(
     clip = AudioClip(heard, clip.sample_rate_hz)
     values = np.empty((count, NUM_SHAPES), np.float32)
     certainty = np.empty((count, NUM_SHAPES), np.float32)
+    space, sounds = listener.sounds, None
+    if space is not None:
+        sounds = scratch.zeros((count, space.num_directions), np.float32)
     for window in cut_windows(clip, hearing):
-        mean, variance = guess_shapes(window.samples, listener)
+        guess = guess_shapes(window.samples, listener)
         rows = slice(window.start, window.start + window.kept.stop - window.kept.start)
-        values[rows], certainty[rows] = mean[window.kept], 1 - variance[window.kept]
+        values[rows], certainty[rows] = guess.mean[window.kept], 1 - guess.variance[window.kept]
+        if sounds is not None and guess.sounds is not None:
+            sounds[rows] = guess.sounds[window.kept]
         scratch.let_go()
     speaking = hear_voice(clip, listener.voice, live=look_ahead_s is not None)
     return LipShapes(
@@ -151,6 +165,7 @@ def hear_lips(
         values=scratch.keep(rest_in_silence(values, speaking, listener)),
         certainty=scratch.keep(speaking[:, None] * certainty.clip(0, 1) + (1 - speaking[:, None])),
         speaking=speaking,
+        sounds=sounds,
     )
 
 
@@ -161,11 +176,26 @@ def rest_in_silence(values: FloatArray, speaking: FloatArray, listener: LipListe
     return shown
 
 
+class WindowGuess(NamedTuple):
+    """What is told from one window of speech.
+
+    Attributes:
+        mean: of lips, ``[T, 5]``.
+        variance: ``[T, 5]``.
+        sounds: ``[T, K]``, see ``LipShapes``.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+    sounds: FloatArray | None
+
+
 @torch.inference_mode()
-def guess_shapes(samples: FloatArray, listener: LipListener) -> tuple[FloatArray, FloatArray]:
-    """Guess lips from one window of speech, ``[N]``: mean and variance ``[N / 320, 5]``."""
-    features = torch.from_numpy(hear(samples, listener.encoder))
+def guess_shapes(samples: FloatArray, listener: LipListener) -> WindowGuess:
+    """Guess lips from one window of speech, ``[N]``, every 320 samples."""
+    heard = hear(samples, listener.encoder)
     device = listener.shapes.feature_mean.device
-    guess = listener.shapes(features[None].to(device))
+    guess = listener.shapes(torch.from_numpy(heard)[None].to(device))
     mean, variance = (part[0].T.cpu().numpy() for part in guess)
-    return mean, variance
+    space = listener.sounds
+    return WindowGuess(mean, variance, None if space is None else space.place(heard))

@@ -193,7 +193,7 @@ class LiveLips:
                 return
             first = max(start - hearing.before, 0)
             window = self._samples.cut(first * STEP_SAMPLES, (stop + hearing.after) * STEP_SAMPLES)
-            mean, _ = guess_shapes(window, self._listener)
+            mean = guess_shapes(window, self._listener).mean
             speaking = self._voice.speaking(start, stop)
             kept = mean[start - first : stop - first]
             self._values += list(rest_in_silence(kept, speaking, self._listener))

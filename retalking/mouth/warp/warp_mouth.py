@@ -119,6 +119,7 @@ class WarpMouth:
         basis: ExpressionBasis | None = None,
         known: LipRange | None = None,
         bank: MouthBank | None = None,
+        sounds: FloatArray | None = None,
     ) -> WarpMouth:
         """Decide how every frame is made, and read the mouths that are lent.
 
@@ -132,6 +133,7 @@ class WarpMouth:
             basis: what faces have in common.
             known: range of the lips in other videos of the speaker.
             bank: mouths that these lend.
+            sounds: float32 ``[N, K]`` that are said, in the space of the bank's.
         """
         options, basis = options or WarpOptions(), basis or ExpressionBasis.from_file()
         if shapes.shape != (len(plan), 5):
@@ -151,7 +153,8 @@ class WarpMouth:
             shots[shot] = describe_shot(speaker, frames, wanted[rows], index[rows])
         areas = {shot: described.area for shot, described in shots.items()}
         offers = gather_offers(source, analysis, speaker, areas, options.keep_away_s, bank)
-        return cls(speaker, wanted, lend_mouths(offers, plan, wanted), shot_id, shots)
+        lending = lend_mouths(offers, plan, wanted, sounds)
+        return cls(speaker, wanted, lending, shot_id, shots)
 
     def layers(self, frames: list[UInt8Array], source: IntArray, numbers: IntArray) -> list[Layer]:
         """Make new faces.

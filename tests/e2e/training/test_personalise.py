@@ -21,6 +21,7 @@ from retalking.inference.pipeline import Retalker
 from retalking.media.images import save_image
 from retalking.media.video import VideoReader
 from retalking.speech.lip_shapes import LIP_SHAPES_PATH
+from retalking.speech.sounds import SoundSpace
 from scripts import personalise
 from tests import media
 from tests.conftest import REPOSITORY
@@ -82,6 +83,16 @@ def test_a_network_of_another_encoder_is_refused(workplace: Path) -> None:
         {"encoder": "0" * 64},
     )
     with pytest.raises(WeightsError, match="was fitted to another speech encoder"):
+        Retalker.from_profile("lite", speaker="person")
+    (workplace / "person" / "lips.safetensors").unlink()
+    sounds = workplace / "person" / "sounds.arrays"
+    SoundSpace(np.zeros(368, np.float32), np.zeros((368, 2), np.float32), "0" * 64).save(sounds)
+    with pytest.raises(WeightsError, match=r"sounds\.arrays: was fitted to another speech"):
+        Retalker.from_profile("lite", speaker="person")
+    sounds.write_bytes(b"nothing")
+    with pytest.raises(
+        WeightsError, match=r"sounds\.arrays: cannot be read .*personalise\.py again"
+    ):
         Retalker.from_profile("lite", speaker="person")
 
 

@@ -30,6 +30,7 @@ def good() -> StudiedVideo:
         brightness=130.0,
         flawed=0.05,
         bank=None,
+        mouths_s=np.zeros(0),
         speech=OwnSpeech(np.zeros((4, 10), np.float32), SpeechFit(0.01, 0.8), 0.9),
     )
 

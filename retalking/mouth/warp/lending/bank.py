@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from retalking.mouth.warp.lending.candidates import spread_candidates
 from retalking.mouth.warp.lending.faces import FACE_ARRAYS, LendingFaces, PlacedMouth
 from retalking.mouth.warp.lending.lenders import LentMouth
-from retalking.types import Float64Array, IntArray, UInt8Array
+from retalking.types import Float64Array, FloatArray, IntArray, UInt8Array
 
 _JPEG = (
     *(cv2.IMWRITE_JPEG_QUALITY, 97),
@@ -35,6 +35,8 @@ class MouthBank:
         origins: int64 ``[B, 2]``, x and y of the first pixel of each picture in its frame.
         pictures: JPEG files, one after the other.
         ends: int64 ``[B]``, where each ends among the bytes.
+        sounds: float32 ``[B, K]``, where the sound that each was said with lies in the
+            ``SoundSpace`` of the person, NaN where that is unknown; ``K`` is 0 where no space is.
     """
 
     numbers: IntArray
@@ -43,6 +45,7 @@ class MouthBank:
     origins: IntArray
     pictures: UInt8Array
     ends: IntArray
+    sounds: FloatArray
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,7 +67,8 @@ class MouthBank:
         files = [_compress(mouth.rgb) for mouth in mouths]
         origins = np.array([mouth.origin for mouth in mouths], dtype=np.int64).reshape(-1, 2)
         ends = np.cumsum([len(file) for file in files], dtype=np.int64)
-        return cls(numbers, flaws, faces, origins, np.concatenate(files), ends)
+        unknown = np.empty((len(numbers), 0), np.float32)
+        return cls(numbers, flaws, faces, origins, np.concatenate(files), ends, unknown)
 
     def find(self, number: int) -> PlacedMouth:
         """Return the mouth of one of ``numbers``."""
@@ -87,6 +91,7 @@ class MouthBank:
             self.origins[chosen],
             np.concatenate(files),
             np.cumsum([len(file) for file in files], dtype=np.int64),
+            self.sounds[chosen],
         )
 
     @classmethod
@@ -101,6 +106,7 @@ class MouthBank:
             np.concatenate([bank.origins for bank in banks]),
             np.concatenate([bank.pictures for bank in banks]),
             np.concatenate([b.ends + at for b, at in zip(banks, begins, strict=True)]),
+            np.concatenate([bank.sounds for bank in banks]),
         )
 
     def within(self, most_bytes: int, features: Float64Array) -> MouthBank:
@@ -125,10 +131,13 @@ class MouthBank:
             KeyError: an array is missing.
         """
         faces = LendingFaces(*(arrays[name] for name in FACE_ARRAYS))
-        return cls(faces=faces, **{name: arrays[name] for name in _OWN_ARRAYS})
+        own = {name: arrays[name] for name in _OWN_ARRAYS if name != _SOUNDS}
+        unknown = np.empty((len(faces), 0), np.float32)  # banks of before sounds were kept
+        return cls(faces=faces, sounds=arrays.get(_SOUNDS, unknown), **own)
 
 
-_OWN_ARRAYS = ("numbers", "flaws", "origins", "pictures", "ends")
+_SOUNDS = "sounds"
+_OWN_ARRAYS = ("numbers", "flaws", "origins", "pictures", "ends", _SOUNDS)
 
 
 def _compress(rgb: UInt8Array) -> UInt8Array:

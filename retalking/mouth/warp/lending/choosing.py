@@ -13,7 +13,7 @@ from retalking.media.source import Source
 from retalking.mouth.coverings import warn_of_coverings
 from retalking.mouth.warp.lending.bank import MouthBank
 from retalking.mouth.warp.lending.candidates import shares_of_shots, spread_candidates
-from retalking.mouth.warp.lending.faces import LendingFaces, PlacedMouth
+from retalking.mouth.warp.lending.faces import PlacedMouth
 from retalking.mouth.warp.lending.lender_plan import LenderPlan, choose_lenders, fade_jumps
 from retalking.mouth.warp.lending.lenders import (
     BYTES_PER_SQUARE,
@@ -21,39 +21,16 @@ from retalking.mouth.warp.lending.lenders import (
     mouth_width,
     read_lenders,
 )
-from retalking.mouth.warp.lip_measures import OPENING
+from retalking.mouth.warp.lending.price import Pool, join_pools, price, spread_of
 from retalking.mouth.warp.speaker import Speaker
 from retalking.mouth.warp.visibility import UsualFace
 from retalking.rendering.edit_plan import EditPlan
 from retalking.types import Float64Array, FloatArray, IntArray, VideoAnalysis
 
-_ANGLES = np.array([1.0, 1.0, 0.2])  # price of a radian of pitch, yaw and roll
-_LIPS = np.array([1.0, 0.8, 0.4, 0.4, 0.3])  # price of a unit of each measure
-_CLOSE, _NEARLY_CLOSED = 0.16, 0.02
-_NOTHING_INSIDE = 1.0  # further price of lips that would have to be drawn apart, a unit
-_SIZE = 0.3  # price of a face e times as large or small
 _FOREIGN_SHOT = 0.15
 _BANK = 0.02  # price of a mouth of another video: light that differs is taken from it (mouth_patch)
 _FEW = 50  # candidates, below which other shots lend too
-_TOO_NEAR = 9.0
 _ROWS = 128  # output frames that are priced at once
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Candidates of one shot, or of a bank.
-
-    Attributes:
-        frames: int64 ``[K]``, increasing.
-        flaws: ``[K]``, what each costs in any case.
-        faces: of them.
-        time_s: float64 ``[K]``, when each is shown; infinite for those of a bank.
-    """
-
-    frames: IntArray
-    flaws: Float64Array
-    faces: LendingFaces
-    time_s: Float64Array
 
 
 @dataclass(frozen=True)
@@ -83,18 +60,25 @@ class Offers:
 
     usual: Mapping[int, UsualFace | None]
     find: Callable[[int], PlacedMouth]
-    _pools: Mapping[int, _Pool]
+    _pools: Mapping[int, Pool]
     _analysis: VideoAnalysis
     _speaker: Speaker
     _keep_away_s: float
 
-    def choose(self, wanted: Float64Array, index: IntArray, before: int | None = None) -> IntArray:
+    def choose(
+        self,
+        wanted: Float64Array,
+        index: IntArray,
+        before: int | None = None,
+        sounds: FloatArray | None = None,
+    ) -> IntArray:
         """Choose the cheapest lenders for consecutive frames of one shot.
 
         Args:
             wanted: measures of the lips ``[R, 5]``.
             index: int64 ``[R]``, the source frames that are shown.
             before: lender of the frame before these; ``None`` if a run begins.
+            sounds: ``[R, D]`` that are said, in the space of the bank's; ``None`` if unknown.
 
         Returns:
             int64 ``[R]``, numbers of mouths.
@@ -104,7 +88,10 @@ class Offers:
         costs = (
             row
             for part in np.split(np.arange(len(index)), range(_ROWS, len(index), _ROWS))
-            for row in _price(pool, self._speaker, wanted[part], index[part], time_s, away_s)
+            for row in price(
+                *(pool, self._speaker, wanted[part], index[part], time_s, away_s),
+                None if sounds is None else sounds[part],
+            )
         )
         chosen: IntArray = pool.frames[choose_lenders(costs, pool.frames, before=before)]
         return chosen
@@ -135,16 +122,19 @@ def gather_offers(
     )
     warn_of_coverings(analysis.info.path, everyone, lenders.covered)
     pools, usual = {}, {}
+    directions = 0 if bank is None else bank.sounds.shape[1]
     for shot, frames in candidates.items():
         own, moves = lenders.rows(np.searchsorted(everyone, frames)), speaker.moves(frames)
         usual[shot] = UsualFace.of(own.glances, moves, areas[shot])
         flaws = find_flaws(own, moves, usual[shot])
-        pools[shot] = _Pool(frames, flaws, speaker.faces(frames), analysis.time_s[frames])
+        unknown = np.full((len(frames), directions), np.nan, np.float32)
+        faces, time_s = speaker.faces(frames), analysis.time_s[frames]
+        pools[shot] = Pool(frames, flaws, faces, time_s, unknown)
         scratch.let_go()
     pools = {shot: _enlarge(shot, pools) for shot in pools}
     above = len(analysis.track) + 1  # numbers of the bank begin here, beside no frame
     if bank is not None:
-        pools = {shot: _join([pool, _deposit(bank, above)]) for shot, pool in pools.items()}
+        pools = {shot: join_pools([pool, _deposit(bank, above)]) for shot, pool in pools.items()}
 
     def find(number: int) -> PlacedMouth:
         if bank is not None and number >= above:
@@ -156,19 +146,23 @@ def gather_offers(
     return Offers(usual, find, pools, analysis, speaker, keep_away_s)
 
 
-def lend_mouths(offers: Offers, plan: EditPlan, wanted: Float64Array) -> Lending:
+def lend_mouths(
+    offers: Offers, plan: EditPlan, wanted: Float64Array, sounds: FloatArray | None = None
+) -> Lending:
     """Choose the mouths of a whole output.
 
     Args:
         offers: of the video.
         plan: of the output.
         wanted: measures of the lips ``[N, 5]``.
+        sounds: ``[N, D]`` that are said, see ``Offers.choose``.
     """
     shown = np.flatnonzero(plan.opacity > 0)
     chosen = np.full(len(plan), -1, dtype=np.int64)
     for run in np.unique(plan.run[shown]).tolist():
         rows = shown[plan.run[shown] == run]
-        chosen[rows] = offers.choose(wanted[rows], plan.timeline.source_index[rows])
+        index, said = plan.timeline.source_index[rows], None if sounds is None else sounds[rows]
+        chosen[rows] = offers.choose(wanted[rows], index, sounds=said)
     faded = fade_jumps(chosen, plan.run)
     needed = np.unique(np.concatenate([faded.lender[shown], faded.former[shown]])).tolist()
     return Lending(faded, {number: offers.find(number) for number in needed}, offers.usual)
@@ -207,17 +201,12 @@ def _features(speaker: Speaker, frames: IntArray) -> Float64Array:
     return features
 
 
-def spread_of(angles: Float64Array, lips: Float64Array) -> Float64Array:
-    """Return poses ``[K, 3]`` and lips ``[K, 5]`` on the scales of their price, ``[K, 8]``."""
-    return np.concatenate([_ANGLES * angles, _LIPS * lips], axis=1)
-
-
-def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
+def _enlarge(shot: int, pools: dict[int, Pool]) -> Pool:
     """Let the other shots lend to one that has few candidates of its own."""
     own = pools[shot]
     if len(own.frames) >= _FEW or len(pools) == 1:
         return own
-    return _join(
+    return join_pools(
         [
             dataclasses.replace(pool, flaws=pool.flaws + (pool is not own) * _FOREIGN_SHOT)
             for pool in pools.values()
@@ -225,48 +214,7 @@ def _enlarge(shot: int, pools: dict[int, _Pool]) -> _Pool:
     )
 
 
-def _deposit(bank: MouthBank, above: int) -> _Pool:
+def _deposit(bank: MouthBank, above: int) -> Pool:
     """Return the candidates of a bank."""
     never = np.full(len(bank), np.inf)
-    return _Pool(above + bank.numbers, bank.flaws + _BANK, bank.faces, never)
-
-
-def _join(pools: list[_Pool]) -> _Pool:
-    frames = np.concatenate([pool.frames for pool in pools])
-    order = np.argsort(frames)
-    return _Pool(
-        frames[order],
-        np.concatenate([pool.flaws for pool in pools])[order],
-        LendingFaces.join([pool.faces for pool in pools]).rows(order),
-        np.concatenate([pool.time_s for pool in pools])[order],
-    )
-
-
-def _felt(lips: Float64Array) -> Float64Array:
-    """Lips as one sees them: between closed and nearly closed they differ more than when open."""
-    felt = lips.copy()
-    felt[:, OPENING] += _CLOSE * np.log1p(np.maximum(lips[:, OPENING], 0) / _NEARLY_CLOSED)
-    return felt
-
-
-def _price(
-    pool: _Pool,
-    speaker: Speaker,
-    wanted: Float64Array,
-    shown: IntArray,
-    time_s: Float64Array,
-    keep_away_s: float,
-) -> Float64Array:
-    """Price ``[R, K]`` of every candidate for output frames that show source frames ``[R]``."""
-    faces = pool.faces
-    turned = speaker.head.angles[shown][:, None] - faces.angles
-    price = np.linalg.norm(turned * _ANGLES, axis=-1) + pool.flaws
-    missing = _felt(wanted)[:, None] - _felt(faces.lips)
-    price += np.abs(missing) @ _LIPS
-    price += _NOTHING_INSIDE * np.maximum(missing[..., OPENING], 0)
-    size = np.log(speaker.head.pose.scale_px[shown])
-    price += _SIZE * np.abs(size[:, None] - np.log(faces.scale_px))
-    if keep_away_s > 0:
-        near = np.abs(time_s[shown][:, None] - pool.time_s) < keep_away_s
-        price += _TOO_NEAR * near
-    return price
+    return Pool(above + bank.numbers, bank.flaws + _BANK, bank.faces, never, bank.sounds)

@@ -14,8 +14,8 @@ from retalking.face.crops import Pads
 from retalking.mouth.person import Person
 from retalking.mouth.warp import WarpMouth
 from retalking.mouth.warp.lending.bank import MouthBank
-from retalking.mouth.warp.lending.choosing import spread_of
 from retalking.mouth.warp.lending.lenders import LentMouth, mouth_box
+from retalking.mouth.warp.lending.price import spread_of
 from retalking.mouth.warp.lip_measures import OPENING
 from retalking.mouth.warp.speaker import study_speaker
 from tests.talking import BASIS, draw, openings, talking_points, track_of, turns
@@ -44,13 +44,17 @@ def person() -> Person:
     return Person(speaker.range, bank)
 
 
-def speak(person: Person | None, gap: float) -> tuple[WarpMouth, np.ndarray]:
+def speak(
+    person: Person | None, gap: float, sounds: np.ndarray | None = None
+) -> tuple[WarpMouth, np.ndarray]:
     """A photograph with closed lips that opens them: the mouth, and its last frame."""
     analysis = analysis_of(POINTS[:1])
     plan = plan_of(analysis, 0.4)
     wanted = np.zeros((len(plan), 5), dtype=np.float32)
     wanted[:, OPENING] = np.linspace(-2, gap, len(plan))
     known = {} if person is None else {"known": person.lips, "bank": person.bank}
+    if sounds is not None:
+        known["sounds"] = np.tile(sounds, (len(plan), 1)).astype(np.float32)
     source = DrawnSource(PICTURES[:1])
     mouth = WarpMouth.prepare(source, analysis, plan, wanted, **known)  # type: ignore[arg-type]
     layer = mouth.layers(PICTURES[:1], np.array([0]), np.array([len(plan) - 1]))[0]
@@ -67,6 +71,39 @@ def test_a_photograph_gets_the_open_mouth_that_another_video_shows(person: Perso
     # The drawn person is dark inside; teeth and tongue are what is painted where nothing is known.
     own, painted = (int((speak(who, 1.3)[1].max(axis=-1) < 50).sum()) for who in (person, None))
     assert own > 2 * painted
+
+
+def test_of_mouths_alike_the_one_said_with_the_sound_is_lent(person: Person) -> None:
+    mouth, _ = speak(person, 1.3)
+    usual = int(mouth._lending.plan.lender[-1]) - 2  # the bank begins above one frame
+    lips, numbers = person.bank.faces.lips, person.bank.numbers
+    unlike = np.abs(lips - lips[usual]).sum(axis=1) + 9.0 * (np.abs(numbers - usual) < 3)
+    other = int(unlike.argmin())  # in another syllable
+    sounds = np.ones((len(numbers), 1), np.float32)
+    sounds[other] = 0
+    taught = Person(person.lips, dataclasses.replace(person.bank, sounds=sounds))
+    for said, lender in ((np.zeros(1), other), (np.ones(1), usual), (None, usual)):
+        found = speak(taught, 1.3, said)[0]._lending.plan.lender[-1] - 2
+        assert found == lender, said
+    unknown = dataclasses.replace(taught.bank, sounds=np.full_like(sounds, np.nan))
+    found = speak(Person(person.lips, unknown), 1.3, np.zeros(1))[0]._lending.plan.lender[-1] - 2
+    assert found == usual  # what is not known does not count
+
+
+def test_banks_of_before_sounds_were_kept_are_read(person: Person, tmp_path: Path) -> None:
+    sounds = np.zeros((len(person.bank), 3), np.float32)
+    taught = Person(person.lips, dataclasses.replace(person.bank, sounds=sounds))
+    taught.save(tmp_path)
+    assert Person.read(tmp_path).knows(np.zeros((7, 3), np.float32))
+    assert not Person.read(tmp_path).knows(None)
+    path = tmp_path / "person.arrays"
+    arrays = read_arrays(path)
+    del arrays["bank.sounds"]
+    write_arrays(path, arrays)
+    earlier = Person.read(tmp_path)
+    assert earlier.bank.sounds.shape == (len(person.bank), 0)
+    assert not earlier.knows(np.zeros((7, 3), np.float32))
+    assert len(earlier.bank.rows(np.array([1, 4])).sounds) == 2
 
 
 def test_pictures_of_a_bank_are_those_that_were_put_in(person: Person) -> None:
