@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from retalking.errors import RetalkingError
+from retalking.networks.batches import next_batch, take
 from retalking.networks.device import (
     DeviceName,
     Precision,
@@ -21,6 +22,7 @@ from retalking.networks.device import (
     choose_device,
     choose_precision,
 )
+from retalking.networks.finite import FiniteResults
 from retalking.networks.run import Finish, Forward, Run, Several
 from retalking.types import FloatArray, IntArray
 
@@ -57,6 +59,7 @@ class Runner:
     large_batch_size: int | None = None
     traffic: Traffic = field(default_factory=Traffic)
     holds_pictures: bool = False
+    _finite: FiniteResults = field(default_factory=FiniteResults, init=False, repr=False)
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""
@@ -80,9 +83,15 @@ class Runner:
         return self._send(part)
 
     def fetch(self, part: Tensor) -> Tensor:
-        """Bring a tensor back from the device."""
+        """Bring a tensor back from the device, which waits for everything before it.
+
+        Raises:
+            RetalkingError: a result that stayed there is not finite.
+        """
         self.traffic.count_fetched(part)
-        return part.cpu()
+        fetched = part.cpu()
+        self._finite.settle()
+        return fetched
 
     def size_for(self, network: Callable[..., Any]) -> int:
         """Frames per call of a network."""
@@ -140,10 +149,14 @@ class Runner:
         done = 0
         while done < len(order):
             size = self.size_for(network)
-            rows, places = _next_batch(order, done, size)
+            rows, places = next_batch(order, done, size)
             try:
-                batch = [part[rows] if stays else self._send(part[rows]) for part in inputs]
-                computed = self._run(network, forward, batch)
+                batch = [take(part, rows) for part in inputs]
+                batch = batch if stays else [self._send(part) for part in batch]
+                computed = self._run(forward, batch)
+                self._finite.add(network, self.precision, computed)
+                if not stays:
+                    self._finite.settle()
                 kept = self._finish(computed, places, finish)
                 results.append(kept if stays else tuple(self.fetch(part) for part in kept))
             except torch.OutOfMemoryError as error:
@@ -178,7 +191,7 @@ class Runner:
         results: list[FloatArray] = []
         done = 0
         while done < len(order):
-            rows, places = _next_batch(order, done, size)
+            rows, places = next_batch(order, done, size)
             results.append(function(*(part[rows] for part in arrays))[places])
             done += len(places)
         return np.concatenate(results)
@@ -200,28 +213,18 @@ class Runner:
         self, computed: list[Tensor], places: IntArray, finish: Several
     ) -> tuple[Tensor, ...]:
         """Return what is kept of the results of some places."""
+        if len(places) == len(computed[0]):
+            return finish(*computed)
         rows = torch.from_numpy(places).to(self.device)
         return finish(*(result[rows] for result in computed))
 
-    def _run(
-        self,
-        network: Callable[..., Any],
-        forward: Several,
-        batch: list[Tensor],
-    ) -> list[Tensor]:
+    def _run(self, forward: Several, batch: list[Tensor]) -> list[Tensor]:
         lower = self.precision != torch.float32
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.precision, enabled=lower),
         ):
-            results = [result.float() for result in forward(*batch)]
-        if not all(torch.isfinite(result).all() for result in results):
-            name = getattr(network, "__name__", type(network).__name__)
-            raise RetalkingError(
-                f"{name}: the result is not finite in {self.precision}; "
-                "use --precision fp32, or check the weights"
-            )
-        return results
+            return [result.float() for result in forward(*batch)]
 
 
 @dataclass(frozen=True)
@@ -285,15 +288,3 @@ def make_runner(
     return Runner(
         chosen, dtype, _AUTO_BATCH[chosen.type], 1 if on_cpu else None, holds_pictures=on_gpu
     )
-
-
-def _next_batch(order: IntArray, done: int, size: int) -> tuple[IntArray, IntArray]:
-    """Row for each place of a batch, and which places hold the next frames, in their order.
-
-    Places without a frame hold copies of the first one.
-    """
-    left = order[done:]
-    places = left[left // size == left[0] // size] % size
-    rows = np.full(size, done, dtype=np.int64)
-    rows[places] = done + np.arange(len(places))
-    return rows, places

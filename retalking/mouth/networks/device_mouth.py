@@ -38,6 +38,7 @@ from retalking.mouth.options import MouthOptions
 from retalking.networks.calls import RESTORED_PX, edit_pixels, synthesise_pixels
 from retalking.networks.load import Parts
 from retalking.networks.run import Run
+from retalking.networks.stage import Stage
 from retalking.rendering.blending import choose_num_levels
 from retalking.rendering.edit_plan import EditPlan
 from retalking.rendering.mouth import ChunkFaces, FinishedPart, NewFaces
@@ -122,6 +123,7 @@ class DeviceMouth:
             self._restorer = DeviceRestorer(parts, scene, options, options.without_rl1)
             seen.append((self._restorer.to_aligned, RESTORED_PX))
         self._where = FrameParts.of(scene, *seen)
+        self._stage = Stage(runner)
         self._num_bands = choose_num_levels(scene.face_height_px)
         kept = options.reference_surroundings == "source" and chosen != "first"
         self._surroundings = Surroundings(track, scene.to_lips) if kept else None
@@ -150,7 +152,7 @@ class DeviceMouth:
                 frame[y : y + height, x : x + width]
                 for frame, (x, y) in zip(faces.frames, corners, strict=True)
             ]
-            regions = self._send(torch.from_numpy(np.stack(seen)))
+            regions = self._stage.send(seen)
             if self._frames is None:
                 crops = self._in_parts(stabiliser.crops, source)
                 pictures = to_bytes(cut(to_planes(regions), crops, stabiliser.size_px))

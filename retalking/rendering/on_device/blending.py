@@ -5,6 +5,8 @@ Pictures are float32 ``[N, C, H, W]`` in 0..255, masks ``[N, 1, H, W]`` in [0, 1
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
@@ -94,9 +96,14 @@ def double(pictures: Tensor, like: Tensor) -> Tensor:
 
 def reflected(pictures: Tensor, axis: int, margin: int) -> Tensor:
     """Pictures with a margin that mirrors them at the pixels of their edge."""
-    length = pictures.shape[axis]
+    places = _reflected_places(pictures.shape[axis], margin, pictures.device)
+    return pictures.index_select(axis, places)
+
+
+@lru_cache(maxsize=64)
+def _reflected_places(length: int, margin: int, device: torch.device) -> Tensor:
     places = [_reflect(place, length) for place in range(-margin, length + margin)]
-    return pictures.index_select(axis, torch.tensor(places, device=pictures.device))
+    return torch.tensor(places, device=device)
 
 
 def _mix(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
@@ -120,5 +127,5 @@ def _reflect(place: int, length: int) -> int:
 
 
 def _every_other(pictures: Tensor, axis: int, first: int, count: int) -> Tensor:
-    places = first + 2 * torch.arange(count, device=pictures.device)
-    return pictures.index_select(axis, places)
+    taken = slice(first, first + 2 * count - 1, 2)
+    return pictures[(slice(None),) * axis + (taken,)]

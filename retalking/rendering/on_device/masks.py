@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import torch
@@ -55,10 +57,13 @@ def soften(areas: Tensor) -> Tensor:
 
 def lower_face_masks(rows: Tensor, whole_face: bool = False) -> Tensor:
     """Draw the masks, float32 ``[N, 1, 384, 384]``, of ``outline_rows`` where these are."""
-    within = areas_of(rows)
+    inset, band = _inset_and_band(whole_face, rows.device)
+    near_outside = conv2d(1 - areas_of(rows), inset, padding=INSET_PX // 2)
+    return soften((near_outside < 0.5).float()) * band
+
+
+@lru_cache(maxsize=4)
+def _inset_and_band(whole_face: bool, device: torch.device) -> tuple[Tensor, Tensor]:
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (INSET_PX, INSET_PX))
-    kernel = torch.from_numpy(shape.astype(np.float32)).to(rows.device)[None, None]
-    near_outside = conv2d(1 - within, kernel, padding=INSET_PX // 2)
-    core = (near_outside < 0.5).float()
-    band = torch.from_numpy(edited_band(whole_face)).to(rows.device)
-    return soften(core) * band
+    inset = torch.from_numpy(shape.astype(np.float32)).to(device)[None, None]
+    return inset, torch.from_numpy(edited_band(whole_face)).to(device)

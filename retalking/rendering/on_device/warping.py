@@ -7,6 +7,7 @@ that the same pixels are sampled wherever this runs, in whatever precision it ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ class Warp:
         return cls(*(torch.from_numpy(part.astype(np.int32)) for part in (across, down)))
 
     def to(self, device: torch.device) -> Warp:
-        """Return the same on a device."""
-        return Warp(self.across.to(device), self.down.to(device))
+        """Return the same on a device, which need not wait for it."""
+        return Warp(*(part.to(device, non_blocking=True) for part in (self.across, self.down)))
 
     def apply(self, pictures: Tensor, repeats_edge: bool = False) -> Tensor:
         """Sample pictures.
@@ -192,11 +193,15 @@ def shrunk(pictures: Tensor, size_px: tuple[int, int], rounds: bool = False) -> 
     if (width, height) == size_px:
         return pictures
     across, down = (
-        torch.from_numpy(area_weights(*sides)).to(pictures)
-        for sides in ((width, size_px[0]), (height, size_px[1]))
+        _areas(*sides, pictures.device) for sides in ((width, size_px[0]), (height, size_px[1]))
     )
     averaged = down @ pictures @ across.T
     return _nearest(averaged) if rounds else averaged
+
+
+@lru_cache(maxsize=32)
+def _areas(length: int, num_areas: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(area_weights(length, num_areas)).to(device)
 
 
 def area_weights(length: int, num_areas: int) -> FloatArray:

@@ -166,10 +166,11 @@ def test_a_batch_too_large_to_be_moved_to_the_device_is_halved_too() -> None:
         def __len__(self) -> int:
             return len(self.rows)
 
-        def __getitem__(self, rows: np.ndarray) -> Tensor:
-            if len(rows) > 2:
+        def __getitem__(self, rows: np.ndarray | slice) -> Tensor:
+            taken = self.rows[rows]
+            if len(taken) > 2:
                 raise torch.OutOfMemoryError("out of memory")
-            return self.rows[rows]
+            return taken
 
     runner, pictures = runner_of(4), torch.rand(3, 2)
     result = runner(Greedy(99), Heavy(pictures))  # type: ignore[arg-type]
@@ -194,6 +195,18 @@ def test_a_result_that_is_not_finite_is_refused_by_the_network_s_name(value: flo
         runner_of()(Small(), torch.ones(2, 3), forward=spoil)
     with pytest.raises(RetalkingError, match=r"^ReLU: the result is not finite"):
         runner_of()(nn.ReLU(), torch.full((2, 3), float("inf")))
+
+
+def test_of_what_stays_it_is_told_when_something_is_fetched() -> None:
+    """To ask a GPU at once would be to wait for it."""
+    runner, pictures = runner_of(), torch.ones(6, 3)
+    stays = runner.for_frames(np.arange(6), stays=True)
+    assert runner.fetch(stays(Small(), pictures, forward=lambda part: part)).shape == (6, 3)
+    spoilt = stays(Small(), pictures, forward=lambda part: part / 0)
+    stays(nn.ReLU(), spoilt)
+    with pytest.raises(RetalkingError, match=r"^Small: the result is not finite"):
+        runner.fetch(pictures)
+    runner.fetch(pictures)  # it is told once
 
 
 def test_pictures_come_back_as_bytes_once_per_batch() -> None:
