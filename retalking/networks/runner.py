@@ -59,7 +59,9 @@ class Runner:
     large_batch_size: int | None = None
     traffic: Traffic = field(default_factory=Traffic)
     holds_pictures: bool = False
-    _finite: FiniteResults = field(default_factory=FiniteResults, init=False, repr=False)
+    _finite: FiniteResults = field(
+        default_factory=FiniteResults, init=False, compare=False, repr=False
+    )
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move a network here, ready for inference."""

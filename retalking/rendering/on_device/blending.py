@@ -102,7 +102,7 @@ def reflected(pictures: Tensor, axis: int, margin: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _reflected_places(length: int, margin: int, device: torch.device) -> Tensor:
-    places = [_reflect(place, length) for place in range(-margin, length + margin)]
+    places = [reflect(place, length) for place in range(-margin, length + margin)]
     return torch.tensor(places, device=device)
 
 
@@ -118,7 +118,7 @@ def _statistics(pictures: Tensor, rings: Tensor) -> tuple[Tensor, Tensor]:
     return mean, power.sqrt()
 
 
-def _reflect(place: int, length: int) -> int:
+def reflect(place: int, length: int) -> int:
     """OpenCV's ``BORDER_REFLECT_101``."""
     if length == 1:
         return 0
