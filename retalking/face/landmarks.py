@@ -73,7 +73,7 @@ class LiteLandmarker:
     """The landmark network with its crops; a ``Landmarker``, and ``NearSighted``."""
 
     def __init__(
-        self, network: LandmarkNet, device: torch.device | str = "cpu", batch_size: int = 16
+        self, network: LandmarkNet, device: torch.device | str = "cpu", batch_size: int = 8
     ) -> None:
         network.to(memory_format=torch.channels_last)  # as the pictures are stored
         self._network = network.eval().to(device)
