@@ -66,11 +66,12 @@ def null_scores(
 def sound_null_scores(path: Path, window_s: float, num_keys: int) -> Iterator[Float64Array]:
     """Yield ``log10_p`` ``[K]`` of stretches of a sound, one for each key.
 
-    They overlap by half. One speed is tried, not all: its share of the trials is counted.
+    They begin a quarter of their length after one another. One speed is tried, not all: its share
+    of the trials is counted.
     """
     clip = audio.load(path)
     size = round(window_s * clip.sample_rate_hz)
-    for start in range(0, len(clip.samples) - size + 1, max(size // 2, 1)):
+    for start in range(0, len(clip.samples) - size + 1, max(size // 4, 1)):
         window = AudioClip(clip.samples[start : start + size], clip.sample_rate_hz)
         if not np.abs(window.samples).max() > 0:
             continue
@@ -82,12 +83,14 @@ def sound_null_scores(path: Path, window_s: float, num_keys: int) -> Iterator[Fl
 
 def summarise(scores: Sequence[Float64Array], threshold: float) -> NullSummary:
     """Fit the tail of all scores by an exponential, between the shares of a tenth and of the last
-    twenty scores.
+    twenty scores. Those that are as high as a score can be say nothing of it.
     """
     everything = np.sort(np.concatenate(scores))
     count = len(everything)
     rank = np.arange(1, count + 1) / count
-    tail = slice(min(20, count // 20), max(count // 10, 2))
+    below = int(np.searchsorted(everything, everything[-1]))
+    end = max(min(count // 10, below), 2)
+    tail = slice(min(20, count // 20, end // 4), end)
     slope, level = np.polyfit(everything[tail], np.log10(rank[tail]), 1)
     shares = {f"1e{level}": float(np.mean(everything <= level)) for level in range(-1, -7, -1)}
     fitted = 10 ** float(slope * threshold + level)
