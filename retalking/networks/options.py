@@ -20,8 +20,7 @@ Restorer = Literal["gfpgan", "gpen", "none"]
 ReferenceSource = Literal["current", "quiet", "first", "warped"]
 """What D-Net edits: the frame itself, the frame with closed lips nearest in pose, the first one; or
 that quiet frame warped into pose, without D-Net."""
-PERSON_FILE, OWN_LIPS_FILE = "person.arrays", "lips.safetensors"
-SOUNDS_FILE = "sounds.arrays"
+PERSON_FILE, OWN_LIPS_FILE, SOUNDS_FILE = "person.arrays", "lips.safetensors", "sounds.arrays"
 """What a folder of ``--speaker`` holds: ``retalking.mouth.person``."""
 ENCODER_KEY = "encoder"
 """Metadata of its network: hash of the encoder that the network listens to."""

@@ -28,6 +28,7 @@ from retalking.script import run_entry_point
 
 import numpy as np
 
+from retalking.arrays.sealed import SUFFIX
 from retalking.errors import MediaError
 from retalking.exit_code import EXIT_OK, report_mistakes
 from retalking.files import check_writable, replacing, sha256_of
@@ -131,7 +132,7 @@ def read_steps(path: Path) -> dict[str, Any]:
 
 
 def _kept(folder: Path | None, name: str) -> Path | None:
-    return None if folder is None else folder / f"{re.sub('[^A-Za-z0-9.]+', '_', name)}.npz"
+    return None if folder is None else folder / f"{re.sub('[^A-Za-z0-9.]+', '_', name)}{SUFFIX}"
 
 
 def user_of(path: Path) -> int:

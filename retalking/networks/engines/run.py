@@ -77,17 +77,17 @@ def run_with(engine: EngineName, network: nn.Module, runner: Runner) -> None:
     """
     if engine == "torch":
         return
-    # Positions need more than the 8 bits of bfloat16's mantissa.
-    precision = torch.float32 if isinstance(network, DNet) else runner.precision
+    half = tensorrt.may_be_half(network, runner.precision)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         export_onnx(network, path)
         if engine == "openvino":
-            compute = load_openvino(path, precision)
+            compute = load_openvino(path, runner.precision if half else torch.float32)
         elif engine == "onnx":
             compute = load_onnx(path)
         else:
-            compute = _load_tensorrt(path, network, runner)
+            shapes, most = tensorrt.shapes_of(network), runner.size_for(network)
+            compute = load_onnx(path, tensorrt.choose_providers(path, shapes, most, half))
     make: Callable[..., Any] = _RESULTS.get(type(network), lambda only: only)
 
     def forward(*inputs: Tensor | None, window: Window | None = None, **_: bool) -> Any:
@@ -125,12 +125,6 @@ def load_onnx(path: Path, providers: Sequence[tensorrt.Provider] | None = None) 
         return made
 
     return compute
-
-
-def _load_tensorrt(path: Path, network: nn.Module, runner: Runner) -> Compute:
-    half = tensorrt.may_be_half(network, runner.precision)
-    shapes, most = tensorrt.shapes_of(network), runner.size_for(network)
-    return load_onnx(path, tensorrt.choose_providers(path, shapes, most, half))
 
 
 def load_openvino(path: Path, precision: torch.dtype = torch.float32) -> Compute:

@@ -98,7 +98,7 @@ def open_session(runtime: Any, model: Path, options: Any, providers: Sequence[Pr
 
 
 def may_be_half(network: nn.Module, precision: torch.dtype) -> bool:
-    """Whether a network may be computed in fp16: the positions of D-Net's flow need fp32."""
+    """Whether a network may be computed in 16 bits: the positions of D-Net's flow need fp32."""
     return precision != torch.float32 and not isinstance(network, DNet)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retalking.files import replacing
+from retalking.arrays.sealed import read_arrays, write_arrays
 from retalking.trust.picture.faces import SeenFace
 
 _FIELDS = ("cells", "weights", "time_s", "height_px", "portrait")
@@ -18,7 +18,7 @@ def seen_once(file: Path | None, look: Callable[[], list[SeenFace]]) -> list[See
     there yet.
 
     Args:
-        file: ``*.npz``; ``None`` keeps nothing.
+        file: ``*.arrays``; ``None`` keeps nothing.
         look: is called at most once.
     """
     if file is not None and file.exists():
@@ -36,20 +36,18 @@ def _write(file: Path, faces: Sequence[SeenFace]) -> None:
         for number, face in enumerate(faces)
         for name in _FIELDS
     }
-    with replacing(file) as partial, partial.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+    write_arrays(file, arrays)
 
 
 def _read(file: Path) -> list[SeenFace]:
-    with np.load(file, allow_pickle=False) as kept:
-        count = len(kept.files) // len(_FIELDS)
-        return [
-            SeenFace(
-                cells=kept[f"cells{number}"],
-                weights=kept[f"weights{number}"],
-                time_s=kept[f"time_s{number}"],
-                height_px=float(kept[f"height_px{number}"]),
-                portrait=kept[f"portrait{number}"],
-            )
-            for number in range(count)
-        ]
+    kept = read_arrays(file)
+    return [
+        SeenFace(
+            cells=kept[f"cells{number}"],
+            weights=kept[f"weights{number}"],
+            time_s=kept[f"time_s{number}"],
+            height_px=float(kept[f"height_px{number}"]),
+            portrait=kept[f"portrait{number}"],
+        )
+        for number in range(len(kept) // len(_FIELDS))
+    ]

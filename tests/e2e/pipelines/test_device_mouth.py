@@ -127,6 +127,17 @@ def assert_same(made: Made, wanted: Made) -> None:
     assert difference.max() <= 4
 
 
+def dub_both_ways(
+    config: InferenceConfig, parts: Parts, clip: Path, speech: Path
+) -> tuple[Made, Made]:
+    """Dub with pictures that travel to each network, and with such that stay, which look alike."""
+    travelling, staying = (
+        dub(config, parts, clip, speech, holds_pictures=holds) for holds in (False, True)
+    )
+    assert_same(staying, travelling)
+    return travelling, staying
+
+
 def assert_one_way_each(made: Made, extra_bytes: int) -> None:
     """Nothing but parts of frames, and numbers, travelled; some were sent once for all frames."""
     traffic = made.traffic
@@ -140,9 +151,7 @@ def test_a_frame_travels_once_each_way(
     still_parts: Parts, tmp_path: Path, clip: Path, speech: Path
 ) -> None:
     config = profile("small", tmp_path, reference_source="current")
-    by_network = dub(config, still_parts, clip, speech, holds_pictures=False)
-    made = dub(config, still_parts, clip, speech, holds_pictures=True)
-    assert_same(made, by_network)
+    by_network, made = dub_both_ways(config, still_parts, clip, speech)
     assert made.traffic.num_sent == 6 + 3  # the parts of the frames, five of numbers; of the shot
     assert made.traffic.num_fetched == 2  # landmarks of the references, finished parts
     assert_one_way_each(made, _SHOT_BYTES)
@@ -154,9 +163,7 @@ def test_references_from_other_frames_go_up_once_for_a_shot(
     chosen: str, still_parts: Parts, tmp_path: Path, clip: Path, speech: Path
 ) -> None:
     config = profile("small", tmp_path, reference_source=chosen)
-    wanted = dub(config, still_parts, clip, speech, holds_pictures=False)
-    made = dub(config, still_parts, clip, speech, holds_pictures=True)
-    assert_same(made, wanted)
+    _, made = dub_both_ways(config, still_parts, clip, speech)
     of_shot = 3 if chosen == "quiet" else 0  # other frames' surroundings are not in place
     assert made.traffic.num_sent == 6 + of_shot + 1
     assert made.traffic.num_fetched == 2
@@ -170,9 +177,7 @@ def test_restored_and_parsed_faces_stay_too(
 ) -> None:
     """The profile ``official`` as it is, but for its first pass."""
     config = profile("official", tmp_path, restorer_frames=frames)
-    wanted = dub(config, official_parts, clip, speech, holds_pictures=False)
-    made = dub(config, official_parts, clip, speech, holds_pictures=True)
-    assert_same(made, wanted)
+    _, made = dub_both_ways(config, official_parts, clip, speech)
     teeth = frames == "teeth"  # landmarks of the new faces come down
     # The parts of the frames, and of numbers: FAN's crops, five as above, shares; five of the job.
     assert made.traffic.num_sent == 8 + 5

@@ -90,7 +90,7 @@ def test_what_was_seen_is_not_looked_at_again(tmp_path: Path) -> None:
         portrait=rng.integers(0, 256, (112, 112, 3), dtype=np.uint8),
     )
     for name, faces in (("two", [face, dataclasses.replace(face, height_px=60.0)]), ("none", [])):
-        file = tmp_path / "seen" / f"{name}.npz"
+        file = tmp_path / "seen" / f"{name}.arrays"
         assert seen_once(file, lambda faces=faces: faces) == faces  # type: ignore[misc]
         again = seen_once(file, lambda: pytest.fail("looked at again"))
         assert [one.height_px for one in again] == [one.height_px for one in faces]
